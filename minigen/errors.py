@@ -1,0 +1,51 @@
+"""The errors minigen raises. Each carries one sentence: what was wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class MinigenError(Exception):
+    """The base of every error that minigen raises on purpose."""
+
+
+class UserError(MinigenError):
+    """A mistake in what was asked for (a name, a value, a file): the command line exits with code 2."""
+
+
+class ShapeError(UserError, ValueError):
+    """Shapes that do not fit the operation."""
+
+
+class DtypeError(UserError, TypeError):
+    """A type of number that the operation cannot take."""
+
+
+class DeviceError(UserError, RuntimeError):
+    """A device that is not there, or tensors on different devices."""
+
+
+class AutogradError(MinigenError, RuntimeError):
+    """A use of the computation graph that would give a wrong gradient."""
+
+
+class InPlaceError(AutogradError):
+    """An array was changed in place although a backward pass still needs its old values."""
+
+
+class DoubleBackwardError(AutogradError):
+    """An operation that can be differentiated once was asked for its second derivative."""
+
+
+class AnomalyError(AutogradError):
+    """The first NaN or infinity, found by `detect_anomaly`."""
+
+
+class GradcheckError(MinigenError, AssertionError):
+    """An analytic gradient that disagrees with finite differences."""
+
+
+class CheckpointError(MinigenError):
+    """A checkpoint that is missing, truncated or corrupted."""
+
+
+class TrainingError(MinigenError):
+    """A run that cannot go on (a loss that is not finite, a full disk)."""
