@@ -1,0 +1,28 @@
+"""The kernels on the CPU: Numba for what moves numbers, BLAS for what multiplies them, one thread pool around both.
+
+The functions and their arguments are those of `minigen_kernels.reference`. What is particular to this package:
+
+- Images lie in memory channels last. Results are (N, C, H, W) views of (N, H, W, C) buffers, inputs that are such views
+  are read where they lie, and others are copied into that order first.
+- Results do not depend on the number of threads, to the last bit: work is cut by shapes alone, and sums are added up in
+  one fixed order.
+- Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
+"""
+
+from threadpoolctl import threadpool_limits
+
+from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
+from .matmul import matmul
+from .threads import num_threads, parallel_for, set_num_threads
+
+__all__ = [
+    "conv2d",
+    "conv2d_weight_grad",
+    "conv_transpose2d",
+    "matmul",
+    "num_threads",
+    "parallel_for",
+    "set_num_threads",
+]
+
+threadpool_limits(limits=1, user_api="blas")

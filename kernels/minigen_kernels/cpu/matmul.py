@@ -1,0 +1,85 @@
+"""Products of matrices: NumPy's, hence BLAS's, cut into pieces for the thread pool when they are large."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..geometry import check_dtypes
+from .layout import pieces
+from .threads import parallel_for
+
+PIECE_FLOPS = 16_000_000  # a fraction of a millisecond of one core
+PIECE_ROWS = 32  # thinner slices of a matrix make BLAS slow
+PIECES = 32
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of matrices, c[..., i, j] = sum over k of a[..., i, k] b[..., k, j].
+
+    Args: a (..., M, K) and b (..., K, N), of the same dtype, float32 or float64; leading axes broadcast.
+    Returns c (..., M, N). Raises ValueError for shapes that do not fit, TypeError for other dtypes.
+    """
+    check_dtypes("matmul", a=a, b=b)
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ValueError(
+            f"matmul(a {a.shape}, b {b.shape}): a must be (..., M, K) and b (..., K, N) with the same K; transpose or "
+            f"reshape one of them."
+        )
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul(a {a.shape}, b {b.shape}): the leading axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast; "
+            f"each pair of them, from the right, must be equal or contain a 1."
+        ) from None
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    flops = 2 * m * k * n
+    if flops * math.prod(batch) < 2 * PIECE_FLOPS:
+        return np.matmul(a, b)
+    a, b = _for_blas(a), _for_blas(b)
+    c = np.empty((*batch, m, n), a.dtype)
+    if b.ndim == 2 and a.flags.c_contiguous:  # a batch against one matrix is one tall matrix against it
+        matrix_product(a.reshape(-1, k), b, c.reshape(-1, n))
+        return c
+    a, b = np.broadcast_to(a, (*batch, m, k)), np.broadcast_to(b, (*batch, k, n))
+    if flops >= PIECE_FLOPS:
+        for index in np.ndindex(batch):
+            matrix_product(a[index], b[index], c[index])
+    else:
+        axis = int(np.argmax(batch))
+        a, b, moved = (np.moveaxis(array, axis, 0) for array in (a, b, c))
+        count = min(PIECES, flops * math.prod(batch) // PIECE_FLOPS)
+        parts = [slice(*part) for part in pieces(len(moved), len(moved), 1, count)]
+        parallel_for(lambda i: np.matmul(a[parts[i]], b[parts[i]], out=moved[parts[i]]), len(parts))
+    return c
+
+
+def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Writes the product of the matrices a (M, K) and b (K, N) to out (M, N).
+
+    The longer side of the result is cut into pieces. Where even that is too short (a weight gradient: few channels,
+    many pixels), the sum over k is, and its parts are added up in their order.
+    """
+    (m, k), n = a.shape, b.shape[1]
+    count = min(PIECES, max(1, 2 * m * k * n // PIECE_FLOPS))
+    if max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n):
+        parts = [slice(*part) for part in pieces(k, k, PIECE_ROWS, count)]
+        partial = np.empty((len(parts), m, n), a.dtype)
+        parallel_for(lambda i: np.matmul(a[:, parts[i]], b[parts[i]], out=partial[i]), len(parts))
+        np.sum(partial, axis=0, out=out)
+    elif m >= n:
+        parts = [slice(*part) for part in pieces(m, m, PIECE_ROWS, count)]
+        parallel_for(lambda i: np.matmul(a[parts[i]], b, out=out[parts[i]]), len(parts))
+    else:
+        parts = [slice(*part) for part in pieces(n, n, PIECE_ROWS, count)]
+        parallel_for(lambda i: np.matmul(a, b[:, parts[i]], out=out[:, parts[i]]), len(parts))
+
+
+def _for_blas(a: np.ndarray) -> np.ndarray:
+    """`a` itself if BLAS can read its matrices where they lie, by rows or by columns; else a contiguous copy."""
+    row, column = a.strides[-2:]
+    m, n = a.shape[-2:]
+    readable = (column == a.itemsize and row >= n * a.itemsize) or (row == a.itemsize and column >= m * a.itemsize)
+    return a if readable and a.flags.aligned else np.array(a, order="C")
