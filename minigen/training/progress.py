@@ -1,0 +1,153 @@
+"""How far a training run is, on stderr: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import rich.progress
+
+_SMOOTHING = 0.9  # a loss is shown as its exponential average over about ten batches
+_REDRAW = 0.1  # seconds
+
+
+class Progress:
+    """The progress of a training loop.
+
+    In a terminal: a bar over the whole run with the epoch, the batch, the smoothed losses, batches a second and the
+    time left; about twenty epochs of the run leave a line above it. Elsewhere (a file, a pipe, a notebook): one plain
+    line an epoch, without control characters.
+
+    Parameters
+    ----------
+    total_epochs, batches_per_epoch : the length of the run
+    start_epoch : epochs that were done before, where a run is resumed
+    quiet : print nothing
+    file : where to; stderr unless given
+
+    Examples
+    --------
+    >>> import sys
+    >>> with Progress(total_epochs=2, batches_per_epoch=1, file=sys.stdout) as progress:
+    ...     for epoch in (1, 2):
+    ...         progress.step({"loss": 0.5 / epoch})
+    ...         progress.epoch_done(epoch, {"epoch": epoch, "loss": 0.5 / epoch})  # doctest: +ELLIPSIS
+    epoch 1/2  loss 0.5  (... s)
+    epoch 2/2  loss 0.25  (... s)
+    """
+
+    def __init__(
+        self,
+        total_epochs: int,
+        batches_per_epoch: int,
+        start_epoch: int = 0,
+        quiet: bool = False,
+        file: TextIO | None = None,
+    ) -> None:
+        self.total_epochs = total_epochs
+        self.batches_per_epoch = batches_per_epoch
+        self.quiet = quiet
+        self.file = sys.stderr if file is None else file
+        self._epoch = start_epoch  # epochs done
+        self._batch = 0  # batches done of the one that runs
+        self._average: dict[str, tuple[float, float]] = {}  # per loss: weighted sum of its values, sum of the weights
+        self._bar: rich.progress.Progress | None = None
+        self._task: Any = None
+        self._drawn = self._epoch_start = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        self._epoch_start = time.monotonic()
+        if not self.quiet and self.file.isatty() and os.environ.get("TERM") != "dumb":
+            self._bar = _make_bar(self.file)
+            total = self.total_epochs * self.batches_per_epoch
+            self._task = self._bar.add_task("", total=total, completed=self._epoch * self.batches_per_epoch, text="")
+            self._draw()
+            self._bar.start()
+        return self
+
+    def step(self, losses: Mapping[str, float]) -> None:
+        """One batch is done, with these losses."""
+        self._batch += 1
+        for name, value in losses.items():
+            total, weight = self._average.get(name, (0.0, 0.0))
+            self._average[name] = (_SMOOTHING * total + float(value), _SMOOTHING * weight + 1.0)
+        if self._bar is not None and time.monotonic() - self._drawn >= _REDRAW:
+            self._draw()
+
+    def epoch_done(self, epoch: int, record: Mapping[str, Any]) -> None:
+        """Epoch number `epoch` (1 for the first) is done; the numbers of `record` are what is said of it."""
+        seconds = time.monotonic() - self._epoch_start
+        self._epoch, self._batch = epoch, 0
+        self._epoch_start = time.monotonic()
+        if self.quiet:
+            return
+        line = f"epoch {epoch}/{self.total_epochs}  {_numbers(record)}  ({seconds:.1f} s)"
+        if self._bar is None:
+            print(line, file=self.file, flush=True)
+            return
+        every = max(1, self.total_epochs // 20)
+        if epoch % every == 0 or epoch == self.total_epochs:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            return
+        self._drawn = time.monotonic()
+        running = min(self._epoch + 1, self.total_epochs)
+        batch = self._batch if self._epoch < self.total_epochs else self.batches_per_epoch
+        losses = _numbers({name: total / weight for name, (total, weight) in self._average.items()})
+        self._bar.update(
+            self._task,
+            completed=self._epoch * self.batches_per_epoch + self._batch,
+            description=f"epoch {running}/{self.total_epochs} batch {batch}/{self.batches_per_epoch}",
+            text=losses,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._draw()
+            self._bar.stop()  # gives the cursor back, after an exception or Ctrl-C too
+            self._bar = None
+
+
+def _make_bar(file: TextIO) -> rich.progress.Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: rich.progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.3g} batches/s", style="dim")
+
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}", style="cyan"),
+        Speed(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(file=file),
+    )
+
+
+def _numbers(record: Mapping[str, Any]) -> str:
+    """`loss 0.123  kl 4.5`: the numbers of a record but its epoch, to four digits.
+
+    >>> _numbers({"epoch": 3, "loss": 0.123456, "note": "x", "kl": 4.5})
+    'loss 0.1235  kl 4.5'
+    """
+    numbers = {
+        name: float(value)
+        for name, value in record.items()
+        if name != "epoch" and not isinstance(value, (str, bool)) and hasattr(value, "__float__")
+    }
+    return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

@@ -1,0 +1,144 @@
+"""Training curves: every number of metrics.jsonl against the epoch, what belongs together in one panel."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minigen.errors import UserError
+from minigen.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008): told apart by every kind of colour vision.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_SPLITS = ("train", "test", "val", "valid", "validation")
+_AXES = ("epoch", "step")  # what the curves are drawn against, and its kin
+_LAST = ("lr", "seconds", "time")  # of less interest than what is learnt
+_DECADES = 1.5  # a panel of positive values that span more is drawn on a logarithmic axis
+
+
+def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any]]) -> None:
+    """Draw every numeric metric of the records against its epoch, and write the picture (PNG).
+
+    `train_x` and `test_x` share a panel, and so do the losses (of generator and discriminator, say) and metrics with
+    one first word (`d_real`, `d_fake`). Values that are missing or not finite leave a gap. A panel of positive values
+    over more than one and a half decades has a logarithmic axis.
+
+    Parameters
+    ----------
+    path : where to, for example `curves.png`
+    records : one dict an epoch, with "epoch" and any metrics, as `RunFolder.records()` gives them
+
+    Raises
+    ------
+    UserError
+        No record holds a number, or the path cannot be written.
+    TrainingError
+        The disk failed or is full.
+    """
+    from io import BytesIO
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # not pyplot: the user's backend stays as it is
+    from matplotlib.figure import Figure
+
+    series = _series(records)
+    panels = group_metrics(series)
+    if not panels:
+        raise UserError("There are no numbers to draw: the records hold no metric besides their epoch.")
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.4 * columns, 3.2 * rows), dpi=120, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis, (title, names) in zip(axes, panels.items()):
+        _draw(axis, title, {name: series[name] for name in names})
+    for axis in list(axes)[len(panels) :]:
+        axis.set_axis_off()
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    atomic_write(path, buffer.getbuffer())
+
+
+def group_metrics(names: Iterable[str]) -> dict[str, list[str]]:
+    """Which metrics share a panel: title → names, both in the order in which they first came.
+
+    >>> group_metrics(["d_loss", "g_loss", "d_real", "d_fake", "seconds", "test_fd"])
+    {'losses': ['d_loss', 'g_loss'], 'd': ['d_real', 'd_fake'], 'fd': ['test_fd'], 'seconds': ['seconds']}
+    >>> group_metrics(["train_loss", "train_kl", "test_loss", "test_kl"])
+    {'loss': ['train_loss', 'test_loss'], 'kl': ['train_kl', 'test_kl']}
+    """
+    names = list(names)
+    by_base: dict[str, list[str]] = {}
+    for name in names:
+        by_base.setdefault(_base(name), []).append(name)
+    alone = [base for base, members in by_base.items() if len(members) == 1]
+    panels: dict[str, list[str]] = {}
+    for base, members in by_base.items():
+        title = base
+        if base in alone:
+            word = _words(base)[0]
+            if "loss" in _words(base) and sum("loss" in _words(other) for other in alone) > 1:
+                title = "losses"
+            elif sum(_words(other)[0] == word and "loss" not in _words(other) for other in alone) > 1:
+                title = word
+        panels.setdefault(title, []).extend(members)
+    return dict(sorted(panels.items(), key=lambda panel: _words(panel[0])[0] in _LAST))
+
+
+def _words(name: str) -> list[str]:
+    return name.replace("/", "_").split("_")
+
+
+def _base(name: str) -> str:
+    """The metric without the split that it was measured on: `test_loss` → `loss`."""
+    first, *rest = _words(name)
+    return "_".join(rest) if first in _SPLITS and rest else name
+
+
+def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """For each metric, its (epoch, value) in order; NaN where a value is not finite."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for number, record in enumerate(records, 1):
+        epoch = record.get("epoch", number)
+        for name, value in record.items():
+            known = name in series
+            if value is None and known:
+                value = math.nan
+            if name not in _AXES and isinstance(value, (int, float)) and not isinstance(value, bool):
+                series.setdefault(name, []).append((epoch, value if math.isfinite(value) else math.nan))
+    return series
+
+
+def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for color, (name, points) in zip(_COLORS * len(series), series.items()):
+        epochs, values = zip(*points)
+        few = len(points) <= 12
+        held_out = _words(name)[0] in _SPLITS[1:]
+        axis.plot(
+            epochs,
+            values,
+            color=color,
+            label=name,
+            linewidth=1.6,
+            linestyle="--" if held_out else "-",
+            marker="o" if few else None,
+            markersize=4,
+        )
+    values = [value for points in series.values() for _, value in points if not math.isnan(value)]
+    if values and min(values) > 0 and math.log10(max(values) / min(values)) > _DECADES:
+        axis.set_yscale("log")
+    axis.set_title(title.replace("_", " "), fontsize=11)
+    axis.set_xlabel("epoch", fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axis.tick_params(labelsize=8)
+    axis.grid(True, color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    if len(series) > 1 or title not in series:
+        axis.legend(fontsize=8, frameon=False)

@@ -1,0 +1,184 @@
+"""Many images in one picture."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+
+from minigen.errors import ShapeError, UserError
+from minigen.files import atomic_write
+
+_BACKGROUND = 200  # the grey between images: apart from black digits' grounds and from white paper
+_LEGIBLE = 48  # pixels: tiny images are enlarged to at least this on their longer side
+_FONT = 16
+
+
+def image_grid(
+    images: np.ndarray,
+    columns: int | None = None,
+    padding: int = 1,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> np.ndarray:
+    """Lay images out in rows, from left to right and from the top down.
+
+    Parameters
+    ----------
+    images : (n, c, h, w), c = 1 (grey) or 3 (red, green, blue)
+    columns : images in a row; the next whole number to √n unless given
+    padding : pixels of grey around each image
+    value_range : the values shown as black and as full light; others are clipped
+
+    Returns
+    -------
+    uint8 array (H, W) for c = 1 and (H, W, 3) for c = 3, with H = rows·(h + padding) + padding and W alike
+
+    Raises
+    ------
+    ShapeError
+        Not (n, 1 or 3, h, w), or no images.
+    UserError
+        Columns, padding or value range out of range, or values that are NaN.
+
+    Examples
+    --------
+    >>> image_grid(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1), columns=2)
+    array([[200, 200, 200, 200, 200],
+           [200,   0, 200, 128, 200],
+           [200, 200, 200, 200, 200],
+           [200, 255, 200, 200, 200],
+           [200, 200, 200, 200, 200]], dtype=uint8)
+    """
+    pixels = _to_bytes(images, value_range)
+    n, h, w, c = pixels.shape
+    columns = math.ceil(math.sqrt(n)) if columns is None else columns
+    if columns < 1 or padding < 0:
+        raise UserError(f"A grid needs at least 1 column and a padding of 0 or more, not {columns} and {padding}.")
+    columns = min(columns, n)
+    rows = math.ceil(n / columns)
+    cells = np.full((rows * columns, h + padding, w + padding, c), _BACKGROUND, np.uint8)
+    cells[:n, padding:, padding:] = pixels
+    body = cells.reshape(rows, columns, h + padding, w + padding, c)
+    body = body.transpose(0, 2, 1, 3, 4).reshape(rows * (h + padding), columns * (w + padding), c)
+    picture = np.full((len(body) + padding, body.shape[1] + padding, c), _BACKGROUND, np.uint8)
+    picture[: len(body), : body.shape[1]] = body
+    return picture[:, :, 0] if c == 1 else picture
+
+
+def save_image_grid(
+    path: str | os.PathLike[str],
+    images: np.ndarray,
+    columns: int | None = None,
+    padding: int = 1,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    scale: int | None = None,
+) -> None:
+    """Write `image_grid(images, …)` as a picture, in the format that the file's name ends in.
+
+    Parameters
+    ----------
+    path : where to, for example `samples.png`
+    images, columns, padding, value_range : as for `image_grid`
+    scale : each pixel becomes scale × scale; unless given, what brings tiny images to 48 pixels at least
+
+    Raises
+    ------
+    ShapeError, UserError
+        As `image_grid`; a scale below 1; a path that cannot be written, or whose ending is no picture format.
+    TrainingError
+        The disk failed or is full.
+    """
+    _save(path, _enlarge(image_grid(images, columns, padding, value_range), images, scale))
+
+
+def save_reconstructions(
+    path: str | os.PathLike[str],
+    originals: np.ndarray,
+    reconstructions: np.ndarray,
+    columns: int = 10,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    scale: int | None = None,
+) -> None:
+    """Write a picture of rows in pairs, labelled at the left: originals, and below each its reconstruction.
+
+    Parameters
+    ----------
+    path : where to, for example `reconstructions.png`
+    originals, reconstructions : (n, c, h, w), c = 1 or 3, in the same order
+    columns : pairs in a row
+    value_range, scale : as for `save_image_grid`
+
+    Raises
+    ------
+    ShapeError, UserError, TrainingError
+        As `save_image_grid`; shapes that differ.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    originals, reconstructions = np.asarray(originals), np.asarray(reconstructions)
+    if originals.shape != reconstructions.shape:
+        raise ShapeError(
+            "Originals and reconstructions must have one shape, "
+            f"but they have {originals.shape} and {reconstructions.shape}."
+        )
+    labels = ("original", "reconstruction")
+    font = ImageFont.load_default(_FONT)
+    margin = int(max(font.getlength(label) for label in labels)) + _FONT
+    strips = []
+    for start in range(0, max(len(originals), 1), max(columns, 1)):
+        pair = [part[start : start + columns] for part in (originals, reconstructions)]
+        row = len(pair[0])
+        grid = _enlarge(image_grid(np.concatenate(pair), row, 1, value_range), originals, scale)
+        strip = Image.new("RGB", (margin + grid.shape[1], len(grid)), "white")
+        strip.paste(Image.fromarray(grid), (margin, 0))
+        draw = ImageDraw.Draw(strip)
+        for line, label in enumerate(labels):
+            middle = (line + 0.5) * len(grid) / 2
+            draw.text((margin - _FONT / 2, middle), label, fill="black", font=font, anchor="rm")
+        strips.append(strip)
+    gap = _FONT // 2
+    height = sum(strip.height for strip in strips) + gap * (len(strips) - 1)
+    picture = Image.new("RGB", (max(strip.width for strip in strips), height), "white")
+    top = 0
+    for strip in strips:
+        picture.paste(strip, (0, top))
+        top += strip.height + gap
+    _save(path, np.asarray(picture))
+
+
+def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """(n, c, h, w) of any number type → (n, h, w, c) uint8."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise ShapeError(
+            f"Images must have the shape (n, 1 or 3, h, w) with n, h, w of at least 1, not {images.shape}."
+        )
+    low, high = value_range
+    if not low < high:
+        raise UserError(f"A value range goes from a lower to a higher value, not {value_range}.")
+    light = (images.astype(np.float64) - low) / (high - low)
+    if np.isnan(light).any():
+        raise UserError(f"{int(np.isnan(light).sum())} of {light.size} values of the images are NaN: nothing to show.")
+    return np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _enlarge(picture: np.ndarray, images: np.ndarray, scale: int | None) -> np.ndarray:
+    scale = max(1, math.ceil(_LEGIBLE / max(images.shape[2:]))) if scale is None else scale
+    if scale < 1:
+        raise UserError(f"A picture is enlarged by a whole number of at least 1, not {scale}.")
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _save(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    suffix = os.path.splitext(path)[1].lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind not in Image.SAVE:
+        raise UserError(f"Cannot tell a picture format from the name {os.fspath(path)}: let it end in .png.")
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, format=kind)
+    atomic_write(path, buffer.getbuffer())
