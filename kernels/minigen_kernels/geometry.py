@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
+Error = Callable[[str], ValueError]
+
+LAYOUTS = {"x": "(N, C, H, W)", "w": "(O, C/groups, KH, KW)", "y": "(N, O, OH, OW)"}
 
 
 class ConvGeometry(NamedTuple):
@@ -90,70 +94,47 @@ def check_convolution(
     Raises ValueError for shapes and parameters, TypeError for dtypes: one sentence with the operation, all shapes and
     parameters, the formula that failed, and what to try.
     """
-    call = ", ".join(f"{name} {tuple(a.shape)}" for name, a in arrays.items())
-    call += f", stride={stride}, padding={padding}, dilation={dilation}, groups={groups}"
-    call += "" if size is None else f", size={size}"
-    call += "" if kernel_size is None else f", kernel_size={kernel_size}"
 
     def error(problem: str) -> ValueError:
-        return ValueError(f"{op}({call}): {problem}")
+        call = [f"{name} {tuple(array.shape)}" for name, array in arrays.items()]
+        call += [f"stride={stride}, padding={padding}, dilation={dilation}, groups={groups}"]
+        call += [f"{name}={value}" for name, value in (("size", size), ("kernel_size", kernel_size)) if value]
+        return ValueError(f"{op}({', '.join(call)}): {problem}")
 
     check_dtypes(op, **arrays)
     for name, array in arrays.items():
         if array.ndim != 4:
-            layout = {"x": "(N, C, H, W)", "w": "(O, C/groups, KH, KW)", "y": "(N, O, OH, OW)"}[name]
-            raise error(f"{name} must have 4 axes, {layout}, not {array.ndim}; add the missing ones with reshape.")
-        if 0 in array.shape[name != "w" :]:
-            raise error(f"{name} has an axis of size 0; only the batch N may be empty.")
-
-    stride = _integers(stride, 2, 1, error, "stride must be (sh, sw)")
-    padding = _integers(padding, 4, 0, error, "padding must be (top, bottom, left, right)")
-    dilation = _integers(dilation, 2, 1, error, "dilation must be (dh, dw)")
-    (groups,) = _integers((groups,), 1, 1, error, "groups must be one number")
-    x, w, y = arrays.get("x"), arrays.get("w"), arrays.get("y")
-
-    if w is not None:
-        kernel_size = w.shape[2:]
-        out_channels, in_channels = w.shape[0], w.shape[1] * groups
-    elif x is not None and y is not None:
-        kernel_size = _integers(kernel_size, 2, 1, error, "kernel_size must be (KH, KW)")
-        out_channels, in_channels = y.shape[1], x.shape[1]
-    if x is not None and w is not None and x.shape[1] != in_channels:
-        raise error(
-            f"x must have w.shape[1] * groups = {w.shape[1]} * {groups} = {in_channels} channels, but has {x.shape[1]}; "
-            f"give w {x.shape[1] / groups:g} input channels, or change groups."
-        )
-    if y is not None and w is not None and y.shape[1] != out_channels:
-        raise error(
-            f"y must have w.shape[0] = {out_channels} channels, but has {y.shape[1]}; w is the convolution's weight "
-            f"(O, C/groups, KH, KW), which a transposed convolution reads as (in, out/groups, KH, KW)."
-        )
-    if x is not None and y is not None and x.shape[0] != y.shape[0]:
-        raise error(f"x and y must have the same batch, but have {x.shape[0]} and {y.shape[0]}.")
-    for name, channels in (("input", in_channels), ("output", out_channels)):
-        if channels % groups:
             raise error(
-                f"the {channels} {name} channels do not divide into {groups} groups ({channels} mod {groups} = "
-                f"{channels % groups}); choose groups among the divisors of {channels}."
+                f"{name} must be {LAYOUTS[name]}, with 4 axes, not {array.ndim}; add or drop axes with reshape."
             )
+        if 0 in (array.shape if name == "w" else array.shape[1:]):
+            raise error(f"{name} has an axis of size 0; only the batch N may be empty.")
+    strides = _integers(stride, 2, 1, error, "stride must be (sh, sw)")
+    sides = _integers(padding, 4, 0, error, "padding must be (top, bottom, left, right)")
+    dilations = _integers(dilation, 2, 1, error, "dilation must be (dh, dw)")
+    (count,) = _integers((groups,), 1, 1, error, "groups must be one number")
 
-    size = _integers(size, 2, 1, error, "size must be (H, W)") if x is None else x.shape[2:]
-    out_size = conv_output_size(size, kernel_size, stride, padding, dilation)
-    _check_kernel_fits(error, size, kernel_size, padding, dilation)
+    x, w, y = arrays.get("x"), arrays.get("w"), arrays.get("y")
+    if w is None:
+        kernel = _integers(kernel_size, 2, 1, error, "kernel_size must be (KH, KW)")
+    else:
+        kernel = w.shape[2:]
+    if x is None:
+        in_size = _integers(size, 2, 1, error, "size must be (H, W)")
+    else:
+        in_size = x.shape[2:]
+    batch, in_channels, out_channels = _check_channels(x, w, y, count, error)
+    _check_kernel_fits(in_size, kernel, sides, dilations, error)
+    out_size = conv_output_size(in_size, kernel, strides, sides, dilations)
     if y is not None and y.shape[2:] != out_size:
-        smallest = conv_transpose_output_size(y.shape[2:], kernel_size, stride, padding, dilation)
-        ranges = " and ".join(
-            f"{axis} from {max(low, 1)} to {low + s - 1}" for axis, low, s in zip("HW", smallest, stride)
-        )
+        low = conv_transpose_output_size(y.shape[2:], kernel, strides, sides, dilations)
         raise error(
-            f"a convolution maps (H, W) = {size} to (OH, OW) = {out_size} by (H + top + bottom - dh * (KH - 1) - 1) "
-            f"// sh + 1 (W likewise), but y has {y.shape[2:]}; to these belong {ranges}."
+            f"a convolution maps (H, W) = {in_size} to (OH, OW) = {out_size} by OH = (H + top + bottom - dh * (KH - 1) "
+            f"- 1) // sh + 1, and OW likewise, but y has {y.shape[2:]}; to these belong H from {low[0]} to "
+            f"{low[0] + strides[0] - 1} and W from {low[1]} to {low[1] + strides[1] - 1}."
         )
-    batch = (y if x is None else x).shape[0]  # type: ignore[union-attr]
-    top, _, left, _ = padding
-    return ConvGeometry(
-        batch, in_channels, out_channels, groups, size, out_size, kernel_size, stride, (top, left), dilation
-    )
+    before = (sides[0], sides[2])
+    return ConvGeometry(batch, in_channels, out_channels, count, in_size, out_size, kernel, strides, before, dilations)
 
 
 def check_dtypes(op: str, **arrays: np.ndarray) -> None:
@@ -164,26 +145,57 @@ def check_dtypes(op: str, **arrays: np.ndarray) -> None:
         raise TypeError(f"{op}: all arrays must be float32, or all float64, not {found}; convert with astype.")
 
 
-def _check_kernel_fits(error: Any, size: Pair, kernel_size: Pair, padding: Sides, dilation: Pair) -> None:
+def _check_channels(
+    x: np.ndarray | None, w: np.ndarray | None, y: np.ndarray | None, groups: int, error: Error
+) -> tuple[int, int, int]:
+    """N, C and O, after making sure that the two arrays which are there agree on them."""
+    if x is None and y is not None and w is not None:
+        batch, in_channels, out_channels = y.shape[0], w.shape[1] * groups, y.shape[1]
+    elif y is None and x is not None and w is not None:
+        batch, in_channels, out_channels = x.shape[0], x.shape[1], w.shape[0]
+    elif x is not None and y is not None:
+        batch, in_channels, out_channels = x.shape[0], x.shape[1], y.shape[1]
+        if batch != y.shape[0]:
+            raise error(f"x and y must have the same batch N, but have {batch} and {y.shape[0]}.")
+    if w is not None and in_channels != w.shape[1] * groups:
+        raise error(
+            f"x must have w.shape[1] * groups = {w.shape[1]} * {groups} = {w.shape[1] * groups} channels, but has "
+            f"{in_channels}; give w another number of input channels, or change groups."
+        )
+    if w is not None and out_channels != w.shape[0]:
+        raise error(
+            f"y must have w.shape[0] = {w.shape[0]} channels, but has {out_channels}; w is laid out {LAYOUTS['w']} for "
+            f"the convolution, which makes it (in, out/groups, KH, KW) for a transposed one."
+        )
+    for channels, which in ((in_channels, "input"), (out_channels, "output")):
+        if channels % groups:
+            raise error(
+                f"{channels} {which} channels do not divide into {groups} groups ({channels} mod {groups} = "
+                f"{channels % groups}); choose a divisor of {channels} as groups."
+            )
+    return batch, in_channels, out_channels
+
+
+def _check_kernel_fits(size: Pair, kernel_size: Pair, padding: Sides, dilation: Pair, error: Error) -> None:
     top, bottom, left, right = padding
-    axes = (("height", "H + top + bottom", "dh * (KH - 1) + 1"), ("width", "W + left + right", "dw * (KW - 1) + 1"))
-    for (axis, padded, spread), n, before, after, k, d in zip(
-        axes, size, (top, left), (bottom, right), kernel_size, dilation
+    for axis, formulas, n, before, after, k, d in (
+        ("height", ("dh * (KH - 1) + 1", "H + top + bottom"), size[0], top, bottom, kernel_size[0], dilation[0]),
+        ("width", ("dw * (KW - 1) + 1", "W + left + right"), size[1], left, right, kernel_size[1], dilation[1]),
     ):
         if d * (k - 1) + 1 > n + before + after:
             raise error(
-                f"the kernel's {axis}, {spread} = {d} * ({k} - 1) + 1 = {d * (k - 1) + 1}, is larger than the padded "
-                f"input's, {padded} = {n} + {before} + {after} = {n + before + after}; use a smaller kernel or "
-                f"dilation, or more padding."
+                f"the kernel's {axis}, {formulas[0]} = {d} * ({k} - 1) + 1 = {d * (k - 1) + 1}, is larger than the "
+                f"padded input's, {formulas[1]} = {n} + {before} + {after} = {n + before + after}; use a smaller kernel "
+                f"or dilation, or more padding."
             )
 
 
-def _integers(value: Any, count: int, least: int, error: Any, what: str) -> tuple[Any, ...]:
+def _integers(value: Any, count: int, least: int, error: Error, what: str) -> tuple[Any, ...]:
     """`value` as `count` plain integers, none smaller than `least`."""
     try:
         integers = tuple(operator.index(v) for v in value)
     except TypeError:
         integers = ()
     if len(integers) != count or min(integers) < least:
-        raise error(f"{what}: {count} integer{'s' * (count > 1)}, none less than {least}.")
+        raise error(f"{what}, integers of at least {least}.")
     return integers

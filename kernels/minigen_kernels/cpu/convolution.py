@@ -1,8 +1,6 @@
-"""The three convolutions as products of matrices with the matrix of patches (see `patches`), a chunk of it at a time."""
+"""The three convolutions as products with the matrix of patches (see `patches`), a chunk of it at a time."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -16,7 +14,6 @@ from .layout import (
     mirror_weight,
     pack_weight,
     pieces,
-    pixels,
     read_only,
     scratch,
     steps,
@@ -24,6 +21,8 @@ from .layout import (
 from .matmul import matrix_product
 from .patches import gather_patches, scatter_patches
 from .threads import parallel_for
+
+SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> np.ndarray:
@@ -72,8 +71,9 @@ def conv2d_weight_grad(
 
 
 def _mirror_pays(geometry: ConvGeometry) -> bool:
-    """Whether patches of y, with its few channels, are so much smaller than those of x that x and y should swap roles."""
-    return geometry.stride == (1, 1) and 2 * geometry.out_channels <= geometry.in_channels
+    """Whether patches of y are so much smaller than those of x, by its few channels, that the two should swap roles."""
+    few = 2 * geometry.out_channels <= geometry.in_channels
+    return few and geometry.stride == (1, 1) and not _patches_are_x(geometry)
 
 
 def _patches_are_x(geometry: ConvGeometry) -> bool:
@@ -86,73 +86,70 @@ def _patches_are_x(geometry: ConvGeometry) -> bool:
 
 def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """y = patches(x) w^T: (N*OH*OW, KH*KW*C) times (KH*KW*C, O), group by group, in chunks of pixels."""
-    groups, rows = geometry.groups, pixels(geometry)
-    weights = pack_weight(w, groups)
+    weights = pack_weight(w, geometry.groups)
     _, outs, width = weights.shape
     y = np.empty((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
-    matrix = y.reshape(rows, -1)
+    matrix = y.reshape(-1, geometry.out_channels)
     if _patches_are_x(geometry):
-        matrix_product(x.reshape(rows, width), weights[0].T, matrix)
+        matrix_product(x.reshape(-1, width), weights[0].T, matrix)
         return y
 
     x = read_only(x)
-    most = max(1, SCRATCH_BYTES // (width * x.itemsize))
-    parts = pieces(rows, most, TASK_FLOPS // (2 * width * outs))
+    chunks = pieces(len(matrix), least=TASK_FLOPS // (2 * width * outs), most=_rows(width, x.dtype))
 
-    def task(i: int) -> None:
-        g, (begin, end) = i // len(parts), parts[i % len(parts)]
-        patches = scratch("patches", (end - begin, width), x.dtype)
-        _gather(x, patches, begin, g, (0, geometry.kernel_size[0]), geometry)
-        np.matmul(patches, weights[g].T, out=matrix[begin:end, g * outs : (g + 1) * outs])
+    def multiply(g: int, chunk: slice) -> None:
+        patches = scratch("patches", (chunk.stop - chunk.start, width), x.dtype)
+        gather_patches(x, patches, chunk.start, (0, geometry.kernel_size[0]), *_taps(g, geometry))
+        np.matmul(patches, weights[g].T, out=matrix[chunk, g * outs : (g + 1) * outs])
 
-    parallel_for(task, groups * len(parts))
+    tasks = [(g, chunk) for g in range(geometry.groups) for chunk in chunks]
+    parallel_for(lambda i: multiply(*tasks[i]), len(tasks))
     return y
 
 
 def _transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """x = patches^T(y w): (N*OH*OW, O) times (O, KH*KW*C), in chunks of pixels, each added to x while in the cache."""
-    groups, rows = geometry.groups, pixels(geometry)
-    weights = pack_weight(w, groups)
+    weights = pack_weight(w, geometry.groups)
     _, outs, width = weights.shape
     shape = (geometry.batch, *geometry.in_size, geometry.in_channels)
-    matrix = y.reshape(rows, -1)
+    matrix = y.reshape(-1, geometry.out_channels)
     if _patches_are_x(geometry):
         x = np.empty(shape, y.dtype)
-        matrix_product(matrix, weights[0], x.reshape(rows, width))
+        matrix_product(matrix, weights[0], x.reshape(-1, width))
         return x
 
     x = np.zeros(shape, y.dtype)
-    most = max(1, SCRATCH_BYTES // (width * y.itemsize))
-    even, odd = _bands(geometry, most, TASK_FLOPS // (2 * width * outs))
-    for bands in (even, odd):
+    most = _rows(width, y.dtype)
 
-        def task(i: int, bands: list[tuple[int, int]] = bands) -> None:
-            g, band = i // len(bands), bands[i % len(bands)]
-            for begin, end in steps(*band, most):
-                patches = scratch("patches", (end - begin, width), y.dtype)
-                np.matmul(matrix[begin:end, g * outs : (g + 1) * outs], weights[g], out=patches)
-                channel = g * geometry.in_channels // groups
-                scatter_patches(read_only(patches), x, begin, channel, *_taps(geometry))
+    def add(g: int, band: slice) -> None:
+        for chunk in steps(band, most):
+            patches = scratch("patches", (chunk.stop - chunk.start, width), y.dtype)
+            np.matmul(matrix[chunk, g * outs : (g + 1) * outs], weights[g], out=patches)
+            scatter_patches(read_only(patches), x, chunk.start, *_taps(g, geometry))
 
-        parallel_for(task, groups * len(bands))
+    for bands in _bands(geometry, TASK_FLOPS // (2 * width * outs), most):
+        tasks = [(g, band) for g in range(geometry.groups) for band in bands]
+        parallel_for(lambda i, tasks=tasks: add(*tasks[i]), len(tasks))  # type: ignore[misc]
     return x
 
 
-def _bands(geometry: ConvGeometry, most: int, least: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Bands of output pixels for `_transposed`, in two turns, so that none adds to the same x as another of its turn.
+def _bands(geometry: ConvGeometry, least: int, most: int) -> list[list[slice]]:
+    """Bands of output pixels for `_transposed`, in turns, so that no two of one turn add to the same element of x.
 
-    Usually a band is some whole images, and one turn does. When the images are few and large, it is some rows of one,
-    at least so many that the patches of every other band have no row of x in common.
+    Usually a band is some whole images, and one turn does. When images are few and large, it is some rows of one image,
+    so many that the patches of every other band have no row of x in common: then it takes two turns.
     """
     oh, ow = geometry.out_size
     image = oh * ow
-    if geometry.batch >= 8 or image <= max(most, least):
-        images = pieces(geometry.batch, max(1, most // image), -(-least // image))
-        return [(begin * image, end * image) for begin, end in images], []
-    reach = geometry.dilation[0] * (geometry.kernel_size[0] - 1) // geometry.stride[0] + 1
-    cuts = pieces(oh, oh, max(reach, least // ow), 16)
-    bands = [[(n * image + b * ow, n * image + e * ow) for n in range(geometry.batch) for b, e in cuts[k::2]] for k in (0, 1)]
-    return bands[0], bands[1]
+    if geometry.batch >= 8 or image <= max(least, most):
+        images = pieces(geometry.batch, least=-(-least // image), most=max(1, most // image))
+        return [[slice(part.start * image, part.stop * image) for part in images]]
+    reach = geometry.dilation[0] * (geometry.kernel_size[0] - 1) // geometry.stride[0] + 1  # rows of y seen by one of x
+    bands = pieces(oh, least=max(reach, least // ow), count=16)
+    starts = range(0, geometry.batch * image, image)
+    return [
+        [slice(n + b.start * ow, n + b.stop * ow) for n in starts for b in turn] for turn in (bands[::2], bands[1::2])
+    ]
 
 
 def _weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
@@ -161,44 +158,42 @@ def _weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.nda
     Cut by groups, by rows of the kernel (so that a product fits into the cache) and by pixels. Each share of the pixels
     is summed up apart, and the shares are added in their order.
     """
-    groups, rows = geometry.groups, pixels(geometry)
-    kh, kw = geometry.kernel_size
+    groups, (kh, kw) = geometry.groups, geometry.kernel_size
     ins, outs = geometry.in_channels // groups, geometry.out_channels // groups
-    matrix = y.reshape(rows, -1)
+    matrix = y.reshape(-1, geometry.out_channels)
     if _patches_are_x(geometry):
         w = np.empty((outs, kh * kw * ins), x.dtype)
-        matrix_product(matrix.T, x.reshape(rows, -1), w)
+        matrix_product(matrix.T, x.reshape(len(matrix), -1), w)
         return channels_first(w.reshape(outs, kh, kw, ins))
 
     x = read_only(x)
-    kernel_rows = pieces(kh, max(1, 1024 // (kw * ins)), 1, 1)
-    shares = pieces(rows, max(1, rows), TASK_FLOPS // (2 * kh * kw * ins * outs), -(-16 // (len(kernel_rows) * groups)))
-    sums = np.zeros((len(shares), groups, outs, kh, kw * ins), x.dtype)
+    kernel_rows = pieces(kh, most=max(1, 1024 // (kw * ins)), count=1)
+    size = geometry.out_channels * kh * kw * ins  # of w
+    count = min(-(-16 // (len(kernel_rows) * groups)), SUMS_BYTES // (size * x.itemsize))
+    shares = pieces(len(matrix), least=TASK_FLOPS * groups // (2 * size), count=count)
+    sums = np.empty((len(shares), groups, outs, kh * kw * ins), x.dtype)
 
-    def task(i: int) -> None:
-        share, g, k = np.unravel_index(i, (len(shares), groups, len(kernel_rows)))
-        p0, p1 = kernel_rows[k]
-        width = (p1 - p0) * kw * ins
-        total = scratch("total", (outs, width), x.dtype)
-        product = scratch("product", (outs, width), x.dtype)
+    def add_up(s: int, g: int, rows: slice) -> None:
+        total = sums[s, g, :, rows.start * kw * ins : rows.stop * kw * ins]
+        product = scratch("product", total.shape, x.dtype)
         total[...] = 0
-        for begin, end in steps(*shares[share], max(1, SCRATCH_BYTES // (width * x.itemsize))):
-            patches = scratch("patches", (end - begin, width), x.dtype)
-            _gather(x, patches, begin, g, (p0, p1), geometry)
-            np.matmul(matrix[begin:end, g * outs : (g + 1) * outs].T, patches, out=product)
+        for chunk in steps(shares[s], _rows(total.shape[1], x.dtype)):
+            patches = scratch("patches", (chunk.stop - chunk.start, total.shape[1]), x.dtype)
+            gather_patches(x, patches, chunk.start, (rows.start, rows.stop), *_taps(g, geometry))
+            np.matmul(matrix[chunk, g * outs : (g + 1) * outs].T, patches, out=product)
             np.add(total, product, out=total)
-        sums[share, g, :, p0:p1] = total.reshape(outs, p1 - p0, -1)
 
-    parallel_for(task, len(shares) * groups * len(kernel_rows))
+    tasks = [(s, g, rows) for s in range(len(shares)) for g in range(groups) for rows in kernel_rows]
+    parallel_for(lambda i: add_up(*tasks[i]), len(tasks))
     return channels_first(np.sum(sums, axis=0).reshape(geometry.out_channels, kh, kw, ins))
 
 
-def _gather(
-    x: np.ndarray, patches: np.ndarray, first: int, group: int, kernel_rows: Pair, geometry: ConvGeometry
-) -> None:
-    channel = int(group) * geometry.in_channels // geometry.groups
-    gather_patches(x, patches, first, channel, kernel_rows, *_taps(geometry))
+def _rows(width: int, dtype: np.dtype) -> int:
+    """How many rows of the matrix of patches a thread works on at a time."""
+    return max(1, SCRATCH_BYTES // (width * dtype.itemsize))
 
 
-def _taps(geometry: ConvGeometry) -> tuple[Pair, Pair, Pair, Pair, Pair]:
-    return geometry.kernel_size, geometry.out_size, geometry.stride, geometry.padding, geometry.dilation
+def _taps(g: int, geometry: ConvGeometry) -> tuple[int, Pair, Pair, Pair, Pair, Pair]:
+    """What the kernels of `patches` need to know: the first input channel of group g, and where the taps lie."""
+    channel = g * geometry.in_channels // geometry.groups
+    return channel, geometry.kernel_size, geometry.out_size, geometry.stride, geometry.padding, geometry.dilation

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..geometry import ConvGeometry
 from .threads import parallel_for
 
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
-SCRATCH_BYTES = 2 << 20  # what a thread works on at a time: large enough for BLAS, small enough for the caches
+SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
 TASK_FLOPS = 4_000_000  # about 50 microseconds of one core; a smaller task is not worth handing to another thread
 _buffers = threading.local()
 
@@ -23,14 +22,8 @@ def channels_last(images: np.ndarray) -> np.ndarray:
     if view.flags.c_contiguous and view.flags.aligned:
         return view
     copy = np.empty(view.shape, view.dtype)
-    n = view.shape[0]
-    pieces = max(1, min(n, view.nbytes // COPY_BYTES))
-
-    def task(i: int) -> None:
-        part = slice(n * i // pieces, n * (i + 1) // pieces)
-        np.copyto(copy[part], view[part])
-
-    parallel_for(task, pieces)
+    parts = pieces(view.shape[0], least=-(-COPY_BYTES * view.shape[0] // max(1, view.nbytes)))
+    parallel_for(lambda i: np.copyto(copy[parts[i]], view[parts[i]]), len(parts))
     return copy
 
 
@@ -45,14 +38,14 @@ def pack_weight(w: np.ndarray, groups: int) -> np.ndarray:
 
 
 def mirror_weight(w: np.ndarray, groups: int) -> np.ndarray:
-    """w (O, C/G, KH, KW) as the weight (C, O/G, KH, KW) of the mirrored geometry: turned by half a turn, O and C swapped."""
+    """w (O, C/G, KH, KW) as the mirrored geometry's weight (C, O/G, KH, KW): turned by half a turn, O and C swapped."""
     o, c, kh, kw = w.shape
     turned = w.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
     return turned.swapaxes(1, 2).reshape(groups * c, o // groups, kh, kw)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A read-only view. Numba compiles once for each type, and whether an array may be written to is part of its type."""
+    """A read-only view. To Numba, whether an array may be written to is part of its type, and each type is compiled."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -68,20 +61,21 @@ def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return buffer[:size].view(dtype).reshape(shape)
 
 
-def pieces(n: int, most: int, least: int = 1, count: int = 8) -> list[tuple[int, int]]:
-    """Cuts range(n) evenly into [begin, end): into `count` pieces, or more so that none has over `most` elements, or
-    fewer so that none has under `least` (which gives way to `most`)."""
-    k = max(1, -(-n // most), min(count, n // max(1, least)))
-    k = min(k, n)
-    return [(n * i // k, n * (i + 1) // k) for i in range(k)]
+def pieces(n: int, *, least: int = 1, most: int | None = None, count: int = 8) -> list[slice]:
+    """Cuts range(n) evenly into slices: `count` of them, fewer if they were shorter than `least`, or more if they were
+    longer than `most`. Never by the number of threads: results would depend on it.
+
+    >>> pieces(10, count=3)
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
+    """
+    k = min(count, n // max(1, least))
+    if most is not None:
+        k = max(k, -(-n // most))
+    k = min(max(1, k), n)
+    return [slice(n * i // k, n * (i + 1) // k) for i in range(k)]
 
 
-def steps(begin: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-    """Cuts [begin, end) into pieces of `most` elements and a last one with the rest."""
-    for first in range(begin, end, most):
-        yield first, min(first + most, end)
-
-
-def pixels(geometry: ConvGeometry) -> int:
-    """The number of output pixels, N*OH*OW: the rows of y as a matrix."""
-    return geometry.batch * math.prod(geometry.out_size)
+def steps(part: slice, most: int) -> Iterator[slice]:
+    """Cuts a slice into slices of `most` elements and a last one with the rest."""
+    for first in range(part.start, part.stop, most):
+        yield slice(first, min(first + most, part.stop))

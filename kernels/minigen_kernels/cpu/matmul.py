@@ -51,7 +51,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         axis = int(np.argmax(batch))
         a, b, moved = (np.moveaxis(array, axis, 0) for array in (a, b, c))
         count = min(PIECES, flops * math.prod(batch) // PIECE_FLOPS)
-        parts = [slice(*part) for part in pieces(len(moved), len(moved), 1, count)]
+        parts = pieces(len(moved), count=count)
         parallel_for(lambda i: np.matmul(a[parts[i]], b[parts[i]], out=moved[parts[i]]), len(parts))
     return c
 
@@ -65,15 +65,15 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     (m, k), n = a.shape, b.shape[1]
     count = min(PIECES, max(1, 2 * m * k * n // PIECE_FLOPS))
     if max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n):
-        parts = [slice(*part) for part in pieces(k, k, PIECE_ROWS, count)]
+        parts = pieces(k, least=PIECE_ROWS, count=count)
         partial = np.empty((len(parts), m, n), a.dtype)
         parallel_for(lambda i: np.matmul(a[:, parts[i]], b[parts[i]], out=partial[i]), len(parts))
         np.sum(partial, axis=0, out=out)
     elif m >= n:
-        parts = [slice(*part) for part in pieces(m, m, PIECE_ROWS, count)]
+        parts = pieces(m, least=PIECE_ROWS, count=count)
         parallel_for(lambda i: np.matmul(a[parts[i]], b, out=out[parts[i]]), len(parts))
     else:
-        parts = [slice(*part) for part in pieces(n, n, PIECE_ROWS, count)]
+        parts = pieces(n, least=PIECE_ROWS, count=count)
         parallel_for(lambda i: np.matmul(a, b[:, parts[i]], out=out[:, parts[i]]), len(parts))
 
 

@@ -14,11 +14,11 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def gather_patches(x, patches, first, channel, kernel_rows, kernel_size, out_size, stride, padding, dilation):
+def gather_patches(x, patches, first, kernel_rows, channel, kernel_size, out_size, stride, padding, dilation):
     """Writes rows first, first + 1, ... of the matrix of patches, as many as `patches` has.
 
-    x (N, H, W, C); patches (rows, taps * group's channels), all of it overwritten; channel: the group's first one;
-    kernel_rows (p0, p1): only the taps (p, q) with p0 <= p < p1.
+    x (N, H, W, C); patches (rows, taps * group's channels), all of it overwritten; kernel_rows (p0, p1): only the taps
+    (p, q) with p0 <= p < p1; channel: the group's first one.
     """
     _, height, width, channels = x.shape
     oh, ow = out_size

@@ -95,12 +95,14 @@ def _default_threads() -> int:
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.strip().isdecimal() or int(text) < 1:
-        raise ValueError(f"MINIGEN_NUM_THREADS={text!r}: it must be a whole number of threads of at least 1, such as 2.")
+        raise ValueError(
+            f"MINIGEN_NUM_THREADS={text!r}: it must be a whole number of threads of at least 1, such as 2."
+        )
     return int(text)
 
 
 def _after_fork() -> None:
-    """A forked child inherits the pool's description but none of its threads, and perhaps a lock held by one of them."""
+    """A forked child inherits the pool but none of its threads, and perhaps a lock that one of them held."""
     global _lock, _local, _executor
     _lock, _local, _executor = threading.Lock(), threading.local(), None
 
