@@ -1,0 +1,238 @@
+"""Function: one differentiable operation. Its instances are the nodes of the computation graph.
+
+A graph is made of two things. A *leaf* is a tensor that the user made and that requires a gradient. A *node* is one
+application of an operation. `node.edges[i]` says where the i-th input came from: a node, a leaf, or None when no
+gradient is wanted there. Nodes never point at the tensor they produced, so there are no cycles and a graph is freed
+the moment its output goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minigen.autograd import modes
+from minigen.device import Device
+from minigen.errors import AnomalyError, AutogradError, DeviceError, InPlaceError, MinigenError, ShapeError
+from minigen.tensor import Tensor
+
+
+class _Input:
+    """A saved input and the version it had."""
+
+    __slots__ = ("tensor", "version")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.version = tensor._version[0]
+
+
+class _Output:
+    """Stands among the saved values for the node's own output, which it must not point at."""
+
+    __slots__ = ("counter", "data", "version")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.data = tensor._data
+        self.counter = tensor._version
+        self.version = self.counter[0]
+
+
+class Function:
+    """An operation: `forward` on arrays, and `backward` written with tensor operations.
+
+    Because `backward` is made of operations that are themselves differentiable, every derivative of any order comes
+    for free. To add an operation, write the two methods and call it with `apply`:
+
+    >>> import minigen
+    >>> class Cube(minigen.Function):
+    ...     '''y = x³,  x̄ = 3x²·g.'''
+    ...     def forward(self, x):
+    ...         self.save_for_backward(x)
+    ...         return x ** 3
+    ...     def backward(self, g):
+    ...         x, = self.saved_tensors
+    ...         return 3 * x * x * g
+    >>> x = minigen.tensor(2.0, requires_grad=True)
+    >>> (dy,) = minigen.grad(Cube.apply(x), x, create_graph=True)
+    >>> (ddy,) = minigen.grad(dy, x)
+    >>> dy.item(), ddy.item()
+    (12.0, 12.0)
+
+    `forward(self, *arrays, **params)` gets an array for every tensor, and everything else as it was given.
+    `backward(self, g)` gets the gradient of the output and returns one gradient for each positional input (None for
+    those without one). `self.needs_input_grad` tells which are wanted, in both.
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+    broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
+    is_view = False  # the output may share memory with the first input
+
+    edges: tuple[Any, ...] | None  # None once the graph has been freed
+    needs_input_grad: tuple[bool, ...]
+    depth: int
+    shape: tuple[int, ...]  # of the output
+    dtype: Any
+    device: Device
+    hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+    retain: Any = None  # weak reference to the output, when its gradient is to be kept
+    line = ""  # where it was called, recorded in anomaly mode
+    _saved: tuple[Any, ...] = ()
+
+    @classmethod
+    def apply(cls, *inputs: Any, **params: Any) -> Tensor:
+        """Compute the operation and, where a gradient is wanted, leave a node in the graph."""
+        node = cls()
+        recording = modes.state.recording
+        device: Device | None = None
+        arrays = []
+        needs = []
+        for x in inputs:
+            if isinstance(x, Tensor):
+                if device is not x.device:
+                    if device is not None:
+                        raise DeviceError(
+                            f"{cls.name()}: the tensors are on different devices, {device} and {x.device}; "
+                            f"bring them together with .to('{device}')."
+                        )
+                    device = x.device
+                arrays.append(x._data)
+                needs.append(recording and x.requires_grad)
+            else:
+                arrays.append(x)
+                needs.append(False)
+        if device is None:
+            raise TypeError(f"{cls.name()}.apply needs at least one Tensor.")
+        node.device = device
+        node.needs_input_grad = tuple(needs)
+        try:
+            raw = node.forward(*arrays, **params)
+        except ValueError as error:
+            if isinstance(error, MinigenError):
+                raise
+            raise ShapeError(_explain(cls, arrays, error)) from error
+
+        data = raw if isinstance(raw, device.xp.ndarray) else device.xp.asarray(raw)
+        for array in arrays:
+            if data is array:  # every tensor has an array object of its own
+                data = data.view()
+        out = Tensor._wrap(data, node.device)
+        if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
+            out._version = inputs[0]._version
+        if modes.state.anomaly:
+            node.line = modes.calling_line()
+            node._check_finite(data, "result", "forward")
+        if True in needs:
+            node._record(inputs, arrays, raw, out)
+        return out
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Keep inputs, the output, masks or indices for `backward`.
+
+        Inputs and the output come back from `saved_tensors` as tensors of the graph, so that the gradient can itself
+        be differentiated. Any other array of floating-point numbers is refused: it might depend on an input, and
+        second derivatives would silently miss that.
+        """
+        self._saved = values
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` was given.
+
+        Raises:
+            InPlaceError: one of them has been changed in place since.
+        """
+        out: list[Any] = []
+        for value in self._saved:
+            if type(value) is _Input:
+                self._check_version(value.tensor._version[0], value.version, value.tensor.shape)
+                out.append(value.tensor)
+            elif type(value) is _Output:
+                self._check_version(value.counter[0], value.version, self.shape)
+                tensor = Tensor._wrap(value.data, self.device)
+                tensor._version = value.counter
+                tensor.requires_grad = True
+                tensor.grad_fn = self
+                out.append(tensor)
+            else:
+                out.append(value)
+        return tuple(out)
+
+    def release(self) -> None:
+        """Drop the saved values and the edges: a backward pass has used them."""
+        self._saved = ()
+        self.edges = None
+
+    @classmethod
+    def name(cls) -> str:
+        """What errors and pictures call the operation."""
+        return cls.__name__
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> None:
+        depth = 0
+        edges: list[Any] = []
+        for x, needed in zip(inputs, self.needs_input_grad):
+            if not needed:
+                edges.append(None)
+            elif x.grad_fn is None:
+                edges.append(x)
+            else:
+                edges.append(x.grad_fn)
+                depth = max(depth, x.grad_fn.depth)
+        self.edges = tuple(edges)
+        self.depth = depth + 1
+        self.shape = out._data.shape
+        self.dtype = out._data.dtype
+        if self.dtype.kind != "f":
+            return  # comparisons and roundings to integers end the graph
+        self._saved = tuple([self._keep(value, inputs, arrays, raw, out) for value in self._saved])
+        out.requires_grad = True
+        out.grad_fn = self
+
+    def _keep(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
+        for x, array in zip(inputs, arrays):
+            if value is array:
+                return _Input(x) if isinstance(x, Tensor) else value
+        if value is raw:
+            return _Output(out)
+        if isinstance(value, self.device.xp.ndarray) and value.dtype.kind == "f":
+            raise AutogradError(
+                f"{self.name()}: save_for_backward got an array of {value.dtype} that is neither an input nor the "
+                "output. If it depends on an input, second derivatives would silently miss it: recompute it in "
+                "backward from saved inputs."
+            )
+        return value
+
+    def _check_version(self, now: int, then: int, shape: tuple[int, ...]) -> None:
+        if now != then:
+            raise InPlaceError(
+                f"{self.name()}: a tensor of shape {shape} that its gradient needs has been changed in place since "
+                f"(version {now}, {then} was saved). Change a copy (x = x.clone()), or write the change out of place "
+                "(x = x + y)."
+            )
+
+    def _check_finite(self, data: Any, what: str, when: str) -> None:
+        if data.dtype.kind == "f" and not bool(self.device.xp.isfinite(data).all()):
+            kind = "NaN" if bool(self.device.xp.isnan(data).any()) else "infinity"
+            raise AnomalyError(f"{self.name()} made the first {kind} ({when}, in its {what}), called at {self.line}")
+
+
+def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> str:
+    """One sentence for an array error: the operation, the shapes, the axis that does not fit, what to try."""
+    shapes = [array.shape for array in arrays if hasattr(array, "shape")]
+    if not function.broadcasts:
+        return f"{function.name()} got shapes {', '.join(map(str, shapes))}: {error}"
+    axes = max(map(len, shapes))
+    for axis in range(-1, -axes - 1, -1):
+        sizes = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        if len(sizes) > 1:
+            return (
+                f"{function.name()}: the shapes {' and '.join(map(str, shapes))} cannot be broadcast: at axis {axis} "
+                f"the sizes are {' and '.join(map(str, sorted(sizes)))}, and must be equal or 1; reshape or unsqueeze one."
+            )
+    return f"{function.name()} got shapes {', '.join(map(str, shapes))}: {error}"

@@ -1,0 +1,83 @@
+"""Switches of the engine, one set a thread: is the graph recorded, is every value watched."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+class _State(threading.local):
+    recording = True  # operations on tensors that require a gradient leave a node in the graph
+    anomaly = False  # every result is checked for NaN and infinity
+
+
+state = _State()
+
+
+class _Switch:
+    """Sets one switch for the length of a `with` block, or of a function it decorates."""
+
+    switch: str
+    value: bool
+
+    def __enter__(self) -> None:
+        self.before = getattr(state, self.switch)
+        setattr(state, self.switch, self.value)
+
+    def __exit__(self, *exc: object) -> None:
+        setattr(state, self.switch, self.before)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return inside
+
+
+class no_grad(_Switch):
+    """Inside, no graph is recorded and parameters may be changed in place.
+
+    >>> import minigen
+    >>> w = minigen.ones(2, requires_grad=True)
+    >>> with minigen.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+
+    switch, value = "recording", False
+
+
+class enable_grad(_Switch):
+    """Inside, the graph is recorded even within `no_grad`."""
+
+    switch, value = "recording", True
+
+
+class detect_anomaly(_Switch):
+    """Inside, the first operation that makes a NaN or an infinity, forwards or backwards, raises an `AnomalyError`
+    that names the operation and the line of the program that called it. Slow: for finding a fault, not for training.
+    """
+
+    switch, value = "anomaly", True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return state.recording
+
+
+def calling_line() -> str:
+    """The innermost line outside minigen that led here, as ``file:line: code``."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(PACKAGE):
+            return f"{frame.filename}:{frame.lineno}: {frame.line}"
+    return "a line inside minigen"

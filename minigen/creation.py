@@ -1,0 +1,147 @@
+"""Making tensors: from data, filled, spaced and random. PyTorch's names; float32 unless `dtype` says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.device import Device
+from minigen.device import device as find_device
+from minigen.errors import UserError
+from minigen.random import Generator, default_generator
+from minigen.tensor import DEFAULT_DTYPE, Tensor
+
+Place = Device | str
+
+
+def tensor(data: Any, dtype: Any = None, device: Place | None = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested lists, an array or a tensor.
+
+    Python numbers become float32 (int64 when all are integers, bool when all are bool); arrays keep their type.
+
+    >>> import minigen
+    >>> minigen.tensor([[1.0, 2.0]]).shape
+    (1, 2)
+    """
+    source = Tensor(data, dtype=dtype, device=device)
+    return Tensor(source.data.copy(), requires_grad=requires_grad, device=source.device)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Place | None = None) -> Tensor:
+    """`data` as a tensor, sharing its memory where that is possible."""
+    if isinstance(data, Tensor) and dtype is None and device is None:
+        return data
+    return Tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of a NumPy array. Changes made through the array are not tracked."""
+    return Tensor(array)
+
+
+def full(size: Any, fill_value: Any, dtype: Any = None, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
+    """A tensor of shape `size` filled with one value."""
+    place = find_device(device)
+    if dtype is None:
+        dtype = np.asarray(fill_value).dtype if isinstance(fill_value, (bool, int)) else DEFAULT_DTYPE
+    return Tensor(place.xp.full(_shape(size), fill_value, dtype), requires_grad, device=place)
+
+
+def zeros(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape given as integers or as one tuple."""
+    return full(_unpack(size), 0.0, dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
+    """Ones of the shape given as integers or as one tuple."""
+    return full(_unpack(size), 1.0, dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
+    """A tensor whose values are whatever the memory held."""
+    place = find_device(device)
+    return Tensor(place.xp.empty(_shape(_unpack(size)), dtype), requires_grad, device=place)
+
+
+def full_like(input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in the shape, type and device of `input`."""
+    return Tensor(input.device.xp.full_like(input.data, fill_value, dtype), requires_grad, device=input.device)
+
+
+def zeros_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape, type and device of `input`."""
+    return full_like(input, 0, dtype, requires_grad)
+
+
+def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape, type and device of `input`."""
+    return full_like(input, 1, dtype, requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu") -> Tensor:
+    """The n × m matrix with ones on the diagonal (m is n unless given)."""
+    place = find_device(device)
+    return Tensor(place.xp.eye(n, m, dtype=dtype), device=place)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, device: Place = "cpu") -> Tensor:
+    """start, start + step, … below end; from 0 when only one bound is given. int64 when all are integers."""
+    start, end = (0, start) if end is None else (start, end)
+    if dtype is None:
+        dtype = np.int64 if all(isinstance(v, (int, np.integer)) for v in (start, end, step)) else DEFAULT_DTYPE
+    place = find_device(device)
+    return Tensor(place.xp.arange(start, end, step, dtype=dtype), device=place)
+
+
+def linspace(start: float, end: float, steps: int, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu") -> Tensor:
+    """`steps` values evenly spaced from start to end, both included."""
+    place = find_device(device)
+    return Tensor(place.xp.linspace(start, end, steps, dtype=dtype), device=place)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = DEFAULT_DTYPE,
+    device: Place = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform on [0, 1), from `generator` (the default one unless given)."""
+    values = (generator or default_generator).uniform(_shape(_unpack(size)), dtype=dtype)
+    return Tensor(values, requires_grad, device=device)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = DEFAULT_DTYPE,
+    device: Place = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Gaussian with mean 0 and variance 1, from `generator` (the default one unless given)."""
+    values = (generator or default_generator).normal(_shape(_unpack(size)), dtype=dtype)
+    return Tensor(values, requires_grad, device=device)
+
+
+def randint(low: int, high: int, size: Any, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
+    """Integers on {low, …, high - 1}, from `generator` (the default one unless given)."""
+    if high <= low:
+        raise UserError(f"randint: there is no integer from {low} up to, and not including, {high}.")
+    return Tensor((generator or default_generator).integers(low, high, _shape(size)), device=device)
+
+
+def randperm(n: int, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
+    """0, …, n - 1 in random order, from `generator` (the default one unless given)."""
+    return Tensor((generator or default_generator).permutation(n), device=device)
+
+
+def _unpack(size: tuple[Any, ...]) -> Any:
+    return size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+
+
+def _shape(size: Any) -> tuple[int, ...]:
+    shape: tuple[Any, ...] = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+        raise UserError(f"A shape is made of non-negative integers, not {tuple(shape)!r}.")
+    return tuple(int(n) for n in shape)

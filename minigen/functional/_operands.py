@@ -1,0 +1,78 @@
+"""What an operation may be given: tensors, Python numbers, arrays, lists. Python numbers never promote a dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigen.errors import ShapeError
+from minigen.tensor import DEFAULT_DTYPE, Tensor
+
+
+def tensor(x: Any) -> Tensor:
+    """`x` as a tensor."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def floating(x: Any) -> Tensor:
+    """`x` as a tensor of floating-point numbers; integers become float32."""
+    x = tensor(x)
+    return x if x.dtype.kind == "f" else x.astype(DEFAULT_DTYPE)
+
+
+def pair(x: Any, y: Any) -> tuple[Any, Any]:
+    """Two operands of one operation, at least one a tensor, in types that NumPy combines as PyTorch would.
+
+    A Python (or NumPy) number stays a number and takes the other's type; an integer tensor takes a floating one's.
+    """
+    x, y = _operand(x), _operand(y)
+    if isinstance(x, Tensor):
+        if isinstance(y, Tensor):
+            if x.dtype == y.dtype:
+                return x, y
+            if x.dtype.kind == "f" and y.dtype.kind != "f":
+                return x, y.astype(x.dtype)
+            if y.dtype.kind == "f" and x.dtype.kind != "f":
+                return x.astype(y.dtype), y
+            return x, y
+        return (x.astype(DEFAULT_DTYPE), y) if isinstance(y, float) and x.dtype.kind != "f" else (x, y)
+    if isinstance(y, Tensor):
+        return (x, y.astype(DEFAULT_DTYPE)) if isinstance(x, float) and y.dtype.kind != "f" else (x, y)
+    return Tensor(x), y
+
+
+def _operand(x: Any) -> Any:
+    if isinstance(x, (Tensor, int, float)):
+        return x
+    return x.item() if isinstance(x, np.generic) else Tensor(x)
+
+
+def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """`dim` (None for all, an integer, or several) as distinct non-negative axes.
+
+    Raises:
+        ShapeError: an axis that is not there, or one named twice.
+    """
+    if dim is None:
+        return tuple(range(ndim))
+    dims = (dim,) if isinstance(dim, (int, np.integer)) else tuple(dim)
+    out = tuple([axis(d, ndim, name) for d in dims])
+    if len(set(out)) != len(out):
+        raise ShapeError(f"{name}: dim={dim} names an axis twice.")
+    return out
+
+
+def axis(dim: int, ndim: int, name: str) -> int:
+    """`dim` as a non-negative axis."""
+    if not -max(ndim, 1) <= dim < max(ndim, 1):
+        raise ShapeError(
+            f"{name}: dim={dim} is not an axis of a tensor with {ndim} axes; give one from {-ndim} to {ndim - 1}."
+        )
+    return dim % max(ndim, 1)
+
+
+def kept(shape: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:
+    """`shape` with size 1 at the axes `dims`: the shape of a reduction with keepdim=True."""
+    return tuple([1 if i in dims else n for i, n in enumerate(shape)])

@@ -1,0 +1,142 @@
+"""Activations. At a kink the derivative is the one PyTorch takes: 0 for relu at 0, and so on.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigen.autograd.function import Function
+from minigen.errors import UserError
+from minigen.functional._operands import axes, floating, tensor
+from minigen.functional.arithmetic import clip, erf, exp, sigmoid, square, tanh, where
+from minigen.functional.reduction import sum
+from minigen.tensor import Tensor
+
+
+class Relu(Function):
+    """y = max(x, 0);  x̄ = g where x > 0, else 0."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return self.device.xp.maximum(x, 0)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return where(x.data > 0, g, 0.0)
+
+
+class LeakyRelu(Function):
+    """y = x where x > 0, else slope·x;  x̄ = g there, else slope·g."""
+
+    def forward(self, x: Any, slope: float) -> Any:
+        self.save_for_backward(x)
+        self.slope = slope
+        return self.device.xp.where(x > 0, x, x * slope)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return where(x.data > 0, g, g * self.slope)
+
+
+class Elu(Function):
+    """y = scale·x where x > 0, else scale·α(eˣ - 1);  x̄ = scale·g there, else scale·α·eˣ·g."""
+
+    def forward(self, x: Any, alpha: float, scale: float) -> Any:
+        self.save_for_backward(x)
+        self.alpha, self.scale = alpha, scale
+        xp = self.device.xp
+        return xp.where(x > 0, x * scale, xp.expm1(xp.minimum(x, 0)) * (alpha * scale))
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        positive = x.data > 0
+        return g * where(positive, self.scale, exp(where(positive, 0.0, x)) * (self.alpha * self.scale))
+
+
+class Softmax(Function):
+    """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over the axes;  x̄ = y·(g - Σⱼ gⱼyⱼ)."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        e = self.device.xp.exp(x - x.max(axis=dims, keepdims=True))
+        y = e / e.sum(axis=dims, keepdims=True)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return y * (g - sum(g * y, self.dims, keepdim=True))
+
+
+class LogSoftmax(Function):
+    """yᵢ = xᵢ - ln Σⱼ e^(xⱼ) over the axes;  x̄ = g - eʸ·Σⱼ gⱼ."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        xp = self.device.xp
+        shifted = x - x.max(axis=dims, keepdims=True)
+        y = shifted - xp.log(xp.exp(shifted).sum(axis=dims, keepdims=True))
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g - exp(y) * sum(g, self.dims, keepdim=True)
+
+
+def relu(input: Any) -> Tensor:
+    """max(x, 0)."""
+    return Relu.apply(tensor(input))
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope·x."""
+    return LeakyRelu.apply(floating(input), slope=negative_slope)
+
+
+def elu(input: Any, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else α(eˣ - 1) (Clevert et al. 2016)."""
+    return Elu.apply(floating(input), alpha=alpha, scale=1.0)
+
+
+def selu(input: Any) -> Tensor:
+    """λ·elu(x, α) with the λ and α that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return Elu.apply(floating(input), alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946)
+
+
+def gelu(input: Any, approximate: str = "none") -> Tensor:
+    """x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016); ``"tanh"`` for their approximation."""
+    x = floating(input)
+    if approximate == "none":
+        return x * (erf(x * math.sqrt(0.5)) + 1) * 0.5
+    if approximate == "tanh":
+        return x * (tanh((x + x * square(x) * 0.044715) * math.sqrt(2 / math.pi)) + 1) * 0.5
+    raise UserError(f"gelu: approximate={approximate!r} must be 'none' or 'tanh'.")
+
+
+def silu(input: Any) -> Tensor:
+    """x·σ(x), also called swish (Ramachandran et al. 2017)."""
+    x = floating(input)
+    return x * sigmoid(x)
+
+
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x kept within [min_val, max_val]; the gradient is 0 at and beyond the ends."""
+    x = floating(input)
+    inside = (x.data > min_val) & (x.data < max_val)
+    return where(inside, x, clip(x.detach(), min_val, max_val))
+
+
+def softmax(input: Any, dim: Any) -> Tensor:
+    """e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `dim`, without overflow."""
+    x = floating(input)
+    return Softmax.apply(x, dims=axes(dim, x.ndim, "softmax"))
+
+
+def log_softmax(input: Any, dim: Any) -> Tensor:
+    """xᵢ - ln Σⱼ e^(xⱼ) over the axis `dim`, without overflow."""
+    x = floating(input)
+    return LogSoftmax.apply(x, dims=axes(dim, x.ndim, "log_softmax"))

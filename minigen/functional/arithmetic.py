@@ -1,0 +1,520 @@
+"""Elementwise operations. Each class is one operation: its formula, its values, its derivative.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.function import Function
+from minigen.errors import UserError
+from minigen.functional._operands import floating, pair, tensor
+from minigen.tensor import Tensor
+
+
+class Add(Function):
+    """z = x + y;  x̄ = g, ȳ = g."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return x + y
+
+    def backward(self, g: Tensor) -> tuple[Tensor, Tensor]:
+        return g, g
+
+
+class Sub(Function):
+    """z = x - y;  x̄ = g, ȳ = -g."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return x - y
+
+    def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
+        return g, -g if self.needs_input_grad[1] else None
+
+
+class Mul(Function):
+    """z = x·y;  x̄ = g·y, ȳ = g·x."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return x * y
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        return g * y if self.needs_input_grad[0] else None, g * x if self.needs_input_grad[1] else None
+
+
+class Div(Function):
+    """z = x/y;  x̄ = g/y, ȳ = -g·x/y²."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return x / y
+
+    def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = g / y
+        return gx, -gx * (x / y) if self.needs_input_grad[1] else None
+
+
+class Pow(Function):
+    """z = xʸ;  x̄ = g·y·xʸ⁻¹, ȳ = g·xʸ·ln x (0 where x = 0 and y ≥ 0)."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return x**y
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = gy = None
+        if self.needs_input_grad[0]:
+            if isinstance(y, Tensor):
+                zero = y.data == 0  # there x⁰ = 1 is constant, also at x = 0
+                gx = g * y * x ** where(zero, 1.0, y - 1)
+            else:
+                gx = zeros_like(g * x) if y == 0 else g * (y * x ** (y - 1))
+        if self.needs_input_grad[1]:
+            if isinstance(x, Tensor):
+                flat = self.device.xp.logical_and(x.data == 0, _values(y) >= 0)
+                gy = g * where(flat, 0.0, x**y * log(where(flat, 1.0, x)))
+            else:
+                gy = g * (x**y * (math.log(x) if x > 0 else (0.0 if x == 0 else math.nan)))
+        return gx, gy
+
+
+class Neg(Function):
+    """y = -x;  x̄ = -g."""
+
+    def forward(self, x: Any) -> Any:
+        return -x
+
+    def backward(self, g: Tensor) -> Tensor:
+        return -g
+
+
+class Abs(Function):
+    """y = |x|;  x̄ = g·sign x (0 at 0)."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return self.device.xp.abs(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return g * sign(x)
+
+
+class Sign(Function):
+    """y = -1, 0 or 1;  x̄ = 0."""
+
+    def forward(self, x: Any) -> Any:
+        return self.device.xp.sign(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return zeros_like(g)
+
+
+class Exp(Function):
+    """y = eˣ;  x̄ = g·y."""
+
+    def forward(self, x: Any) -> Any:
+        y = self.device.xp.exp(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g * y
+
+
+class Log(Function):
+    """y = ln x;  x̄ = g/x."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.device.xp.log(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return g / x
+
+
+class Log1p(Function):
+    """y = ln(1 + x), exact for small x;  x̄ = g/(1 + x)."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.device.xp.log1p(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return g / (1 + x)
+
+
+class Expm1(Function):
+    """y = eˣ - 1, exact for small x;  x̄ = g·(y + 1)."""
+
+    def forward(self, x: Any) -> Any:
+        y = self.device.xp.expm1(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g * (y + 1)
+
+
+class Sqrt(Function):
+    """y = √x;  x̄ = g/(2y)."""
+
+    def forward(self, x: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            y = self.device.xp.sqrt(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g / (2 * y)
+
+
+class Sin(Function):
+    """y = sin x;  x̄ = g·cos x."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return self.device.xp.sin(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return g * cos(x)
+
+
+class Cos(Function):
+    """y = cos x;  x̄ = -g·sin x."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return self.device.xp.cos(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return -g * sin(x)
+
+
+class Tanh(Function):
+    """y = tanh x;  x̄ = g·(1 - y²)."""
+
+    def forward(self, x: Any) -> Any:
+        y = self.device.xp.tanh(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g * (1 - y * y)
+
+
+class Sigmoid(Function):
+    """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
+
+    def forward(self, x: Any) -> Any:
+        with np.errstate(over="ignore"):
+            y = 1 / (1 + self.device.xp.exp(-x))
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return g * (y * (1 - y))
+
+
+class Erf(Function):
+    """y = 2/√π ∫₀ˣ e^(-t²) dt;  x̄ = g·2/√π·e^(-x²)."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return self.device.special.erf(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return g * (exp(-x * x) * (2 / math.sqrt(math.pi)))
+
+
+class Softplus(Function):
+    """y = ln(1 + e^(βx))/β, without overflow, and x itself where βx > threshold;  x̄ = g·sigmoid(βx)."""
+
+    def forward(self, x: Any, beta: float, threshold: float) -> Any:
+        self.save_for_backward(x)
+        self.beta, self.threshold = beta, threshold
+        xp = self.device.xp
+        scaled = x * beta
+        return xp.where(scaled > threshold, x, xp.logaddexp(scaled, xp.zeros((), x.dtype)) / beta)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        scaled = x * self.beta
+        return g * where(scaled.data > self.threshold, 1.0, sigmoid(scaled))
+
+
+class Maximum(Function):
+    """z = max(x, y);  x̄ = g where x > y, ȳ = g where y > x, half of it to each where they are equal."""
+
+    broadcasts = True
+    larger = "greater"
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return self.device.xp.maximum(x, y)
+
+    def backward(self, g: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = map(_values, self.saved_tensors)
+        wins = getattr(self.device.xp, self.larger)
+        gx = where(wins(x, y), g, where(wins(y, x), 0.0, g * 0.5))
+        return gx, g - gx
+
+
+class Minimum(Maximum):
+    """z = min(x, y);  gradients as for the maximum, to the smaller."""
+
+    larger = "less"
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return self.device.xp.minimum(x, y)
+
+
+class Where(Function):
+    """z = x where the condition holds, else y;  each receives g where it was taken."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any, condition: Any) -> Any:
+        self.save_for_backward(condition)
+        return self.device.xp.where(condition, x, y)
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (condition,) = self.saved_tensors
+        return (
+            where(condition, g, 0.0) if self.needs_input_grad[0] else None,
+            where(condition, 0.0, g) if self.needs_input_grad[1] else None,
+            None,
+        )
+
+
+class Clip(Function):
+    """y = min(max(x, low), high);  x̄ = g where low ≤ x ≤ high, else 0."""
+
+    def forward(self, x: Any, low: float | None, high: float | None) -> Any:
+        xp = self.device.xp
+        inside = xp.ones(x.shape, bool)
+        if low is not None:
+            inside &= x >= low
+        if high is not None:
+            inside &= x <= high
+        self.save_for_backward(inside)
+        return xp.clip(x, low, high)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (inside,) = self.saved_tensors
+        return where(inside, g, 0.0)
+
+
+# ---- the functions ------------------------------------------------------------------------------------------------
+
+
+def add(input: Any, other: Any) -> Tensor:
+    """input + other, elementwise, broadcast."""
+    return Add.apply(*pair(input, other))
+
+
+def sub(input: Any, other: Any) -> Tensor:
+    """input - other, elementwise, broadcast."""
+    return Sub.apply(*pair(input, other))
+
+
+def mul(input: Any, other: Any) -> Tensor:
+    """input · other, elementwise, broadcast."""
+    return Mul.apply(*pair(input, other))
+
+
+def div(input: Any, other: Any) -> Tensor:
+    """input / other, elementwise, broadcast; integers are divided as float32."""
+    x, y = pair(input, other)
+    if (not isinstance(x, Tensor) or x.dtype.kind != "f") and (not isinstance(y, Tensor) or y.dtype.kind != "f"):
+        x, y = pair(floating(x), y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Div.apply(x, y)
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent, elementwise, broadcast. The base is positive wherever the exponent needs a gradient."""
+    x, y = pair(input, exponent)
+    if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
+        x = floating(x)
+    return Pow.apply(x, y)
+
+
+def neg(input: Any) -> Tensor:
+    """-input."""
+    return Neg.apply(tensor(input))
+
+
+def abs(input: Any) -> Tensor:
+    """|input|; the gradient at 0 is 0."""
+    return Abs.apply(tensor(input))
+
+
+def sign(input: Any) -> Tensor:
+    """-1, 0 or 1; the gradient is 0 everywhere."""
+    return Sign.apply(tensor(input))
+
+
+def exp(input: Any) -> Tensor:
+    """eˣ."""
+    return Exp.apply(floating(input))
+
+
+def log(input: Any) -> Tensor:
+    """Natural logarithm; -inf at 0, NaN below."""
+    return Log.apply(floating(input))
+
+
+def log1p(input: Any) -> Tensor:
+    """ln(1 + x), exact for small x."""
+    return Log1p.apply(floating(input))
+
+
+def expm1(input: Any) -> Tensor:
+    """eˣ - 1, exact for small x."""
+    return Expm1.apply(floating(input))
+
+
+def sqrt(input: Any) -> Tensor:
+    """√x; NaN below 0. Its derivative at 0 is infinite."""
+    return Sqrt.apply(floating(input))
+
+
+def rsqrt(input: Any) -> Tensor:
+    """1/√x."""
+    return reciprocal(sqrt(input))
+
+
+def reciprocal(input: Any) -> Tensor:
+    """1/x."""
+    return div(1.0, floating(input))
+
+
+def square(input: Any) -> Tensor:
+    """x²."""
+    input = tensor(input)
+    return mul(input, input)
+
+
+def sin(input: Any) -> Tensor:
+    """sin x, x in radians."""
+    return Sin.apply(floating(input))
+
+
+def cos(input: Any) -> Tensor:
+    """cos x, x in radians."""
+    return Cos.apply(floating(input))
+
+
+def tanh(input: Any) -> Tensor:
+    """tanh x = (eˣ - e⁻ˣ)/(eˣ + e⁻ˣ)."""
+    return Tanh.apply(floating(input))
+
+
+def sigmoid(input: Any) -> Tensor:
+    """σ(x) = 1/(1 + e⁻ˣ)."""
+    return Sigmoid.apply(floating(input))
+
+
+def erf(input: Any) -> Tensor:
+    """The error function, 2/√π ∫₀ˣ e^(-t²) dt."""
+    return Erf.apply(floating(input))
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """ln(1 + e^(βx))/β; x itself where βx > threshold, as in PyTorch."""
+    return Softplus.apply(floating(input), beta=beta, threshold=threshold)
+
+
+def maximum(input: Any, other: Any) -> Tensor:
+    """The larger, elementwise, broadcast; where they are equal each receives half the gradient."""
+    return Maximum.apply(*pair(input, other))
+
+
+def minimum(input: Any, other: Any) -> Tensor:
+    """The smaller, elementwise, broadcast; where they are equal each receives half the gradient."""
+    return Minimum.apply(*pair(input, other))
+
+
+def where(condition: Any, input: Any, other: Any) -> Tensor:
+    """`input` where `condition` (booleans) holds, `other` elsewhere; all three are broadcast."""
+    x, y = pair(input, other)
+    device = x.device if isinstance(x, Tensor) else y.device
+    condition = condition if isinstance(condition, Tensor) else Tensor(condition, device=device)
+    if condition.dtype.kind != "b":
+        raise UserError(
+            f"where: the condition must be booleans, not {condition.dtype}; compare something, as in x > 0."
+        )
+    return Where.apply(x, y, condition)
+
+
+def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
+    """min(max(x, min), max); the gradient is 0 outside [min, max]. Tensor bounds work too."""
+    input = tensor(input)
+    if min is None and max is None:
+        raise UserError("clip: give min, max or both.")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        low = input if min is None else maximum(input, min)
+        return low if max is None else minimum(low, max)
+    if input.dtype.kind != "f" and (isinstance(min, float) or isinstance(max, float)):
+        input = floating(input)
+    return Clip.apply(input, low=min, high=max)
+
+
+clamp = clip
+
+
+# ---- not differentiable -------------------------------------------------------------------------------------------
+
+
+def compare(relation: str, input: Any, other: Any) -> Tensor:
+    """An elementwise NumPy relation by name (``less``, ``equal``, …) as a tensor of booleans (no gradient)."""
+    x, y = pair(input, other)
+    device = x.device if isinstance(x, Tensor) else y.device
+    return Tensor._wrap(device.xp.asarray(getattr(device.xp, relation)(_values(x), _values(y))), device)
+
+
+def invert(input: Any) -> Tensor:
+    """not x, for booleans and the bits of integers."""
+    x = tensor(input)
+    return Tensor._wrap(x.device.xp.asarray(~x.data), x.device)
+
+
+def zeros_like(input: Tensor) -> Tensor:
+    """Zeros of the same shape, type and device, outside the graph."""
+    return Tensor._wrap(input.device.xp.zeros_like(input.data), input.device)
+
+
+def _values(x: Any) -> Any:
+    return x._data if isinstance(x, Tensor) else x

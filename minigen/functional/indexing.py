@@ -1,0 +1,187 @@
+"""Picking elements by position, and adding them back: each picks with an index, and its adjoint adds at that index.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.function import Function
+from minigen.errors import DtypeError, ShapeError
+from minigen.functional._operands import axis as _axis
+from minigen.functional._operands import kept, tensor
+from minigen.functional.arithmetic import where
+from minigen.functional.shape import expand
+from minigen.tensor import Tensor
+
+
+class GetItem(Function):
+    """y = x[index];  x̄ = zeros with g added at the index (once for every time an element was picked)."""
+
+    is_view = True
+
+    def forward(self, x: Any, index: Any) -> Any:
+        self.index, self.x_shape = index, x.shape
+        return x[index]
+
+    def backward(self, g: Tensor) -> Tensor:
+        return AddAt.apply(g, index=self.index, shape=self.x_shape)
+
+
+class AddAt(Function):
+    """y = zeros of a shape, and y[index] += x;  x̄ = g[index]. The adjoint of `GetItem`."""
+
+    def forward(self, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+        self.index = index
+        y = self.device.xp.zeros(shape, x.dtype)
+        if _picks_once(index):
+            y[index] = x
+        else:
+            self.device.add_at(y, index, x)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        return GetItem.apply(g, index=self.index)
+
+
+class TakeAlong(Function):
+    """y[…i…] = x[…index[…i…]…] along one axis;  x̄ = zeros with g added there."""
+
+    def forward(self, x: Any, index: Any, dim: int) -> Any:
+        self.save_for_backward(index)
+        self.dim, self.x_shape = dim, x.shape
+        return x[_grid(self.device.xp, index, dim)]
+
+    def backward(self, g: Tensor) -> Tensor:
+        (index,) = self.saved_tensors
+        return AddAlong.apply(g, index=index, dim=self.dim, shape=self.x_shape)
+
+
+class AddAlong(Function):
+    """y = zeros, and y[…index[…i…]…] += x[…i…] along one axis;  x̄ = g picked there. The adjoint of `TakeAlong`."""
+
+    def forward(self, x: Any, index: Any, dim: int, shape: tuple[int, ...]) -> Any:
+        self.save_for_backward(index)
+        self.dim = dim
+        y = self.device.xp.zeros(shape, x.dtype)
+        self.device.add_at(y, _grid(self.device.xp, index, dim), x)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        (index,) = self.saved_tensors
+        return TakeAlong.apply(g, index=index, dim=self.dim)
+
+
+def getitem(input: Any, index: Any) -> Tensor:
+    """input[index] with NumPy's meaning: slices, integers, boolean and integer arrays or tensors, ellipsis, None."""
+    return GetItem.apply(tensor(input), index=plain_index(index))
+
+
+def gather(input: Any, dim: int, index: Any) -> Tensor:
+    """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and likewise for the others.
+
+    `index` has as many axes as `input`, and is no larger in the axes other than `dim`.
+    """
+    input = tensor(input)
+    dim = _axis(dim, input.ndim, "gather")
+    index = _positions(input, index, input.shape[dim], "gather")
+    if index.ndim != input.ndim or any(n > m for i, (n, m) in enumerate(zip(index.shape, input.shape)) if i != dim):
+        raise ShapeError(
+            f"gather: index of shape {index.shape} does not fit input of shape {input.shape}: it needs {input.ndim} axes, "
+            f"none but axis {dim} larger than the input's."
+        )
+    return TakeAlong.apply(input, index=index, dim=dim)
+
+
+def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
+    """NumPy's name of `gather`; axes of size 1 other than `axis` are broadcast."""
+    input = tensor(input)
+    dim = _axis(axis, input.ndim, "take_along_axis")
+    index = _positions(input, indices, input.shape[dim], "take_along_axis")
+    try:
+        shape = list(np.broadcast_shapes(kept(input.shape, (dim,)), kept(index.shape, (dim,))))
+    except ValueError:
+        shape = []
+    if len(shape) != input.ndim or index.ndim != input.ndim:
+        raise ShapeError(
+            f"take_along_axis: indices of shape {index.shape} and input of shape {input.shape} must have the same number "
+            f"of axes and be equal or 1 in all but axis {dim}."
+        )
+    index = input.device.xp.broadcast_to(index, [*shape[:dim], index.shape[dim], *shape[dim + 1 :]])
+    return TakeAlong.apply(expand(input, [*shape[:dim], input.shape[dim], *shape[dim + 1 :]]), index=index, dim=dim)
+
+
+def index_select(input: Any, dim: int, index: Any) -> Tensor:
+    """The slices of `input` along `dim` at the positions of `index` (one axis, or one number)."""
+    input = tensor(input)
+    dim = _axis(dim, input.ndim, "index_select")
+    index = _positions(input, index, input.shape[dim], "index_select")
+    if index.ndim > 1:
+        raise ShapeError(f"index_select: index must have one axis, not shape {index.shape}.")
+    return getitem(input, (slice(None),) * dim + (index.reshape(-1),))
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+    """Rows of `weight` (number, features) at the integers `input` (any shape): shape (*input, features).
+
+    The row `padding_idx` receives no gradient.
+    """
+    weight = tensor(weight)
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: weight must be (number of embeddings, features), not {weight.shape}.")
+    index = _positions(weight, input, weight.shape[0], "embedding")
+    if padding_idx is not None:
+        row = weight.device.xp.arange(weight.shape[0]) == padding_idx % weight.shape[0]
+        weight = where(row[:, None], weight.detach(), weight)
+    return getitem(weight, index)
+
+
+def one_hot(input: Any, num_classes: int) -> Tensor:
+    """float32 rows that are 1 at the class and 0 elsewhere: shape (*input, num_classes)."""
+    input = tensor(input)
+    index = _positions(input, input, num_classes, "one_hot")
+    return Tensor._wrap(input.device.xp.eye(num_classes, dtype="float32")[index], input.device)
+
+
+def plain_index(index: Any) -> Any:
+    """`index` with arrays of its own in place of tensors, arrays and lists: a later change of those cannot reach it."""
+    if isinstance(index, tuple):
+        return tuple([plain_index(i) for i in index])
+    if isinstance(index, Tensor):
+        index = index.data.copy()
+    elif isinstance(index, list):
+        index = np.array(index) if index else np.zeros(0, np.int64)
+    elif isinstance(index, np.ndarray):
+        index = index.copy()
+    if isinstance(index, np.ndarray) and index.dtype.kind == "f":
+        raise DtypeError(f"Positions are integers or booleans, not {index.dtype}.")
+    return index
+
+
+def _positions(input: Tensor, index: Any, size: int, name: str) -> Any:
+    """`index` as an array of non-negative positions below `size`."""
+    xp = input.device.xp
+    array = xp.asarray(index.data if isinstance(index, Tensor) else index)
+    if array.dtype.kind not in "iu":
+        if array.size:
+            raise DtypeError(f"{name}: the index must be integers, not {array.dtype}.")
+        array = array.astype("int64")
+    if array.size and (int(array.min()) < -size or int(array.max()) >= size):
+        raise ShapeError(f"{name}: the index runs from {array.min()} to {array.max()}, outside an axis of size {size}.")
+    return xp.where(array < 0, array + size, array)
+
+
+def _picks_once(index: Any) -> bool:
+    """Whether no element can be picked twice: nothing but slices, single integers and masks."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not any(getattr(part, "ndim", 0) and part.dtype.kind != "b" for part in parts)
+
+
+def _grid(xp: Any, index: Any, dim: int) -> tuple[Any, ...]:
+    """The open grid that indexes every axis by position, and the axis `dim` by `index`."""
+    grid = [xp.arange(n).reshape([-1 if j == i else 1 for j in range(index.ndim)]) for i, n in enumerate(index.shape)]
+    grid[dim] = index
+    return tuple(grid)

@@ -1,0 +1,186 @@
+"""Products of matrices and tensors.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.function import Function
+from minigen.errors import ShapeError, UserError
+from minigen.functional._operands import floating, tensor
+from minigen.functional.arithmetic import add, mul
+from minigen.functional.indexing import getitem
+from minigen.functional.reduction import sum
+from minigen.functional.shape import expand, permute, reshape, swapaxes, unsqueeze
+from minigen.tensor import Tensor
+
+
+class MatMul(Function):
+    """Z = XY for matrices, and for every pair in stacks of them (broadcast);  X̄ = GYᵀ, Ȳ = XᵀG."""
+
+    broadcasts = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        return self.device.kernels.matmul(x, y)
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = gy = None
+        if self.needs_input_grad[0]:
+            gx = MatMul.apply(g, swapaxes(y, -1, -2))
+        if self.needs_input_grad[1]:
+            gy = MatMul.apply(swapaxes(x, -1, -2), g)
+        return gx, gy
+
+
+class Einsum(Function):
+    """Σ over the letters that the output lacks of a product, letters naming axes (each once in an operand).
+
+    The gradient of one operand is the same kind of sum: g and the other operands, with that operand's letters as the
+    output. A letter that only this operand has was summed alone, so there the gradient is copied along it.
+    """
+
+    def forward(self, *xs: Any, letters: list[str], out: str) -> Any:
+        self.save_for_backward(*xs)
+        self.letters, self.out = letters, out
+        return self.device.xp.einsum(f"{','.join(letters)}->{out}", *xs, optimize=len(xs) > 1)
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, ...]:
+        xs = self.saved_tensors
+        grads: list[Tensor | None] = []
+        for i, (x, own) in enumerate(zip(xs, self.letters)):
+            if not self.needs_input_grad[i]:
+                grads.append(None)
+                continue
+            others = [j for j in range(len(xs)) if j != i]
+            letters = [self.out] + [self.letters[j] for j in others]
+            reached = "".join(letter for letter in own if any(letter in other for other in letters))
+            part = Einsum.apply(g, *[xs[j] for j in others], letters=letters, out=reached)
+            shape = [n if letter in reached else 1 for letter, n in zip(own, x.shape)]
+            grads.append(expand(reshape(part, shape), x.shape))
+        return tuple(grads)
+
+
+def matmul(input: Any, other: Any) -> Tensor:
+    """Matrix product; leading axes are stacks and are broadcast; a tensor of one axis is a vector, as in NumPy."""
+    x, y = floating(input), floating(other)
+    if x.dtype != y.dtype:
+        wide = np.promote_types(x.dtype, y.dtype)
+        x, y = x.astype(wide), y.astype(wide)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ShapeError(f"matmul: the shapes {x.shape} and {y.shape} need an axis each; use * to scale.")
+    rows, columns = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if rows != columns:
+        raise ShapeError(
+            f"matmul: {x.shape} @ {y.shape} does not fit: the last axis of the first ({rows}) must equal the "
+            f"{'second-last' if y.ndim > 1 else 'only'} axis of the second ({columns}); transpose one?"
+        )
+    a = unsqueeze(x, 0) if x.ndim == 1 else x
+    b = unsqueeze(y, 1) if y.ndim == 1 else y
+    z = MatMul.apply(a, b)
+    if x.ndim == 1 or y.ndim == 1:
+        drop = ([-2] if x.ndim == 1 else []) + ([-1] if y.ndim == 1 else [])
+        z = reshape(z, [n for i, n in enumerate(z.shape, start=-z.ndim) if i not in drop])
+    return z
+
+
+def dot(input: Any, other: Any) -> Tensor:
+    """Σ xᵢyᵢ of two tensors with one axis."""
+    x, y = tensor(input), tensor(other)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ShapeError(f"dot: needs two tensors with one axis of the same size, not {x.shape} and {y.shape}.")
+    return sum(mul(x, y))
+
+
+def outer(input: Any, other: Any) -> Tensor:
+    """zᵢⱼ = xᵢyⱼ of two tensors with one axis."""
+    x, y = tensor(input), tensor(other)
+    if x.ndim != 1 or y.ndim != 1:
+        raise ShapeError(f"outer: needs two tensors with one axis, not {x.shape} and {y.shape}.")
+    return mul(unsqueeze(x, 1), unsqueeze(y, 0))
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
+    """y = xWᵀ + b.
+
+    Args:
+        input: (*, in_features).
+        weight: (out_features, in_features).
+        bias: (out_features,), optional.
+    """
+    x, w = tensor(input), tensor(weight)
+    if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
+        raise ShapeError(
+            f"linear: input {x.shape} does not fit weight {w.shape}: the last axis of the input must be in_features, the "
+            "second axis of the weight (out_features, in_features)."
+        )
+    rows = x if x.ndim == 2 else reshape(x, (x.numel() // x.shape[-1] if x.shape[-1] else 0, x.shape[-1]))
+    y = matmul(rows, swapaxes(w, 0, 1))
+    if x.ndim != 2:
+        y = reshape(y, x.shape[:-1] + (w.shape[0],))
+    return y if bias is None else add(y, bias)
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Einstein summation: letters name axes, letters missing from the output are summed, `...` stands for the rest.
+
+    >>> import minigen
+    >>> a, b = minigen.ones((2, 3)), minigen.ones((3, 4))
+    >>> minigen.functional.einsum("ij,jk->ik", a, b).shape
+    (2, 4)
+    """
+    xs = [tensor(x) for x in operands]
+    letters, out = _parse(equation, xs)
+    for i, own in enumerate(letters):
+        xs[i], letters[i] = _take_diagonals(xs[i], own)
+    return Einsum.apply(*xs, letters=letters, out=out)
+
+
+def _parse(equation: str, xs: list[Tensor]) -> tuple[list[str], str]:
+    """The letters of every operand and of the output, an ellipsis written out in letters that are free."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(xs):
+        raise UserError(f"einsum: {equation!r} names {len(terms)} operands, but {len(xs)} were given.")
+    free = [c for c in string.ascii_letters if c not in equation]
+    widths = [x.ndim - len(term.replace("...", "")) if "..." in term else 0 for x, term in zip(xs, terms)]
+    rest = "".join(free[: max(widths, default=0)])
+    full = []
+    sizes: dict[str, int] = {}
+    for x, term, width in zip(xs, terms, widths):
+        own = term.replace("...", rest[len(rest) - width :]) if width >= 0 else term
+        if len(own) != x.ndim or not all(c in string.ascii_letters for c in own):
+            raise UserError(f"einsum: {term!r} in {equation!r} does not name the {x.ndim} axes of shape {x.shape}.")
+        for letter, n in zip(own, x.shape):
+            if sizes.setdefault(letter, n) != n:
+                if letter in rest:
+                    raise ShapeError(f"einsum: the axes under '...' in {equation!r} must have equal sizes.")
+                raise ShapeError(f"einsum: axis {letter!r} in {equation!r} has sizes {sizes[letter]} and {n}.")
+        full.append(own)
+    if arrow:
+        out = right.replace("...", rest)
+    else:
+        together = "".join(full)
+        out = rest + "".join(sorted(c for c in set(together) if together.count(c) == 1 and c not in rest))
+    if len(set(out)) != len(out) or not set(out) <= set(sizes):
+        raise UserError(f"einsum: the output of {equation!r} must name axes of the operands, each once.")
+    return full, out
+
+
+def _take_diagonals(x: Tensor, letters: str) -> tuple[Tensor, str]:
+    """Where a letter stands twice, only the diagonal of those axes counts: take it, so that each stands once."""
+    for letter in sorted(set(letters)):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            order = [first, second] + [i for i in range(x.ndim) if i not in (first, second)]
+            along = x.device.xp.arange(x.shape[first])
+            x = getitem(permute(x, order), (along, along))
+            letters = letter + "".join(letters[i] for i in order[2:])
+    return x, letters

@@ -1,0 +1,185 @@
+"""Losses with PyTorch's names: compare a prediction with a target. `reduction` is ``'mean'``, ``'sum'`` or ``'none'``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigen.errors import ShapeError, UserError
+from minigen.functional._operands import floating, tensor
+from minigen.functional.activation import log_softmax
+from minigen.functional.arithmetic import abs, clip, exp, log, softplus, square, where
+from minigen.functional.indexing import _positions, gather
+from minigen.functional.reduction import mean, sum
+from minigen.functional.shape import reshape
+from minigen.tensor import Tensor
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """(input - target)², of equal shapes."""
+    x, y = _same("mse_loss", input, target)
+    return _reduce(square(x - y), reduction, "mse_loss")
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """|input - target|, of equal shapes."""
+    x, y = _same("l1_loss", input, target)
+    return _reduce(abs(x - y), reduction, "l1_loss")
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """½d² where |d| ≤ δ, else δ(|d| - ½δ), with d = input - target (Huber 1964)."""
+    if delta <= 0:
+        raise UserError(f"huber_loss: delta must be positive, not {delta}.")
+    x, y = _same("huber_loss", input, target)
+    size = abs(x - y)
+    inside = clip(size, max=delta)  # ½·inside² + δ·(size - inside) is both branches at once
+    return _reduce(square(inside) * 0.5 + (size - inside) * delta, reduction, "huber_loss")
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
+    """-(y ln p + (1 - y) ln(1 - p)) of probabilities p; logarithms are kept above -100, as in PyTorch.
+
+    Prefer `binary_cross_entropy_with_logits`, which loses nothing near 0 and 1.
+    """
+    p, y = _same("binary_cross_entropy", input, target)
+    if p.data.size and not bool(((p.data >= 0) & (p.data <= 1)).all()):
+        raise UserError(
+            "binary_cross_entropy: the input must be probabilities from 0 to 1; for logits use "
+            "binary_cross_entropy_with_logits."
+        )
+    loss = -(y * _log_above(p) + (1 - y) * _log_above(1 - p))
+    return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy")
+
+
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Tensor:
+    """-(y ln σ(x) + (1 - y) ln(1 - σ(x))), computed as x·(1 - y) + softplus(-x), which never overflows.
+
+    Args:
+        input: logits x.
+        target: y from 0 to 1, of the same shape.
+        weight: multiplies the loss of each element.
+        pos_weight: multiplies the term of the positive class.
+    """
+    x, y = _same("binary_cross_entropy_with_logits", input, target)
+    soft = softplus(-x, threshold=math.inf)  # -ln σ(x)
+    if pos_weight is None:
+        loss = x * (1 - y) + soft
+    else:
+        loss = x * (1 - y) + soft * (y * (tensor(pos_weight) - 1) + 1)
+    return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy_with_logits")
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
+    """-input at the target class: the negative log-likelihood when `input` holds log-probabilities.
+
+    Args:
+        input: (N, C) or (N, C, *), or (C,) for one sample.
+        target: classes from 0 to C - 1, (N,) or (N, *), or one number.
+        weight: (C,), how much each class counts; the mean is divided by the sum of the weights.
+        ignore_index: targets with this value do not count.
+    """
+    x, y = floating(input), tensor(target)
+    if x.ndim == 0 or ((x.shape[0], *x.shape[2:]) != y.shape and not (x.ndim == 1 and y.ndim == 0)):
+        raise ShapeError(f"nll_loss: input (N, C, ...) of shape {x.shape} does not fit a target of shape {y.shape}.")
+    dim = 0 if x.ndim == 1 else 1
+    counted = y.data != ignore_index
+    classes = _positions(x, x.device.xp.where(counted, y.data, 0), x.shape[dim], "nll_loss: target")
+    picked = gather(x, dim, x.device.xp.expand_dims(classes, dim))
+    importance: Any = counted.astype(x.dtype)
+    if weight is not None:
+        weight = tensor(weight)
+        if weight.shape != (x.shape[dim],):
+            raise ShapeError(f"nll_loss: weight has shape {weight.shape}, but there are {x.shape[dim]} classes.")
+        importance = weight[classes] * Tensor(importance, device=x.device)
+    else:
+        importance = Tensor(importance, device=x.device)
+    loss = where(counted, -reshape(picked, y.shape), 0.0) * importance
+    return sum(loss) / sum(importance) if reduction == "mean" else _reduce(loss, reduction, "nll_loss")
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-ln softmax(input) at the target class.
+
+    Args:
+        input: logits, (N, C) or (N, C, *), or (C,) for one sample.
+        target: classes, (N,) or (N, *); or probabilities, of the input's shape.
+        weight, ignore_index: as for `nll_loss`.
+        label_smoothing: this share of every target is spread evenly over the classes.
+    """
+    x, y = floating(input), tensor(target)
+    if not 0 <= label_smoothing <= 1:
+        raise UserError(f"cross_entropy: label_smoothing must be from 0 to 1, not {label_smoothing}.")
+    dim = 0 if x.ndim == 1 else 1
+    logp = log_softmax(x, dim)
+    if y.dtype.kind == "f":
+        if y.shape != x.shape:
+            raise ShapeError(f"cross_entropy: probabilities of shape {y.shape} do not fit logits of shape {x.shape}.")
+        y = y * (1 - label_smoothing) + label_smoothing / x.shape[dim]
+        scaled = logp if weight is None else logp * _by_class(weight, x, dim)
+        loss = -sum(scaled * y, dim)
+        n = loss.numel() if x.ndim > 1 else 1
+        return sum(loss) / n if reduction == "mean" else _reduce(loss, reduction, "cross_entropy")
+    hard = nll_loss(logp, y, weight, ignore_index, reduction)
+    if label_smoothing == 0:
+        return hard
+    counted = y.data != ignore_index
+    even = where(counted, -sum(logp if weight is None else logp * _by_class(weight, x, dim), dim), 0.0)
+    if reduction == "mean":
+        counts = Tensor(counted.astype(x.dtype), device=x.device)
+        if weight is not None:
+            counts = counts * tensor(weight)[x.device.xp.where(counted, y.data, 0)]
+        smooth = sum(even) / sum(counts)
+    else:
+        smooth = _reduce(even, reduction, "cross_entropy")
+    return hard * (1 - label_smoothing) + smooth * (label_smoothing / x.shape[dim])
+
+
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """t·(ln t - input), the terms of KL(target ‖ exp(input)); `input` holds log-probabilities, as in PyTorch.
+
+    ``'batchmean'`` divides the sum by the size of the first axis, and is the divergence; ``'mean'`` divides by all.
+    """
+    x, t = _same("kl_div", input, target)
+    if log_target:
+        loss = exp(t) * (t - x)
+    else:
+        nothing = t.data == 0  # there t ln t is 0
+        loss = where(nothing, 0.0, t * log(where(nothing, 1.0, t))) - t * x
+    if reduction == "batchmean":
+        return sum(loss) / (x.shape[0] if x.ndim else 1)
+    return _reduce(loss, reduction, "kl_div")
+
+
+def _same(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    x, y = floating(input), floating(target)
+    if x.shape != y.shape:
+        raise ShapeError(f"{name}: input {x.shape} and target {y.shape} must have equal shapes; reshape or expand one.")
+    return x, y
+
+
+def _reduce(loss: Tensor, reduction: str, name: str) -> Tensor:
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return sum(loss)
+    if reduction == "none":
+        return loss
+    raise UserError(f"{name}: reduction {reduction!r} is not known; use 'mean', 'sum' or 'none'.")
+
+
+def _log_above(p: Tensor) -> Tensor:
+    return clip(log(p), min=-100.0)
+
+
+def _by_class(weight: Any, x: Tensor, dim: int) -> Tensor:
+    return reshape(tensor(weight), [-1 if i == dim else 1 for i in range(x.ndim)])

@@ -1,0 +1,161 @@
+"""Normalizations: subtract a mean, divide by a standard deviation, over one set of axes or another.
+
+    batch norm      over N, H, W   one statistic for each channel
+    layer norm      over the last axes   one for each sample
+    instance norm   over H, W   one for each sample and channel
+    group norm      over H, W and the channels of a group
+
+All are the same composition of mean, square and root, so every derivative follows from theirs. Nothing about the
+batch is kept as a bare array: gradients of any order flow through the statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigen.errors import ShapeError, UserError
+from minigen.functional._operands import floating, tensor
+from minigen.functional.arithmetic import rsqrt, square
+from minigen.functional.reduction import mean
+from minigen.functional.shape import reshape
+from minigen.tensor import Tensor
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel (Ioffe & Szegedy 2015).
+
+    Training takes μ and σ² (divided by n) from the batch, and moves the running statistics towards them, in place:
+    running ← (1 - momentum)·running + momentum·batch, where the variance is divided by n - 1. Otherwise μ and σ² are
+    the running statistics, or the batch's when there are none.
+
+    Args:
+        input: (N, C) or (N, C, *).
+        running_mean, running_var: (C,), or None.
+        weight, bias: (C,), or None.
+    """
+    x = floating(input)
+    if x.ndim < 2:
+        raise ShapeError(f"batch_norm: needs an input (N, C, ...), not shape {x.shape}.")
+    channels = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+        if t is not None and tensor(t).shape != (x.shape[1],):
+            raise ShapeError(
+                f"batch_norm: {name} has shape {tensor(t).shape}, but the input {x.shape} has {x.shape[1]} channels."
+            )
+    if training or running_mean is None or running_var is None:
+        dims = (0, *range(2, x.ndim))
+        n = x.numel() // max(x.shape[1], 1)
+        if training and n < 2:
+            raise UserError(
+                f"batch_norm: training needs more than one value per channel, but the input has shape {x.shape}; use a "
+                "larger batch, or .eval()."
+            )
+        mu = mean(x, dims, keepdim=True)
+        centred = x - mu
+        variance = mean(square(centred), dims, keepdim=True)
+        if training and running_mean is not None and running_var is not None:
+            _move(running_mean, mu.data.reshape(-1), momentum)
+            _move(running_var, variance.data.reshape(-1) * (n / (n - 1)), momentum)
+    else:
+        centred = x - reshape(running_mean, channels)
+        variance = reshape(running_var, channels)
+    return _scale(centred * rsqrt(variance + eps), weight, bias, channels)
+
+
+def layer_norm(
+    input: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Tensor:
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over the last axes, of sizes `normalized_shape` (Ba et al. 2016).
+
+    Args:
+        input: (*, *normalized_shape).
+        weight, bias: of shape `normalized_shape`, or None.
+    """
+    x = floating(input)
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(f"layer_norm: the last axes of the input {x.shape} must be normalized_shape {shape}.")
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tensor(t).shape != shape:
+            raise ShapeError(f"layer_norm: {name} has shape {tensor(t).shape}, not normalized_shape {shape}.")
+    return _scale(_standardized(x, tuple(range(-len(shape), 0)), eps), weight, bias, shape)
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and channel (Ulyanov et al. 2016).
+
+    With running statistics, these are moved towards the mean over the batch; without `use_input_stats` they are used.
+
+    Args:
+        input: (N, C, *) with at least one more axis.
+        running_mean, running_var, weight, bias: (C,), or None.
+    """
+    x = floating(input)
+    if x.ndim < 3:
+        raise ShapeError(f"instance_norm: needs an input (N, C, ...) with at least three axes, not shape {x.shape}.")
+    channels = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise UserError("instance_norm: use_input_stats=False needs running_mean and running_var.")
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    n = x.numel() // max(x.shape[0] * x.shape[1], 1)
+    if n < 2:
+        raise UserError(f"instance_norm: needs more than one value per channel, but the input has shape {x.shape}.")
+    dims = tuple(range(2, x.ndim))
+    if running_mean is not None and running_var is not None:
+        _move(running_mean, x.data.mean(axis=dims).mean(axis=0), momentum)
+        _move(running_var, (x.data.var(axis=dims) * (n / (n - 1))).mean(axis=0), momentum)
+    return _scale(_standardized(x, dims, eps), weight, bias, channels)
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and group of channels (Wu & He 2018).
+
+    Args:
+        input: (N, C, *).
+        num_groups: a divisor of C.
+        weight, bias: (C,), or None.
+    """
+    x = floating(input)
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(f"group_norm: the channels of the input {x.shape} cannot be split into {num_groups} groups.")
+    grouped = reshape(x, (x.shape[0], num_groups, x.numel() // max(x.shape[0] * num_groups, 1)))
+    y = reshape(_standardized(grouped, (2,), eps), x.shape)
+    return _scale(y, weight, bias, (1, x.shape[1]) + (1,) * (x.ndim - 2))
+
+
+def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    """(x - μ)/√(σ² + eps) over the axes."""
+    centred = x - mean(x, dims, keepdim=True)
+    return centred * rsqrt(mean(square(centred), dims, keepdim=True) + eps)
+
+
+def _scale(y: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
+    """y·weight + bias, both in a shape that broadcasts; either may be None."""
+    if weight is not None:
+        y = y * reshape(weight, shape)
+    return y if bias is None else y + reshape(bias, shape)
+
+
+def _move(running: Tensor, batch: Any, momentum: float) -> None:
+    """running ← (1 - momentum)·running + momentum·batch, in place."""
+    running.data = ((1 - momentum) * running.data + momentum * batch).astype(running.dtype)

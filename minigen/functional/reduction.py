@@ -1,0 +1,304 @@
+"""Reductions: many numbers become one, over one axis, several, or all (PyTorch's `dim` and `keepdim`).
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigen.autograd.function import Function
+from minigen.errors import ShapeError, UserError
+from minigen.functional._operands import axes, axis, floating, kept, tensor
+from minigen.functional.arithmetic import abs, exp, pow, sign, sqrt, square, where
+from minigen.functional.indexing import gather
+from minigen.functional.shape import expand, flip, permute, reshape, unsqueeze
+from minigen.tensor import Tensor
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `max` and `min` over an axis return: the values, and where they stood."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class Sum(Function):
+    """y = Σ x over the axes;  x̄ = g, copied along them."""
+
+    def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+        self.x_shape, self.kept = x.shape, kept(x.shape, dims)
+        return x.sum(axis=dims, keepdims=keepdim, dtype=None if x.dtype.kind == "f" else "int64")
+
+    def backward(self, g: Tensor) -> Tensor:
+        return expand(reshape(g, self.kept), self.x_shape)
+
+
+class Amax(Function):
+    """y = max x over the axes;  x̄ = g, shared equally by all elements that are the maximum."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        y = self.pick(x, dims)
+        self.save_for_backward(x == y)
+        return y
+
+    def pick(self, x: Any, dims: tuple[int, ...]) -> Any:
+        return x.max(axis=dims, keepdims=True)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (chosen,) = self.saved_tensors
+        count = chosen.sum(axis=tuple(i for i, n in enumerate(self.shape) if n == 1), keepdims=True)
+        share = Tensor._wrap(count.astype(self.dtype), self.device)
+        return where(chosen, g / share, 0.0)
+
+
+class Amin(Amax):
+    """y = min x over the axes;  x̄ = g, shared equally by all elements that are the minimum."""
+
+    def pick(self, x: Any, dims: tuple[int, ...]) -> Any:
+        return x.min(axis=dims, keepdims=True)
+
+
+class ProdLast(Function):
+    """y = Π x over the last axis;  x̄ᵢ = g·Π_{j≠i} xⱼ, which is g·y/xᵢ unless something is zero."""
+
+    def forward(self, x: Any) -> Any:
+        y = x.prod(axis=-1)
+        self.save_for_backward(x, y)
+        self.no_zero = bool((x != 0).all())
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        x, y = self.saved_tensors
+        if self.no_zero:
+            return unsqueeze(g * y, -1) / x
+        # Row i of the table is x with xᵢ replaced by 1: its product is what is wanted, zeros or not.
+        n = x.shape[-1]
+        table = where(self.device.xp.eye(n, dtype=bool), 1.0, unsqueeze(x, -2))
+        return unsqueeze(g, -1) * ProdLast.apply(table)
+
+
+class LogSumExp(Function):
+    """y = ln Σ eˣ = m + ln Σ e^(x - m) with m = max x;  x̄ = g·e^(x - y), the softmax."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        xp = self.device.xp
+        m = x.max(axis=dims, keepdims=True)
+        m = xp.where(xp.isfinite(m), m, xp.zeros((), x.dtype))
+        with np.errstate(divide="ignore"):
+            y = xp.log(xp.exp(x - m).sum(axis=dims, keepdims=True)) + m
+        self.save_for_backward(x, y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        x, y = self.saved_tensors
+        return g * exp(x - y)
+
+
+class Cumsum(Function):
+    """yᵢ = Σ_{j≤i} xⱼ along an axis;  x̄ⱼ = Σ_{i≥j} gᵢ, a cumulative sum from the other end."""
+
+    def forward(self, x: Any, dim: int) -> Any:
+        self.dim = dim
+        return x.cumsum(axis=dim)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return flip(Cumsum.apply(flip(g, (self.dim,)), dim=self.dim), (self.dim,))
+
+
+class Norm2(Function):
+    """y = √Σ x² over the axes;  x̄ = g·x/y, and 0 where y = 0 (a subgradient; PyTorch's choice too)."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        y = self.device.xp.sqrt((x * x).sum(axis=dims, keepdims=True))
+        self.save_for_backward(x, y)
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        x, y = self.saved_tensors
+        zero = y.data == 0
+        return x * where(zero, 0.0, g / where(zero, 1.0, y))
+
+
+def sum(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Σ over the axes `dim` (all of them unless given). Integers and booleans are summed as int64."""
+    input = tensor(input)
+    return Sum.apply(input, dims=axes(dim, input.ndim, "sum"), keepdim=keepdim)
+
+
+def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Arithmetic mean over the axes `dim`."""
+    input = floating(input)
+    dims = axes(dim, input.ndim, "mean")
+    return sum(input, dims, keepdim) / math.prod(input.shape[d] for d in dims)
+
+
+def var(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """Variance Σ(x - mean)²/(n - correction); `unbiased` is correction 1, otherwise 0."""
+    input = floating(input)
+    dims = axes(dim, input.ndim, "var")
+    n = math.prod(input.shape[d] for d in dims)
+    correction = float(unbiased) if correction is None else correction
+    deviation = input - mean(input, dims, keepdim=True)
+    total = sum(square(deviation), dims, keepdim)
+    return total / (n - correction) if n > correction else total * math.nan
+
+
+def std(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """Standard deviation, √var; where it is 0 its gradient is 0."""
+    variance = var(input, dim, unbiased, keepdim, correction=correction)
+    zero = variance.data == 0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
+
+
+def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The maximum over the axes `dim`; equal maxima share the gradient."""
+    return _extreme(Amax, input, dim, keepdim, "amax")
+
+
+def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The minimum over the axes `dim`; equal minima share the gradient."""
+    return _extreme(Amin, input, dim, keepdim, "amin")
+
+
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The maximum of all elements; with `dim`, the pair (values, indices), and the gradient goes to the index.
+
+    With several axes, an index counts through them in row-major order.
+    """
+    return amax(input) if dim is None else _pick("argmax", input, dim, keepdim, "max")
+
+
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The minimum of all elements; with `dim`, the pair (values, indices), and the gradient goes to the index."""
+    return amin(input) if dim is None else _pick("argmin", input, dim, keepdim, "min")
+
+
+def prod(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Π over the axes `dim`. The gradient is right with zeros too."""
+    input = tensor(input)
+    dims = axes(dim, input.ndim, "prod")
+    if input.dtype.kind != "f":
+        return Tensor._wrap(input.device.xp.asarray(input.data.prod(axis=dims, keepdims=keepdim)), input.device)
+    out = ProdLast.apply(_last(input, dims))
+    return reshape(out, kept(input.shape, dims)) if keepdim else out
+
+
+def logsumexp(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """ln Σ eˣ over the axes `dim`, without overflow."""
+    input = floating(input)
+    dims = axes(dim, input.ndim, "logsumexp")
+    return _drop(LogSumExp.apply(input, dims=dims), dims, keepdim)
+
+
+def cumsum(input: Any, dim: int) -> Tensor:
+    """Running sum along the axis `dim`."""
+    input = tensor(input)
+    return Cumsum.apply(input, dim=axis(dim, input.ndim, "cumsum"))
+
+
+def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The p-norm (Σ|x|ᵖ)^(1/p) over the axes `dim`, for p ≥ 1, or infinity (max |x|), -infinity, 0 (count), "fro" (2).
+
+    Where the norm is 0, its gradient is 0.
+    """
+    input = floating(input)
+    dims = axes(dim, input.ndim, "norm")
+    p = 2 if p == "fro" else p
+    if not isinstance(p, (int, float)):
+        raise UserError(f"norm: p={p!r} is not a number or 'fro'.")
+    if p == 2:
+        return _drop(Norm2.apply(input, dims=dims), dims, keepdim)
+    size = abs(input)
+    if p == 1:
+        return sum(size, dims, keepdim)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(size, dims, keepdim)
+    if p == 0:
+        return sum(abs(sign(input)), dims, keepdim)
+    # Scaled by the largest element, powers neither overflow nor vanish; where all are 0, so is the norm.
+    largest = amax(size, dims, keepdim=True).detach()
+    zero = largest.data == 0
+    scale = where(zero, 1.0, largest)
+    nothing = size.data == 0  # there the power is 0, and so are its derivatives
+    powers = where(nothing, 0.0, pow(where(nothing, 1.0, size) / scale, p))
+    inside = sum(powers, dims, keepdim=True)
+    out = where(zero, 0.0, pow(where(zero, 1.0, inside), 1 / p) * scale)
+    return _drop(out, dims, keepdim)
+
+
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the maximum stands along `dim` (in the flattened tensor unless given)."""
+    return _arg("argmax", input, dim, keepdim)
+
+
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the minimum stands along `dim` (in the flattened tensor unless given)."""
+    return _arg("argmin", input, dim, keepdim)
+
+
+def any(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether some element is true."""
+    input = tensor(input)
+    dims = axes(dim, input.ndim, "any")
+    return Tensor._wrap(input.device.xp.asarray(input.data.any(axis=dims, keepdims=keepdim)), input.device)
+
+
+def all(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether every element is true."""
+    input = tensor(input)
+    dims = axes(dim, input.ndim, "all")
+    return Tensor._wrap(input.device.xp.asarray(input.data.all(axis=dims, keepdims=keepdim)), input.device)
+
+
+def _extreme(function: type[Function], input: Any, dim: Any, keepdim: bool, name: str) -> Tensor:
+    input = tensor(input)
+    dims = axes(dim, input.ndim, name)
+    _refuse_empty(input, dims, name)
+    return _drop(function.apply(input, dims=dims), dims, keepdim)
+
+
+def _pick(arg: str, input: Any, dim: Any, keepdim: bool, name: str) -> ValuesAndIndices:
+    input = tensor(input)
+    dims = axes(dim, input.ndim, name)
+    _refuse_empty(input, dims, name)
+    rows = _last(input, dims)
+    where_ = Tensor._wrap(input.device.xp.asarray(getattr(rows.data, arg)(axis=-1)), input.device)
+    values = reshape(gather(rows, -1, unsqueeze(where_, -1)), where_.shape)
+    if keepdim:
+        shape = kept(input.shape, dims)
+        return ValuesAndIndices(reshape(values, shape), reshape(where_, shape))
+    return ValuesAndIndices(values, where_)
+
+
+def _arg(name: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
+    input = tensor(input)
+    dims = axes(dim, input.ndim, name)
+    _refuse_empty(input, dims, name)
+    out = input.device.xp.asarray(getattr(input.data, name)(axis=None if dim is None else dims[0], keepdims=keepdim))
+    return Tensor._wrap(out, input.device)
+
+
+def _refuse_empty(input: Tensor, dims: tuple[int, ...], name: str) -> None:
+    if builtins.any(input.shape[d] == 0 for d in dims):
+        raise ShapeError(f"{name}: the axes {dims} of a tensor of shape {input.shape} hold nothing to choose from.")
+
+
+def _last(input: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """`input` with the axes `dims` moved to the end and made one."""
+    others = tuple(i for i in range(input.ndim) if i not in dims)
+    moved = input if others + dims == tuple(range(input.ndim)) else permute(input, others + dims)
+    return reshape(moved, [input.shape[i] for i in others] + [math.prod(input.shape[d] for d in dims)])
+
+
+def _drop(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """`x` without its axes of size 1 at `dims`, unless they are to be kept."""
+    return x if keepdim else reshape(x, [n for i, n in enumerate(x.shape) if i not in dims])

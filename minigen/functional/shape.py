@@ -1,0 +1,357 @@
+"""Operations that move elements without changing them. The derivative of each moves them back.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.function import Function
+from minigen.device import Device
+from minigen.errors import DtypeError, ShapeError, UserError
+from minigen.functional._operands import axes, axis, kept, tensor
+from minigen.tensor import Tensor
+
+
+class Reshape(Function):
+    """y = x in another shape, elements in row-major order;  x̄ = g in the shape of x."""
+
+    is_view = True
+
+    def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
+        self.x_shape = x.shape
+        return x.reshape(shape)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return reshape(g, self.x_shape)
+
+
+class Permute(Function):
+    """Axis i of y is axis dims[i] of x;  x̄ = g with the inverse permutation."""
+
+    is_view = True
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        return x.transpose(dims)
+
+    def backward(self, g: Tensor) -> Tensor:
+        inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
+        return permute(g, inverse)
+
+
+class Expand(Function):
+    """y = x repeated along axes of size 1 and new axes in front, without a copy;  x̄ = g summed over them."""
+
+    is_view = True
+
+    def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
+        self.x_shape = x.shape
+        return self.device.xp.broadcast_to(x, shape)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return sum_to(g, self.x_shape)
+
+
+class SumTo(Function):
+    """y = x summed over the axes that broadcasting `shape` would repeat;  x̄ = g, repeated along them."""
+
+    def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
+        self.x_shape = x.shape
+        lead = x.ndim - len(shape)
+        repeated = tuple(i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1))
+        return x.sum(axis=repeated, keepdims=True).reshape(shape)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return expand(g, self.x_shape)
+
+
+class Flip(Function):
+    """y = x with the order along the axes reversed;  x̄ = g, reversed likewise."""
+
+    is_view = True
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        return self.device.xp.flip(x, dims)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return flip(g, self.dims)
+
+
+class Concatenate(Function):
+    """y = the tensors one after another along an axis;  each x̄ is its stretch of g."""
+
+    def forward(self, *xs: Any, dim: int) -> Any:
+        self.dim, self.sizes = dim, [x.shape[dim] for x in xs]
+        return self.device.xp.concatenate(xs, axis=dim)
+
+    def backward(self, g: Tensor) -> tuple[Tensor, ...]:
+        return split(g, self.sizes, self.dim)
+
+
+class Pad(Function):
+    """y = x with `before[i]` and `after[i]` constant elements around axis i;  x̄ = the inside of g."""
+
+    def forward(self, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
+        self.inside = tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape)])
+        shape = [before + n + after for (before, after), n in zip(widths, x.shape)]
+        y = self.device.xp.full_like(x, value, shape=shape)
+        y[self.inside] = x
+        return y
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g[self.inside]
+
+
+class Astype(Function):
+    """y = x in another type of number;  x̄ = g in the type of x."""
+
+    def forward(self, x: Any, dtype: Any) -> Any:
+        self.x_dtype = x.dtype
+        return x.astype(dtype)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return astype(g, self.x_dtype)
+
+
+class Clone(Function):
+    """y = a copy of x;  x̄ = g."""
+
+    def forward(self, x: Any) -> Any:
+        return x.copy()
+
+    def backward(self, g: Tensor) -> Tensor:
+        return g
+
+
+class ToDevice(Function):
+    """y = x on another device;  x̄ = g on the device of x."""
+
+    def forward(self, x: Any, target: Device) -> Any:
+        self.source, self.device = self.device, target
+        return target.asarray(x if target.xp is self.source.xp else self.source.xp.asnumpy(x)).copy()
+
+    def backward(self, g: Tensor) -> Tensor:
+        return to_device(g, self.source)
+
+
+def reshape(input: Any, shape: Sequence[int]) -> Tensor:
+    """The same elements, in row-major order, in `shape`; one size may be -1, and is worked out."""
+    input, shape = tensor(input), _sizes(shape)
+    size, known = input.numel(), math.prod(n for n in shape if n != -1)
+    free = shape.count(-1)
+    if free > 1 or min(shape, default=0) < -1 or (size != known if not free else (known == 0 or size % known)):
+        raise ShapeError(
+            f"reshape: {size} elements of shape {input.shape} do not fill the shape {shape}; the product of the sizes "
+            "must be equal (one of them may be -1)."
+        )
+    if shape == input.shape:
+        return input
+    return Reshape.apply(input, shape=shape)
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes from `start_dim` to `end_dim` made into one."""
+    input = tensor(input)
+    start, end = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
+    if start > end:
+        raise ShapeError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in shape {input.shape}.")
+    shape = input.shape
+    return reshape(input, shape[:start] + (math.prod(shape[start : end + 1]),) + shape[end + 1 :])
+
+
+def permute(input: Any, dims: Sequence[int]) -> Tensor:
+    """Axis i of the result is axis `dims[i]` of the input."""
+    input = tensor(input)
+    order = axes(tuple(dims), input.ndim, "permute")
+    if len(order) != input.ndim:
+        raise ShapeError(f"permute: dims={tuple(dims)} must name each of the {input.ndim} axes of {input.shape} once.")
+    return Permute.apply(input, dims=order)
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
+    """Two axes exchanged."""
+    input = tensor(input)
+    order = list(range(input.ndim))
+    a, b = axis(dim0, input.ndim, "transpose"), axis(dim1, input.ndim, "transpose")
+    if input.ndim:
+        order[a], order[b] = order[b], order[a]
+    return permute(input, order)
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
+    """Two axes exchanged (another name of `transpose`)."""
+    return transpose(input, axis0, axis1)
+
+
+def squeeze(input: Any, dim: Any = None) -> Tensor:
+    """Without the axes of size 1: all of them, or those among `dim`."""
+    input = tensor(input)
+    dims = axes(dim, input.ndim, "squeeze")
+    return reshape(input, [n for i, n in enumerate(input.shape) if not (i in dims and n == 1)])
+
+
+def unsqueeze(input: Any, dim: int) -> Tensor:
+    """With a new axis of size 1 at `dim`."""
+    input = tensor(input)
+    at = axis(dim, input.ndim + 1, "unsqueeze")
+    return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
+
+
+def expand(input: Any, shape: Sequence[int]) -> Tensor:
+    """Axes of size 1 repeated to `shape` without a copy; -1 keeps a size, new axes come in front."""
+    input, shape = tensor(input), _sizes(shape)
+    lead = len(shape) - input.ndim
+    full = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
+    if lead < 0 or min(full, default=0) < 0 or any(m not in (1, n) for m, n in zip(input.shape, full[lead:])):
+        raise ShapeError(f"expand: shape {input.shape} cannot be expanded to {shape}; only axes of size 1 can grow.")
+    return input if full == input.shape else Expand.apply(input, shape=full)
+
+
+def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
+    """The adjoint of `expand`: summed over the axes along which `shape` would be repeated."""
+    input, shape = tensor(input), _sizes(shape)
+    lead = input.ndim - len(shape)
+    if lead < 0 or any(m not in (1, n) for m, n in zip(shape, input.shape[lead:])):
+        raise ShapeError(f"sum_to: {shape} does not broadcast to {input.shape}.")
+    return input if shape == input.shape else SumTo.apply(input, shape=shape)
+
+
+def flip(input: Any, dims: Sequence[int]) -> Tensor:
+    """The order along the axes `dims` reversed."""
+    input = tensor(input)
+    return Flip.apply(input, dims=axes(dims, input.ndim, "flip"))
+
+
+def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Tensors one after another along the axis `dim`; all other sizes are equal."""
+    xs = [tensor(x) for x in tensors]
+    if not xs:
+        raise ShapeError("concatenate: there are no tensors to join; give at least one.")
+    dim = axis(dim, xs[0].ndim, "concatenate")
+    if xs[0].ndim == 0:
+        raise ShapeError("concatenate: tensors without axes cannot be joined; use stack.")
+    for x in xs[1:]:
+        if x.ndim != xs[0].ndim or kept(x.shape, (dim,)) != kept(xs[0].shape, (dim,)):
+            shapes = ", ".join(str(x.shape) for x in xs)
+            raise ShapeError(f"concatenate: the shapes {shapes} must be equal in every axis but {dim}.")
+    return Concatenate.apply(*xs, dim=dim)
+
+
+cat = concatenate
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new axis `dim`."""
+    xs = [tensor(x) for x in tensors]
+    if len({x.shape for x in xs}) != 1:
+        shapes = ", ".join(str(x.shape) for x in xs)
+        raise ShapeError(f"stack: needs one or more tensors of one shape, not {shapes or 'none'}.")
+    return concatenate([unsqueeze(x, dim) for x in xs], axis(dim, xs[0].ndim + 1, "stack"))
+
+
+def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces along `dim`, each of one size (the last may be smaller), or of the sizes given."""
+    input = tensor(input)
+    dim = axis(dim, input.ndim, "split")
+    n = input.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0:
+            raise ShapeError(f"split: the size of a piece must be positive, not {size}.")
+        sizes = [min(size, n - start) for start in range(0, n, size)] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != n or min(sizes, default=0) < 0:
+            raise ShapeError(f"split: the sizes {sizes} must add up to {n}, the size of axis {dim} of {input.shape}.")
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(input[(slice(None),) * dim + (slice(start, start + size),)])
+        start += size
+    return tuple(pieces)
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` pieces of one size along `dim` (the last may be smaller)."""
+    input = tensor(input)
+    if chunks <= 0:
+        raise ShapeError(f"chunk: the number of chunks must be positive, not {chunks}.")
+    n = input.shape[axis(dim, input.ndim, "chunk")]
+    return split(input, max(1, -(-n // chunks)), dim)
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """Elements around the tensor. `pad` is (before, after) for the last axis, then the one before it, as in PyTorch.
+
+    Negative widths cut off. `mode` is ``constant``, ``reflect`` (without repeating the edge), ``replicate`` or
+    ``circular``.
+    """
+    input, amounts = tensor(input), tuple(pad)
+    if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
+        raise ShapeError(
+            f"pad: {amounts} must be (before, after) pairs, last axis first, for at most the {input.ndim} axes of {input.shape}."
+        )
+    widths = [(0, 0)] * input.ndim
+    for i in range(len(amounts) // 2):
+        widths[input.ndim - 1 - i] = (amounts[2 * i], amounts[2 * i + 1])
+    for i, ((before, after), n) in enumerate(zip(widths, input.shape)):
+        if n + before + after < 0 or n + min(before, 0) + min(after, 0) < 0:
+            raise ShapeError(f"pad: {(before, after)} cuts more than the {n} elements of axis {i} of {input.shape}.")
+    if mode == "constant":
+        if any(min(width) < 0 for width in widths):
+            cut = tuple([slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(widths, input.shape)])
+            input, widths = input[cut], [(max(b, 0), max(a, 0)) for b, a in widths]
+        return Pad.apply(input, widths=tuple(widths), value=value)
+    for i, ((before, after), n) in enumerate(zip(widths, input.shape)):
+        if (before, after) != (0, 0):
+            where = np.arange(-before, n + after)
+            input = input[(slice(None),) * i + (_source_index(where, n, mode, (before, after)),)]
+    return input
+
+
+def _source_index(where: np.ndarray, n: int, mode: str, width: tuple[int, int]) -> np.ndarray:
+    """For each position of a padded axis, the position in the original axis of size n that it repeats."""
+    limit = {"reflect": n - 1, "replicate": np.inf if n else 0, "circular": n}
+    if mode not in limit:
+        raise UserError(f"pad: there is no mode {mode!r}; the modes are constant, {', '.join(limit)}.")
+    if max(width) > limit[mode]:
+        raise ShapeError(f"pad: mode {mode!r} can add at most {limit[mode]} to an axis of size {n}, not {max(width)}.")
+    if mode == "reflect":
+        return n - 1 - np.abs(n - 1 - np.abs(where))
+    return where.clip(0, n - 1) if mode == "replicate" else where % n
+
+
+def astype(input: Any, dtype: Any) -> Tensor:
+    """The same numbers in another type. The gradient comes back in the type of the input."""
+    input = tensor(input)
+    try:
+        target = np.dtype(dtype)
+    except TypeError as error:
+        raise DtypeError(f"astype: {dtype!r} is not a type of number.") from error
+    if target.kind not in "fiub":
+        raise DtypeError(f"astype: a tensor holds real numbers, integers or booleans, not {target}.")
+    return input if input.dtype == target else Astype.apply(input, dtype=target)
+
+
+def clone(input: Any) -> Tensor:
+    """A copy with memory of its own; the gradient passes through."""
+    return Clone.apply(tensor(input))
+
+
+def to_device(input: Any, device: Device) -> Tensor:
+    """The same tensor on `device`; the gradient comes back to where the input is."""
+    input = tensor(input)
+    return input if input.device is device else ToDevice.apply(input, target=device)
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(n, (int, np.integer)) for n in sizes):
+        raise ShapeError(f"A shape is made of integers, not {sizes!r}.")
+    return tuple([int(n) for n in sizes])

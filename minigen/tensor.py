@@ -1,0 +1,387 @@
+"""Tensor: an array, its gradient, and where it came from."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigen.device import Device
+from minigen.device import cpu as CPU
+from minigen.device import device as find_device
+from minigen.errors import AutogradError, DtypeError, InPlaceError, UserError
+from minigen.tensor_methods import TensorMethods
+
+if TYPE_CHECKING:
+    from minigen.autograd.function import Function
+
+DEFAULT_DTYPE = np.dtype(np.float32)
+
+
+class Tensor(TensorMethods):
+    """An array with a gradient.
+
+    Args:
+        data: an array, a tensor, a number or nested lists. Arrays are shared, not copied (`minigen.tensor` copies).
+            Python numbers become float32, or int64 when all are integers, bool when all are bool.
+        requires_grad: make it a leaf whose gradient `backward` collects in `.grad`. Floating point only.
+        dtype: convert to this type.
+        device: where to put it; the device of `data` unless given.
+
+    Attributes:
+        data: the array (NumPy or CuPy). Assigning it counts as a change in place.
+        grad: the gradient, a Tensor of the same shape and dtype, or None when none was computed.
+        grad_fn: the operation that produced it, or None for a leaf.
+        device: where its array lives.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_version",
+        "device",
+        "grad",
+        "grad_fn",
+        "hooks",
+        "requires_grad",
+    )
+    __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
+
+    _data: Any
+    _version: list[int]
+    device: Device
+    requires_grad: bool
+    grad: Tensor | None
+    grad_fn: Function | None
+    hooks: dict[int, Callable[[Tensor], Tensor | None]] | None
+
+    def __init__(
+        self, data: Any, requires_grad: bool = False, dtype: Any = None, device: Device | str | None = None
+    ) -> None:
+        place: Device = data.device if isinstance(data, Tensor) else CPU
+        if device is not None:
+            place = find_device(device)
+        array = place.asarray(data._data if isinstance(data, Tensor) else _numbers(data), dtype)
+        if array.dtype.kind not in "fiub":
+            raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {array.dtype}.")
+        self._data = array.view()  # an array object of its own: the engine tells tensors apart by it
+        self._version = [0]
+        self.device = place
+        self.grad = None
+        self.grad_fn = None
+        self.hooks = None
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _wrap(cls, data: Any, device: Device) -> Tensor:
+        """A tensor around an array that no other tensor holds, without the checks."""
+        self = Tensor.__new__(Tensor)
+        self._data = data
+        self._version = [0]
+        self.device = device
+        self.grad = None
+        self.grad_fn = None
+        self.hooks = None
+        self.requires_grad = False
+        return self
+
+    # ---- what it is -------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        return self._data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        if isinstance(array, Tensor):
+            array = array._data
+        if array.shape != self._data.shape:
+            raise UserError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
+        self._data = array if array is self._data else array.view()
+        self._version[0] += 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made it (no operation did)."""
+        return self.grad_fn is None
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order."""
+        return F.permute(self, tuple(range(self.ndim))[::-1])
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return self.ndim
+
+    def numel(self) -> int:
+        return int(self._data.size)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("A tensor without axes has no length.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._host(), separator=", ", prefix="tensor(", precision=4, threshold=200)
+        extras = "" if self.dtype in (DEFAULT_DTYPE, np.int64, np.bool_) else f", dtype={self.dtype}"
+        if self.device is not CPU:
+            extras += f", device='{self.device}'"
+        if 0 in self.shape:
+            extras += f", shape={self.shape}"
+        if self.grad_fn is not None:
+            extras += f", grad_fn={self.grad_fn}"
+        elif self.requires_grad:
+            extras += ", requires_grad=True"
+        return f"tensor({body}{extras})"
+
+    # ---- out of the tensor ------------------------------------------------------------------------------------
+
+    def _host(self) -> np.ndarray:
+        return self._data if isinstance(self._data, np.ndarray) else self._data.get()
+
+    def numpy(self) -> np.ndarray:
+        """The values as a read-only NumPy array (no copy on a CPU). `.numpy().copy()` may be written to."""
+        view = self._host().view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The only value, as a Python number."""
+        if self._data.size != 1:
+            raise UserError(f"item: a tensor of shape {self.shape} has {self._data.size} values, not one.")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        return self._host().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"Only an integer tensor can be an index, not one of {self.dtype}.")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise UserError(f"A tensor of shape {self.shape} is neither true nor false; use .any() or .all().")
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self._data.size == 1 else repr(self)
+
+    # ---- the graph --------------------------------------------------------------------------------------------
+
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor with respect to every leaf to that leaf's `.grad`.
+
+        Args:
+            gradient: what it starts from, of this tensor's shape; 1 for a scalar.
+            retain_graph: keep the graph, so that `backward` can be called again; as `create_graph` unless given.
+            create_graph: record the computation of the gradients, so that they can be differentiated.
+        """
+        engine.backward(self, gradient, retain_graph, create_graph)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch the gradient of a leaf on or off."""
+        if requires_grad and self.dtype.kind != "f":
+            raise DtypeError(f"Only floating-point tensors can require a gradient, not {self.dtype}.")
+        if not requires_grad and self.grad_fn is not None:
+            raise AutogradError("requires_grad_(False) is for leaves; use .detach() on the result of an operation.")
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same values outside the graph. Memory and version counter are shared."""
+        out = Tensor._wrap(self._data.view(), self.device)
+        out._version = self._version
+        return out
+
+    def retain_grad(self) -> Tensor:
+        """Let `backward` store the gradient of this tensor too, although it is not a leaf."""
+        if self.grad_fn is not None:
+            self.grad_fn.retain = weakref.ref(self)
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook(gradient)` when this tensor's gradient is complete; what it returns, if not None, replaces it.
+
+        Returns a function that removes the hook.
+        """
+        if not self.requires_grad:
+            raise AutogradError("register_hook: this tensor does not require a gradient, so it will never have one.")
+        owner: Any = self if self.grad_fn is None else self.grad_fn
+        if owner.hooks is None:
+            owner.hooks = {}
+        hooks = owner.hooks
+        key = max(hooks, default=0) + 1
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.grad_fn is not None:
+            raise AutogradError("Only leaves can be copied with their gradient; use .detach() or .clone() on a result.")
+        out = type(self).__new__(type(self))
+        memo[id(self)] = out
+        out._data = self._data.copy()
+        out._version = [0]
+        out.device = self.device
+        out.grad = None if self.grad is None else self.grad.detach().clone()
+        out.grad_fn = None
+        out.hooks = None
+        out.requires_grad = self.requires_grad
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.grad_fn is not None:
+            raise AutogradError("Only leaves can be pickled; use .detach() on the result of an operation.")
+        return _rebuild, (type(self), np.array(self._host()), self.requires_grad, self.device.name)
+
+    # ---- changes in place -------------------------------------------------------------------------------------
+
+    def _change(self, name: str, instead: str, write: Callable[[Any], Any], *others: Any) -> Tensor:
+        """Run `write` on the array under the version counter, or refuse where a gradient would be wrong."""
+        if modes.state.recording and any(isinstance(t, Tensor) and t.requires_grad for t in (self, *others)):
+            raise InPlaceError(
+                f"{name} would change in place a tensor that takes part in a gradient; write {instead}, or change it "
+                "inside `with minigen.no_grad():`."
+            )
+        if not self._data.flags.writeable:
+            raise InPlaceError(f"{name}: this tensor is an expanded or read-only view; change a copy: x = x.clone().")
+        write(self._data)
+        self._version[0] += 1
+        return self
+
+    def _combine(self, name: str, instead: str, ufunc: str, other: Any, alpha: float = 1) -> Tensor:
+        value = _plain(other, self) if alpha == 1 else _plain(other, self) * alpha
+        return self._change(
+            name,
+            instead,
+            lambda x: getattr(self.device.xp, ufunc)(x, value, out=x, casting="same_kind"),
+            other,
+        )
+
+    def add_(self, other: Any, alpha: float = 1) -> Tensor:
+        """x ← x + alpha·other, in place."""
+        return self._combine("add_", "x = x + y", "add", other, alpha)
+
+    def sub_(self, other: Any, alpha: float = 1) -> Tensor:
+        """x ← x − alpha·other, in place."""
+        return self._combine("sub_", "x = x - y", "subtract", other, alpha)
+
+    def mul_(self, other: Any) -> Tensor:
+        """x ← x·other, in place."""
+        return self._combine("mul_", "x = x * y", "multiply", other)
+
+    def div_(self, other: Any) -> Tensor:
+        """x ← x / other, in place."""
+        return self._combine("div_", "x = x / y", "divide", other)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._combine("x += y", "x = x + y", "add", other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._combine("x -= y", "x = x - y", "subtract", other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._combine("x *= y", "x = x * y", "multiply", other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._combine("x /= y", "x = x / y", "divide", other)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        where, values = F.plain_index(index), _plain(value, self)
+        self._change("x[index] = y", "x = minigen.where(mask, y, x)", lambda x: x.__setitem__(where, values), value)
+
+    def fill_(self, value: float) -> Tensor:
+        """x ← value, in place."""
+        return self._change("fill_", "x = minigen.full_like(x, value)", lambda x: x.fill(value))
+
+    def zero_(self) -> Tensor:
+        """x ← 0, in place."""
+        return self.fill_(0)
+
+    def clamp_(self, min: float | None = None, max: float | None = None) -> Tensor:
+        """x ← min(max(x, min), max), in place."""
+        return self._change("clamp_", "x = x.clamp(min, max)", lambda x: self.device.xp.clip(x, min, max, out=x))
+
+    def copy_(self, other: Any) -> Tensor:
+        """x ← other (broadcast, converted to x's type), in place."""
+        values = self.device.asarray(_plain(other, self))
+        return self._change("copy_", "x = y", lambda x: x.__setitem__(..., values), other)
+
+
+def _numbers(data: Any) -> Any:
+    """Python numbers and nested lists as an array of minigen's default types; arrays as they are."""
+    if hasattr(data, "__array_interface__") or hasattr(data, "__cuda_array_interface__"):
+        return data
+    if isinstance(data, (list, tuple)) and any(isinstance(value, Tensor) for value in data):
+        data = [np.asarray(value) for value in data]
+    elif hasattr(data, "__array__"):
+        return np.asarray(data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise UserError(f"These nested lists do not make a tensor: {error}") from error
+    if array.dtype.kind == "f":
+        given = [v for v in data if hasattr(v, "dtype")] if isinstance(data, (list, tuple)) else []
+        return array if given and all(v.dtype == array.dtype for v in given) else array.astype(DEFAULT_DTYPE)
+    return array
+
+
+def _plain(value: Any, like: Tensor) -> Any:
+    """A number or an array of `like`'s device, whatever `value` is."""
+    if isinstance(value, Tensor):
+        return value._data if value.device is like.device else value.to(like.device)._data
+    return value if isinstance(value, (int, float, bool, np.generic)) else like.device.asarray(value)
+
+
+def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, device: str) -> Tensor:
+    out = Tensor(array, device=device)
+    result = kind.__new__(kind)
+    for name in ("_data", "_version", "device", "grad", "grad_fn", "hooks"):
+        setattr(result, name, getattr(out, name))
+    result.requires_grad = requires_grad
+    return result
+
+
+# At the end, because these are built on Tensor.
+from minigen import functional as F  # noqa: E402
+from minigen import tensor_methods  # noqa: E402
+from minigen.autograd import engine, modes  # noqa: E402
+
+tensor_methods.F = F
