@@ -101,11 +101,12 @@ class Progress:
         self._drawn = time.monotonic()
         running = min(self._epoch + 1, self.total_epochs)
         batch = self._batch if self._epoch < self.total_epochs else self.batches_per_epoch
+        width = len(str(self.batches_per_epoch))
         losses = _numbers({name: total / weight for name, (total, weight) in self._average.items()})
         self._bar.update(
             self._task,
             completed=self._epoch * self.batches_per_epoch + self._batch,
-            description=f"epoch {running}/{self.total_epochs} batch {batch}/{self.batches_per_epoch}",
+            description=f"epoch {running}/{self.total_epochs} batch {batch:{width}}/{self.batches_per_epoch}",
             text=losses,
         )
 
@@ -122,25 +123,26 @@ def _make_bar(file: TextIO) -> rich.progress.Progress:
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Speed(ProgressColumn):
         def render(self, task: rich.progress.Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.3g} batches/s", style="dim")
+            return Text("" if speed is None else f"{speed:.3g} it/s", style="dim", no_wrap=True)
 
     return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}", style="cyan"),
-        Speed(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=12),
+        TextColumn("{task.fields[text]}", style="cyan", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        Speed(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(file=file),
+        console=Console(file=file, force_terminal=True),
     )
 
 
 def _numbers(record: Mapping[str, Any]) -> str:
-    """`loss 0.123  kl 4.5`: the numbers of a record but its epoch, to four digits.
+    """`loss 0.123  kl 4.5`: the numbers of a record but its epoch and time, to four digits.
 
     >>> _numbers({"epoch": 3, "loss": 0.123456, "note": "x", "kl": 4.5})
     'loss 0.1235  kl 4.5'
@@ -148,6 +150,6 @@ def _numbers(record: Mapping[str, Any]) -> str:
     numbers = {
         name: float(value)
         for name, value in record.items()
-        if name != "epoch" and not isinstance(value, (str, bool)) and hasattr(value, "__float__")
+        if name not in ("epoch", "seconds") and not isinstance(value, (str, bool)) and hasattr(value, "__float__")
     }
     return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

@@ -18,15 +18,15 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _SPLITS = ("train", "test", "val", "valid", "validation")
 _AXES = ("epoch", "step")  # what the curves are drawn against, and its kin
 _LAST = ("lr", "seconds", "time")  # of less interest than what is learnt
-_DECADES = 1.5  # a panel of positive values that span more is drawn on a logarithmic axis
+_DECADES = 2  # a panel of positive values that span more is drawn on a logarithmic axis
 
 
 def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any]]) -> None:
     """Draw every numeric metric of the records against its epoch, and write the picture (PNG).
 
     `train_x` and `test_x` share a panel, and so do the losses (of generator and discriminator, say) and metrics with
-    one first word (`d_real`, `d_fake`). Values that are missing or not finite leave a gap. A panel of positive values
-    over more than one and a half decades has a logarithmic axis.
+    one first word (`d_real`, `d_fake`). Values that are missing, null or not finite are left out. A panel of positive
+    values over more than two decades has a logarithmic axis.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(4.4 * columns, 3.2 * rows), dpi=120, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, names) in zip(axes, panels.items()):
         _draw(axis, title, {name: series[name] for name in names})
-    for axis in list(axes)[len(panels) :]:
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
@@ -67,7 +67,7 @@ def group_metrics(names: Iterable[str]) -> dict[str, list[str]]:
     """Which metrics share a panel: title → names, both in the order in which they first came.
 
     >>> group_metrics(["d_loss", "g_loss", "d_real", "d_fake", "seconds", "test_fd"])
-    {'losses': ['d_loss', 'g_loss'], 'd': ['d_real', 'd_fake'], 'fd': ['test_fd'], 'seconds': ['seconds']}
+    {'losses': ['d_loss', 'g_loss'], 'd_*': ['d_real', 'd_fake'], 'fd': ['test_fd'], 'seconds': ['seconds']}
     >>> group_metrics(["train_loss", "train_kl", "test_loss", "test_kl"])
     {'loss': ['train_loss', 'test_loss'], 'kl': ['train_kl', 'test_kl']}
     """
@@ -80,11 +80,12 @@ def group_metrics(names: Iterable[str]) -> dict[str, list[str]]:
     for base, members in by_base.items():
         title = base
         if base in alone:
-            word = _words(base)[0]
-            if "loss" in _words(base) and sum("loss" in _words(other) for other in alone) > 1:
+            word, is_loss = _words(base)[0], "loss" in _words(base)
+            kin = [other for other in alone if ("loss" in _words(other)) == is_loss]
+            if is_loss and len(kin) > 1:
                 title = "losses"
-            elif sum(_words(other)[0] == word and "loss" not in _words(other) for other in alone) > 1:
-                title = word
+            elif not is_loss and sum(_words(other)[0] == word for other in kin) > 1:
+                title = f"{word}_*"
         panels.setdefault(title, []).extend(members)
     return dict(sorted(panels.items(), key=lambda panel: _words(panel[0])[0] in _LAST))
 
@@ -100,16 +101,13 @@ def _base(name: str) -> str:
 
 
 def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
-    """For each metric, its (epoch, value) in order; NaN where a value is not finite."""
+    """For each metric, its (epoch, value) in order, where it has a finite value."""
     series: dict[str, list[tuple[float, float]]] = {}
     for number, record in enumerate(records, 1):
-        epoch = record.get("epoch", number)
         for name, value in record.items():
-            known = name in series
-            if value is None and known:
-                value = math.nan
-            if name not in _AXES and isinstance(value, (int, float)) and not isinstance(value, bool):
-                series.setdefault(name, []).append((epoch, value if math.isfinite(value) else math.nan))
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if name not in _AXES and is_number and math.isfinite(value):
+                series.setdefault(name, []).append((record.get("epoch", number), value))
     return series
 
 
@@ -117,28 +115,31 @@ def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]
     from matplotlib.ticker import MaxNLocator
 
     for color, (name, points) in zip(_COLORS * len(series), series.items()):
-        epochs, values = zip(*points)
-        few = len(points) <= 12
-        held_out = _words(name)[0] in _SPLITS[1:]
+        split = _words(name)[0] if _base(name) != name else None
         axis.plot(
-            epochs,
-            values,
+            *zip(*points),
             color=color,
-            label=name,
+            label=name if split is None else split,
             linewidth=1.6,
-            linestyle="--" if held_out else "-",
-            marker="o" if few else None,
+            linestyle="-" if split in (None, "train") else "--",
+            marker="o" if len(points) <= 15 else None,
             markersize=4,
         )
-    values = [value for points in series.values() for _, value in points if not math.isnan(value)]
-    if values and min(values) > 0 and math.log10(max(values) / min(values)) > _DECADES:
+    values = [value for points in series.values() for _, value in points]
+    if min(values) > 0 and math.log10(max(values) / min(values)) > _DECADES:
         axis.set_yscale("log")
-    axis.set_title(title.replace("_", " "), fontsize=11)
+    else:
+        axis.ticklabel_format(axis="y", scilimits=(-3, 4), useOffset=False)
+    epochs = {epoch for points in series.values() for epoch, _ in points}
+    if len(epochs) == 1:
+        axis.set_xlim(min(epochs) - 1, min(epochs) + 1)
+    title = ", ".join(series) if title.endswith("_*") and len(series) <= 3 else title
+    axis.set_title(title, fontsize=11)
     axis.set_xlabel("epoch", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axis.tick_params(labelsize=8)
     axis.grid(True, color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    if len(series) > 1 or title not in series:
+    if [title] != list(series):
         axis.legend(fontsize=8, frameon=False)
