@@ -98,7 +98,9 @@ def check_convolution(
     def error(problem: str) -> ValueError:
         call = [f"{name} {tuple(array.shape)}" for name, array in arrays.items()]
         call += [f"stride={stride}, padding={padding}, dilation={dilation}, groups={groups}"]
-        call += [f"{name}={value}" for name, value in (("size", size), ("kernel_size", kernel_size)) if value]
+        call += [
+            f"{name}={value}" for name, value in (("size", size), ("kernel_size", kernel_size)) if value is not None
+        ]
         return ValueError(f"{op}({', '.join(call)}): {problem}")
 
     check_dtypes(op, **arrays)

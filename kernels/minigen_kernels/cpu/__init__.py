@@ -12,7 +12,7 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
 from threadpoolctl import threadpool_limits
 
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
-from .matmul import matmul
+from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [

@@ -18,8 +18,8 @@ from .layout import (
     scratch,
     steps,
 )
-from .matmul import matrix_product
 from .patches import gather_patches, scatter_patches
+from .products import matrix_product
 from .threads import parallel_for
 
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
@@ -163,7 +163,7 @@ def _weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.nda
     matrix = y.reshape(-1, geometry.out_channels)
     if _patches_are_x(geometry):
         w = np.empty((outs, kh * kw * ins), x.dtype)
-        matrix_product(matrix.T, x.reshape(len(matrix), -1), w)
+        matrix_product(matrix.T, x.reshape(-1, kh * kw * ins), w)
         return channels_first(w.reshape(outs, kh, kw, ins))
 
     x = read_only(x)

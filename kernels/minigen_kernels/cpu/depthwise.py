@@ -39,9 +39,10 @@ def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarr
     parts = _lines(geometry, geometry.in_size)
     where = (geometry.stride, geometry.padding, geometry.dilation)
     parallel_for(lambda i: _transposed_lines(y, weights, x, parts[i].start, parts[i].stop, *where), len(parts))
-    if geometry.out_channels == geometry.in_channels:
+    multiplier = geometry.out_channels // geometry.in_channels
+    if multiplier == 1:
         return x
-    return x.reshape(*x.shape[:3], geometry.in_channels, -1).sum(axis=-1)
+    return x.reshape(*x.shape[:3], geometry.in_channels, multiplier).sum(axis=-1)
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:

@@ -1,0 +1,183 @@
+"""The CPU convolutions against the reference, each other's adjoints, and themselves on other numbers of threads.
+
+Arrays hold small whole numbers, so that sums are exact in any order and results can be compared to the last bit.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minigen_kernels import cpu, reference
+from minigen_kernels.cpu import convolution, depthwise, layout
+from minigen_kernels.geometry import conv_output_size
+
+
+@dataclass
+class Case:
+    """Arguments of all three convolutions: <C(x, w), y> = <x, T(y, w)> = <w, W(x, y)>."""
+
+    x: np.ndarray
+    w: np.ndarray
+    y: np.ndarray
+    options: tuple  # stride, padding, dilation, groups
+
+    def results(self, kernels):
+        """C(x, w), T(y, w) and W(x, y) by the given kernels."""
+        return (
+            kernels.conv2d(self.x, self.w, *self.options),
+            kernels.conv_transpose2d(self.y, self.w, *self.options, self.x.shape[2:]),
+            kernels.conv2d_weight_grad(self.x, self.y, *self.options, self.w.shape[2:]),
+        )
+
+
+LAYOUTS = {
+    "contiguous": lambda a: a,
+    "channels last": lambda a: np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    "every other column": lambda a: np.repeat(a, 2, axis=3)[..., ::2],
+    "upside down": lambda a: np.ascontiguousarray(a[:, :, ::-1])[:, :, ::-1],
+    "transposed": lambda a: np.ascontiguousarray(a.swapaxes(0, 3)).swapaxes(0, 3),
+    "unaligned": lambda a: np.frombuffer(b"-" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+}
+
+
+def make_case(*, batch, groups, ins, outs, size, kernel, stride, padding, dilation, dtype="float64", seed=0) -> Case:
+    rng = np.random.default_rng(seed)
+    out = conv_output_size(size, kernel, stride, padding, dilation)
+    shapes = (batch, groups * ins, *size), (groups * outs, ins, *kernel), (batch, groups * outs, *out)
+    x, w, y = (rng.integers(-3, 4, shape).astype(dtype) for shape in shapes)
+    return Case(x, w, y, (stride, padding, dilation, groups))
+
+
+@st.composite
+def cases(draw) -> Case:
+    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
+    kernel, stride, dilation = pair(1, 4), pair(1, 3), pair(1, 3)
+    padding = pair(0, 3) + pair(0, 3)
+    least = [d * (k - 1) + 1 - sum(p) for d, k, p in zip(dilation, kernel, (padding[:2], padding[2:]))]
+    case = make_case(
+        batch=draw(st.integers(0, 3)),
+        groups=draw(st.integers(1, 3)),
+        ins=draw(st.integers(1, 4)),
+        outs=draw(st.integers(1, 4)),
+        size=tuple(max(1, n) + extra for n, extra in zip(least, pair(0, 6))),
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+        seed=draw(st.integers(0, 99)),
+    )
+    lay = lambda a: LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))](a)  # noqa: E731
+    case.x, case.w, case.y = lay(case.x), lay(case.w), lay(case.y)
+    for array in (case.x, case.w, case.y):
+        array.flags.writeable = False
+    return case
+
+
+def tiny_tasks() -> ExitStack:
+    """Within it, even these small arrays are cut into many tasks, as large ones are."""
+    stack = ExitStack()
+    stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
+    stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
+    stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))
+    return stack
+
+
+def assert_same(actual: tuple, expected: tuple) -> None:
+    for name, a, e in zip(("conv2d", "conv_transpose2d", "conv2d_weight_grad"), actual, expected):
+        assert a.dtype == e.dtype, name
+        np.testing.assert_array_equal(a, e, err_msg=name)
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases())
+def test_the_cpu_agrees_with_the_reference(case):
+    assert_same(case.results(cpu), case.results(reference))
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases())
+def test_the_cpu_agrees_with_the_reference_when_work_is_cut_into_many_tasks(case):
+    with tiny_tasks():
+        assert_same(case.results(cpu), case.results(reference))
+
+
+@settings(deadline=None, max_examples=100)
+@given(cases(), st.sampled_from([cpu, reference]))
+def test_the_three_convolutions_are_adjoint_to_each_other(case, kernels):
+    convolved, transposed, weight = case.results(kernels)
+    products = [np.vdot(convolved, case.y), np.vdot(case.x, transposed), np.vdot(case.w, weight)]
+    assert products[0] == products[1] == products[2]
+
+
+SQUARE = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "kernel": (3, 3), "groups": 1}
+LARGE = {
+    "one large image": {**SQUARE, "batch": 1, "ins": 16, "outs": 16, "size": (160, 160)},
+    "two large images, dilated": {**SQUARE, "batch": 2, "ins": 12, "outs": 16, "size": (130, 130), "dilation": (9, 2)},
+    "few outputs": {**SQUARE, "batch": 4, "ins": 16, "outs": 3, "size": (64, 64)},
+    "strided": {**SQUARE, "batch": 32, "ins": 16, "outs": 24, "size": (28, 28), "stride": (2, 2), "kernel": (5, 5)},
+    "one channel": {**SQUARE, "batch": 64, "ins": 1, "outs": 16, "size": (28, 28), "padding": (1, 2, 1, 2)},
+    "pointwise": {**SQUARE, "batch": 8, "ins": 32, "outs": 64, "size": (32, 32), "kernel": (1, 1), "padding": (0,) * 4},
+    "one patch": {**SQUARE, "batch": 64, "ins": 64, "outs": 64, "size": (4, 4), "kernel": (4, 4), "padding": (0,) * 4},
+    "grouped": {**SQUARE, "batch": 8, "ins": 8, "outs": 8, "size": (32, 32), "groups": 4},
+    "depthwise": {**SQUARE, "batch": 8, "ins": 1, "outs": 1, "size": (32, 32), "groups": 32},
+    "depthwise, multiplied": {**SQUARE, "batch": 8, "ins": 1, "outs": 2, "size": (33, 32), "groups": 16},
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_cpu_agrees_with_the_reference_on_large_images(name):
+    case = make_case(**LARGE[name])
+    assert_same(case.results(cpu), case.results(reference))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_results_have_the_same_bits_on_any_number_of_threads(name):
+    case = make_case(**LARGE[name], dtype="float32")
+    rng = np.random.default_rng(1)
+    case.x, case.w, case.y = (rng.standard_normal(a.shape, np.float32) for a in (case.x, case.w, case.y))
+    before = cpu.num_threads()
+    try:
+        cpu.set_num_threads(1)
+        expected = case.results(cpu)
+        for threads in (2, 5):
+            cpu.set_num_threads(threads)
+            assert_same(case.results(cpu), expected)
+    finally:
+        cpu.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_images_come_back_channels_last_and_weights_contiguous(name):
+    convolved, transposed, weight = make_case(**LARGE[name]).results(cpu)
+    assert convolved.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert transposed.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert weight.flags.c_contiguous
+
+
+def test_images_that_lie_channels_last_are_not_copied():
+    images = np.zeros((2, 5, 6, 3)).transpose(0, 3, 1, 2)
+    assert np.shares_memory(layout.channels_last(images), images)
+    assert not np.shares_memory(layout.channels_last(np.ascontiguousarray(images)), images)
+
+
+def test_rows_and_columns_that_no_patch_reaches_get_zeros():
+    y, w = np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1))
+    x = cpu.conv_transpose2d(y, w, (3, 3), (0, 0, 0, 0), (1, 1), 1, (6, 5))
+    expected = np.zeros((6, 5))
+    expected[::3, ::3] = 1
+    np.testing.assert_array_equal(x[0, 0], expected)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 50), st.integers(0, 9), st.none() | st.integers(1, 9), st.integers(0, 20))
+def test_pieces_cover_everything_once_and_keep_to_their_bounds(n, least, most, count):
+    parts = layout.pieces(n, least=least, most=most, count=count)
+    assert [i for part in parts for i in range(n)[part]] == list(range(n))
+    lengths = [part.stop - part.start for part in parts]
+    assert most is None or max(lengths, default=0) <= most
+    assert most is not None or len(lengths) <= 1 or min(lengths) >= least

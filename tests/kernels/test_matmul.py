@@ -1,0 +1,90 @@
+"""The CPU's product of matrices against NumPy's."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minigen_kernels import cpu, reference
+from minigen_kernels.cpu import products
+
+
+@st.composite
+def operands(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Two batches of matrices of small whole numbers whose leading axes broadcast."""
+    m, k, n = (draw(st.integers(0, 9)) for _ in range(3))
+    batch = draw(st.lists(st.integers(0, 4), max_size=3))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    arrays = []
+    for rows, columns in ((m, k), (k, n)):
+        lead = [draw(st.sampled_from([length, 1])) for length in batch[draw(st.integers(0, len(batch))) :]]
+        array = rng.integers(-3, 4, (*lead, rows, columns)).astype(np.float32)
+        lay = draw(st.sampled_from(["contiguous", "transposed", "sliced", "reversed"]))
+        if lay == "transposed":
+            array = np.ascontiguousarray(array.swapaxes(-1, -2)).swapaxes(-1, -2)
+        elif lay == "sliced":
+            array = np.repeat(array, 2, axis=-1)[..., ::2]
+        elif lay == "reversed":
+            array = array[..., ::-1, :]
+        array.flags.writeable = False
+        arrays.append(array)
+    return arrays[0], arrays[1]
+
+
+@settings(deadline=None, max_examples=200)
+@given(operands(), st.sampled_from([1, 50, 1000, products.PIECE_FLOPS]))
+def test_matmul_agrees_with_numpy_however_it_is_cut(arrays, piece_flops):
+    with mock.patch.multiple(products, PIECE_FLOPS=piece_flops, PIECE_ROWS=1):
+        np.testing.assert_array_equal(cpu.matmul(*arrays), np.matmul(*arrays))
+    np.testing.assert_array_equal(reference.matmul(*arrays), np.matmul(*arrays))
+
+
+LARGE = {
+    "tall": ((3000, 300), (300, 100)),
+    "wide": ((100, 300), (300, 3000)),
+    "a long sum": ((20, 50000), (50000, 30)),
+    "many small": ((500, 40, 40), (500, 40, 40)),
+    "a few large": ((3, 300, 300), (300, 300)),
+    "one against many": ((1, 200, 300), (3, 300, 200)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_products_agree_with_numpy_and_have_the_same_bits_on_any_number_of_threads(name):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape) for shape in LARGE[name])
+    before = cpu.num_threads()
+    try:
+        cpu.set_num_threads(1)
+        expected = cpu.matmul(a, b)
+        np.testing.assert_allclose(expected, a @ b, rtol=1e-9, atol=1e-9)
+        for threads in (2, 3):
+            cpu.set_num_threads(threads)
+            np.testing.assert_array_equal(cpu.matmul(a, b), expected)
+    finally:
+        cpu.set_num_threads(before)
+
+
+def test_infinite_and_undefined_numbers_pass_through():
+    a = np.full((2, 2), np.inf, np.float32)
+    with np.errstate(invalid="ignore"):
+        assert np.isinf(cpu.matmul(a, np.ones((2, 2), np.float32))).all()
+        assert np.isnan(cpu.matmul(a, np.zeros((2, 2), np.float32))).all()
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"matmul\(a \(2, 3\), b \(4, 5\)\): .*same K; transpose or reshape"):
+        cpu.matmul(np.ones((2, 3)), np.ones((4, 5)))
+    with pytest.raises(ValueError, match=r"leading axes \(2,\) and \(3,\) do not broadcast"):
+        cpu.matmul(np.ones((2, 3, 3)), np.ones((3, 3, 3)))
+    with pytest.raises(ValueError, match=r"a must be \(..., M, K\)"):
+        cpu.matmul(np.ones(3), np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference])
+def test_matmul_refuses_mixed_and_whole_number_types(kernels):
+    with pytest.raises(TypeError, match="matmul: all arrays must be float32, or all float64, not a float32, b float64"):
+        kernels.matmul(np.ones((2, 2), np.float32), np.ones((2, 2)))
+    with pytest.raises(TypeError, match="not a int64, b int64; convert with astype"):
+        kernels.matmul(np.ones((2, 2), np.int64), np.ones((2, 2), np.int64))
