@@ -3,8 +3,8 @@
 import numpy as _np
 
 from minigen.tensor import Tensor  # isort: skip - first: everything else is built on it
-from minigen import functional
-from minigen.autograd import Function, detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
+from minigen import errors, functional
+from minigen.autograd import Function, detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, once_differentiable
 from minigen.autograd.derivatives import hessian, hvp, jacobian, jvp, vjp
 from minigen.creation import (
     arange,

@@ -367,7 +367,9 @@ def _plain(value: Any, like: Tensor) -> Any:
     """A number or an array of `like`'s device, whatever `value` is."""
     if isinstance(value, Tensor):
         return value._data if value.device is like.device else value.to(like.device)._data
-    return value if isinstance(value, (int, float, bool, np.generic)) else like.device.asarray(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (int, float)) else like.device.asarray(value)
 
 
 def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, device: str) -> Tensor:

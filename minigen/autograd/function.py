@@ -9,11 +9,12 @@ the moment its output goes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from minigen.autograd import modes
 from minigen.device import Device
-from minigen.errors import AnomalyError, AutogradError, DeviceError, InPlaceError, MinigenError, ShapeError
+from minigen.errors import AnomalyError, AutogradError, DeviceError, DoubleBackwardError, InPlaceError, MinigenError, ShapeError
 from minigen.tensor import Tensor
 
 
@@ -200,7 +201,7 @@ class Function:
                 return _Input(x) if isinstance(x, Tensor) else value
         if value is raw:
             return _Output(out)
-        if isinstance(value, self.device.xp.ndarray) and value.dtype.kind == "f":
+        if hasattr(value, "dtype") and value.dtype.kind == "f":
             raise AutogradError(
                 f"{self.name()}: save_for_backward got an array of {value.dtype} that is neither an input nor the "
                 "output. If it depends on an input, second derivatives would silently miss it: recompute it in "
@@ -236,3 +237,36 @@ def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> 
                 f"the sizes are {' and '.join(map(str, sorted(sizes)))}, and must be equal or 1; reshape or unsqueeze one."
             )
     return f"{function.name()} got shapes {', '.join(map(str, shapes))}: {error}"
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """For a `backward` that works on bare arrays, and so cannot be differentiated itself: doing so then raises.
+
+    Raises:
+        DoubleBackwardError: when the gradient it computed is differentiated.
+    """
+
+    @wraps(backward)
+    def guarded(self: Function, g: Tensor) -> Any:
+        with modes.no_grad():
+            grads = backward(self, g.detach())
+        if not modes.state.recording:
+            return grads
+        reasons = (g, *[x for x in self.saved_tensors if isinstance(x, Tensor)])
+        listed = grads if isinstance(grads, tuple) else (grads,)
+        return tuple([x if x is None else _Once.apply(x, *reasons, name=self.name()) for x in listed])
+
+    return guarded
+
+
+class _Once(Function):
+    """y = x, tied to everything that x was computed from, and differentiable by none of it."""
+
+    def forward(self, x: Any, *reasons: Any, name: str) -> Any:
+        self.of = name
+        return x
+
+    def backward(self, g: Tensor) -> Any:
+        raise DoubleBackwardError(
+            f"{self.of} can be differentiated only once: its backward is not made of differentiable operations."
+        )

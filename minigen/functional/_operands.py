@@ -44,9 +44,11 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _operand(x: Any) -> Any:
-    if isinstance(x, (Tensor, int, float)):
+    if isinstance(x, Tensor):
         return x
-    return x.item() if isinstance(x, np.generic) else Tensor(x)
+    if isinstance(x, np.generic):  # np.float64 is a float too, so this comes first
+        return x.item()
+    return x if isinstance(x, (int, float)) else Tensor(x)
 
 
 def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:

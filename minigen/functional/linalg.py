@@ -136,41 +136,51 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     (2, 4)
     """
     xs = [tensor(x) for x in operands]
-    letters, out = _parse(equation, xs)
+    letters, out, xs = _parse(equation, xs)
     for i, own in enumerate(letters):
         xs[i], letters[i] = _take_diagonals(xs[i], own)
     return Einsum.apply(*xs, letters=letters, out=out)
 
 
-def _parse(equation: str, xs: list[Tensor]) -> tuple[list[str], str]:
-    """The letters of every operand and of the output, an ellipsis written out in letters that are free."""
+def _parse(equation: str, xs: list[Tensor]) -> tuple[list[str], str, list[Tensor]]:
+    """The letters of every operand and of the output, `...` written out in free letters, its axes broadcast."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(xs):
         raise UserError(f"einsum: {equation!r} names {len(terms)} operands, but {len(xs)} were given.")
-    free = [c for c in string.ascii_letters if c not in equation]
-    widths = [x.ndim - len(term.replace("...", "")) if "..." in term else 0 for x, term in zip(xs, terms)]
-    rest = "".join(free[: max(widths, default=0)])
-    full = []
-    sizes: dict[str, int] = {}
-    for x, term, width in zip(xs, terms, widths):
-        own = term.replace("...", rest[len(rest) - width :]) if width >= 0 else term
-        if len(own) != x.ndim or not all(c in string.ascii_letters for c in own):
+    named = [term.replace("...", "") for term in terms]
+    for x, term, own in zip(xs, terms, named):
+        if not all(c in string.ascii_letters for c in own) or len(own) > x.ndim or (own == term and len(own) != x.ndim):
             raise UserError(f"einsum: {term!r} in {equation!r} does not name the {x.ndim} axes of shape {x.shape}.")
+    starts = [term.find("...") for term in terms]
+    under = [x.shape[at : at + x.ndim - len(own)] if at >= 0 else () for x, at, own in zip(xs, starts, named)]
+    try:
+        common = np.broadcast_shapes(*under)
+    except ValueError as error:
+        raise ShapeError(
+            f"einsum: the axes under '...' in {equation!r} have shapes {under}, which do not fit."
+        ) from error
+    rest = "".join([c for c in string.ascii_letters if c not in equation][: len(common)])
+    letters: list[str] = []
+    sizes: dict[str, int] = {}
+    for i, (x, at, own) in enumerate(zip(xs, starts, named)):
+        if at >= 0:
+            missing = (1,) * (len(common) - len(under[i]))
+            tail = x.shape[at + len(under[i]) :]
+            xs[i] = x = expand(reshape(x, x.shape[:at] + missing + x.shape[at:]), x.shape[:at] + common + tail)
+            own = own[:at] + rest + own[at:]
         for letter, n in zip(own, x.shape):
             if sizes.setdefault(letter, n) != n:
-                if letter in rest:
-                    raise ShapeError(f"einsum: the axes under '...' in {equation!r} must have equal sizes.")
                 raise ShapeError(f"einsum: axis {letter!r} in {equation!r} has sizes {sizes[letter]} and {n}.")
-        full.append(own)
+        letters.append(own)
     if arrow:
         out = right.replace("...", rest)
     else:
-        together = "".join(full)
-        out = rest + "".join(sorted(c for c in set(together) if together.count(c) == 1 and c not in rest))
+        together = "".join(named)
+        out = rest + "".join(sorted(c for c in set(together) if together.count(c) == 1))
     if len(set(out)) != len(out) or not set(out) <= set(sizes):
         raise UserError(f"einsum: the output of {equation!r} must name axes of the operands, each once.")
-    return full, out
+    return letters, out, xs
 
 
 def _take_diagonals(x: Tensor, letters: str) -> tuple[Tensor, str]:

@@ -1,0 +1,449 @@
+"""What must hold of the engine: DESIGN's nine points, each as sentences."""
+
+import gc
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import minigen as mg
+from minigen.errors import AutogradError, DtypeError, InPlaceError, ShapeError
+
+
+def leaf(*values, dtype=np.float64):
+    return mg.tensor(np.array(values if len(values) > 1 else values[0], dtype), requires_grad=True)
+
+
+def test_a_diamond_sums_the_gradients_of_both_its_paths():
+    x = leaf(3.0)
+    (x * x + x * 2).backward()
+    assert x.grad.item() == 8.0
+
+
+def test_a_chain_of_diamonds_costs_linear_time():
+    def seconds(n):
+        x = y = leaf(1.0)
+        for _ in range(n):
+            y = y * 0.5 + y * 0.5
+        start = time.perf_counter()
+        y.backward()
+        assert x.grad.item() == 1.0
+        return time.perf_counter() - start
+
+    seconds(200)
+    assert seconds(2000) < 40 * max(seconds(200), 1e-3)  # an exponential walk would never end
+
+
+def test_a_graph_100000_operations_deep_is_differentiated_and_freed():
+    x = y = leaf(1.0)
+    for _ in range(100_000):
+        y = y + 1.0
+    y.backward()
+    assert x.grad.item() == 1.0
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    del y  # freeing it without having gone through it must not recurse either
+
+
+def test_a_graph_is_freed_by_reference_counting_the_moment_its_output_goes():
+    class Marked(mg.Function):
+        def forward(self, x):
+            self.save_for_backward(x)
+            return np.exp(x)
+
+        def backward(self, g):
+            (x,) = self.saved_tensors
+            return g * mg.exp(x)
+
+    gc.disable()
+    try:
+        y = Marked.apply(leaf(1.0, 2.0) * 2)
+        node = weakref.ref(y.grad_fn)
+        z = mg.exp(y).sum()
+        del y
+        assert node() is not None
+        del z
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_backward_frees_what_it_used():
+    x = leaf(1.0, 2.0)
+    y = mg.exp(x)
+    z = y.sum()
+    z.backward()
+    assert z.grad_fn.edges is None
+    assert y.grad_fn._saved == ()
+
+
+@pytest.mark.parametrize("op", [lambda x: x + 1, lambda x: x * x, mg.exp])
+def test_a_second_backward_without_retain_graph_raises(op):
+    x = leaf(2.0)
+    y = op(x)
+    y.backward()
+    with pytest.raises(AutogradError, match="retain_graph"):
+        y.backward()
+    with pytest.raises(AutogradError, match="retain_graph"):
+        mg.grad(y, x)
+
+
+def test_retain_graph_allows_a_second_backward_which_adds_up():
+    x = leaf(2.0)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 8.0
+
+
+def test_grad_touches_nothing_and_backward_accumulates():
+    x, w = leaf(2.0), leaf(5.0)
+    (g,) = mg.grad(x * w, x)
+    assert g.item() == 5.0
+    assert x.grad is None
+    assert w.grad is None
+    (x * w).backward()
+    (x * w).backward()
+    assert x.grad.item() == 10.0
+
+
+def test_a_gradient_never_computed_is_none_not_zero():
+    x, unused = leaf(1.0), leaf(1.0)
+    (x * 2).backward()
+    assert unused.grad is None
+    assert mg.grad(x * 2, [x, unused], allow_unused=True)[1] is None
+    with pytest.raises(AutogradError, match="input 1"):
+        mg.grad(x * 2, [x, unused])
+
+
+def test_two_tensors_never_share_one_gradient_buffer():
+    x, y, z = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf([[1.0], [2.0]])
+    seed = mg.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=np.float64)
+    ((x + y) + z).backward(seed)
+    buffers = [x.grad.data, y.grad.data, z.grad.data, seed.data, x.data, y.data, z.data]
+    for i, a in enumerate(buffers):
+        for b in buffers[:i]:
+            assert not np.shares_memory(a, b)
+    gx, gy = mg.grad((x + y).sum(), [x, y])
+    assert not np.shares_memory(gx.data, gy.data)
+    g1, g2 = mg.grad((x * x).sum(), [x, x])
+    assert not np.shares_memory(g1.data, g2.data)
+
+
+def test_a_leaf_that_is_its_own_output_copies_the_seed():
+    x, seed = leaf(1.0, 2.0), mg.tensor(np.array([1.0, 5.0]))
+    x.backward(seed)
+    assert x.grad.tolist() == [1.0, 5.0]
+    assert not np.shares_memory(x.grad.data, seed.data)
+
+
+def test_a_function_that_returns_a_saved_tensor_does_not_give_its_buffer_away():
+    class Half(mg.Function):  # y = ½ Σ x²
+        def forward(self, x):
+            self.save_for_backward(x)
+            return 0.5 * (x * x).sum()
+
+        def backward(self, g):
+            (x,) = self.saved_tensors
+            return x
+
+    x = leaf(1.0, 2.0)
+    Half.apply(x).backward()
+    assert x.grad.tolist() == [1.0, 2.0]
+    assert not np.shares_memory(x.grad.data, x.data)
+
+
+def test_gradients_have_the_dtype_and_shape_of_their_inputs():
+    x = mg.ones((3, 1), requires_grad=True)
+    y = mg.ones((1, 4), dtype=np.float64, requires_grad=True)
+    (x * y).sum().backward()
+    assert (x.grad.dtype, x.grad.shape) == (np.float32, (3, 1))
+    assert (y.grad.dtype, y.grad.shape) == (np.float64, (1, 4))
+
+
+def test_a_python_number_never_promotes():
+    x = mg.ones(3)
+    for y in (x * 2, x + 0.5, 1 / x, 2**x, x**0.5, mg.maximum(x, 0.1), mg.where(x > 0, x, 0.0), x * np.float64(3.0)):
+        assert y.dtype == np.float32
+    assert (mg.arange(3) * 0.5).dtype == np.float32
+    assert (mg.arange(3) / 2).dtype == np.float32
+
+
+def test_third_derivatives_come_for_free():
+    x = leaf(0.7)
+    y = mg.sin(x)
+    for expected in (np.cos, lambda v: -np.sin(v), lambda v: -np.cos(v), np.sin):
+        (y,) = mg.grad(y, x, create_graph=True)
+        assert y.item() == pytest.approx(expected(0.7), abs=1e-12)
+
+
+def test_create_graph_makes_accumulated_gradients_differentiable():
+    x = leaf(3.0)
+    (x**3).backward(create_graph=True)
+    assert x.grad.item() == 27.0
+    (second,) = mg.grad(x.grad, x)
+    assert second.item() == 18.0
+
+
+def test_x_times_its_own_detached_copy_has_the_right_second_derivative():
+    x = leaf(3.0)
+    (g,) = mg.grad(x * x.detach() * x, x, create_graph=True)  # the detached factor is a constant
+    (h,) = mg.grad(g, x)
+    assert (g.item(), h.item()) == (18.0, 6.0)
+
+
+def test_two_tensors_around_one_array_keep_their_gradients_apart():
+    array = np.array([3.0])
+    x, y = mg.Tensor(array, requires_grad=True), mg.Tensor(array, requires_grad=True)
+    gx, gy = mg.grad((x * x * y).sum(), [x, y], create_graph=True)
+    assert (gx.item(), gy.item()) == (18.0, 9.0)
+    assert mg.grad(gy.sum(), x)[0].item() == 6.0
+
+
+def test_save_for_backward_refuses_a_float_array_that_may_depend_on_an_input():
+    class Smuggler(mg.Function):
+        def forward(self, x):
+            y = np.exp(x)
+            self.save_for_backward(y * 1)
+            return y
+
+        def backward(self, g):
+            return g
+
+    with pytest.raises(AutogradError, match="second derivatives would silently miss"):
+        Smuggler.apply(leaf(1.0))
+
+
+def test_backward_computes_only_gradients_that_somebody_wants():
+    asked = []
+
+    class Product(mg.Function):
+        def forward(self, x, y):
+            self.save_for_backward(x, y)
+            return x * y
+
+        def backward(self, g):
+            asked.append(self.needs_input_grad)
+            x, y = self.saved_tensors
+            return g * y, g * x
+
+    x, y = leaf(2.0), leaf(3.0)
+    z = Product.apply(x, y)
+    mg.grad(z, x, retain_graph=True)
+    mg.grad(z, y, retain_graph=True)
+    z.backward()
+    assert asked == [(True, False), (False, True), (True, True)]
+    asked.clear()
+    Product.apply(x, y.detach()).backward()
+    assert asked == [(True, False)]
+
+
+def test_the_gradient_of_an_intermediate_tensor_can_be_asked_for():
+    x = leaf(2.0)
+    y = x * 3
+    z = y * y
+    assert mg.grad(z, y, retain_graph=True)[0].item() == 12.0
+    y.retain_grad()
+    z.backward()
+    assert y.grad.item() == 12.0
+
+
+def test_hooks_see_the_whole_gradient_and_may_replace_it():
+    x = leaf(2.0)
+    y = x * 3
+    seen = []
+    y.register_hook(lambda g: seen.append(g.item()))
+    remove = y.register_hook(lambda g: g * 10)
+    (y + y).backward(retain_graph=True)
+    assert (seen, x.grad.item()) == ([2.0], 60.0)
+    remove()
+    x.grad = None
+    x.register_hook(lambda g: g + 1)
+    (y + y).backward()
+    assert x.grad.item() == 7.0
+
+
+def test_shared_parts_of_a_graph_can_serve_several_outputs():
+    x = leaf(1.0, 2.0)
+    y = mg.exp(x)
+    g = mg.grad([y.sum(), (y * y).sum()], x)[0]
+    np.testing.assert_allclose(g.numpy(), np.exp(x.numpy()) + 2 * np.exp(2 * x.numpy()))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("add_", lambda x: x.add_(1)),
+        ("iadd", lambda x: x.__iadd__(1)),
+        ("mul_", lambda x: x.mul_(2)),
+        ("setitem", lambda x: x.__setitem__(0, 5.0)),
+        ("fill_", lambda x: x.fill_(1.0)),
+        ("copy_", lambda x: x.copy_([1.0, 1.0])),
+        ("clamp_", lambda x: x.clamp_(0, 1)),
+        ("data", lambda x: setattr(x, "data", np.zeros(2))),
+        ("through a view", lambda x: x[:1].add_(1)),
+        ("through detach", lambda x: x.detach().zero_()),
+        ("through reshape", lambda x: x.reshape(2, 1).add_(1)),
+    ],
+)
+def test_changing_in_place_what_a_backward_needs_raises(name, change):
+    x, w = mg.tensor([1.0, 2.0]), mg.tensor([3.0, 4.0], requires_grad=True)
+    y = (x * w).sum()
+    change(x)
+    with pytest.raises(InPlaceError, match="changed in place"):
+        y.backward()
+
+
+def test_changing_in_place_what_no_backward_needs_is_fine():
+    x, w = mg.tensor([1.0, 2.0]), mg.tensor([3.0, 4.0], requires_grad=True)
+    y = (x + w).sum()
+    x += 1
+    y.backward()
+    assert w.grad.tolist() == [1.0, 1.0]
+
+
+def test_changing_a_result_in_place_that_its_own_derivative_needs_raises():
+    x = mg.tensor([1.0], requires_grad=True)
+    y = mg.exp(x)
+    with mg.no_grad():
+        y *= 2
+    with pytest.raises(InPlaceError, match="Exp"):
+        y.backward()
+
+
+@pytest.mark.parametrize("change", [lambda x: x.add_(1), lambda x: x.__setitem__(0, 1.0), lambda x: x.__imul__(2)])
+def test_in_place_operations_on_what_takes_part_in_a_gradient_say_what_to_write_instead(change):
+    with pytest.raises(InPlaceError, match="write x = "):
+        change(mg.ones(2, requires_grad=True) * 2)
+    x = mg.ones(2)
+    with pytest.raises(InPlaceError, match="x = x \\+ y"):
+        x += mg.ones(2, requires_grad=True)
+
+
+def test_parameters_can_be_updated_in_place_without_recording():
+    w = mg.ones(2, requires_grad=True)
+    before = w.data
+    with mg.no_grad():
+        w -= 0.5 * mg.ones(2)
+        w[0] = 7.0
+    assert w.tolist() == [7.0, 0.5]
+    assert w.data is before
+    assert w.requires_grad
+
+
+def test_an_expanded_view_refuses_to_be_changed():
+    with pytest.raises(InPlaceError, match="view"):
+        mg.ones(1).expand(3).add_(1)
+
+
+def test_an_index_changed_after_use_does_not_reach_the_gradient():
+    x, index = leaf(1.0, 2.0, 3.0), np.array([0, 0])
+    y = x[index].sum()
+    index[:] = 2
+    y.backward()
+    assert x.grad.tolist() == [2.0, 0.0, 0.0]
+
+
+def test_a_condition_changed_after_use_raises():
+    x, condition = leaf(1.0, 2.0), mg.tensor([True, False])
+    y = mg.where(condition, x, 0.0).sum()
+    condition[1] = True
+    with pytest.raises(InPlaceError):
+        y.backward()
+
+
+def test_no_grad_records_nothing_and_enable_grad_records_again():
+    x = leaf(1.0)
+    with mg.no_grad():
+        assert not (x * 2).requires_grad
+        with mg.enable_grad():
+            assert (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+    @mg.no_grad()
+    def f():
+        return x * 2
+
+    assert not f().requires_grad
+
+
+def test_anomaly_mode_names_the_operation_and_the_line_of_the_first_nan():
+    x = leaf(-1.0, 2.0)
+    with (
+        mg.detect_anomaly(),
+        pytest.raises(mg.errors.AnomalyError, match=r"Log made the first NaN.*test_engine.py:\d+: .*the culprit"),
+    ):
+        mg.exp(mg.log(x) * 2)  # the culprit
+
+
+def test_anomaly_mode_finds_an_infinity_made_in_backward():
+    x = leaf(0.0, 1.0)
+    with mg.detect_anomaly():
+        y = mg.sqrt(x).sum()  # the forward line
+        with pytest.raises(mg.errors.AnomalyError, match=r"(Sqrt|Div).*the forward line|infinity"):
+            y.backward()
+
+
+def test_a_function_that_can_be_differentiated_once_says_so():
+    x = leaf(2.0)
+
+    class Once(mg.Function):
+        def forward(self, x):
+            self.save_for_backward(x)
+            return x**3
+
+        @mg.once_differentiable
+        def backward(self, g):
+            (x,) = self.saved_tensors
+            return g * (3 * x * x)
+
+    (first,) = mg.grad(Once.apply(x), x, create_graph=True)
+    assert first.item() == 12.0
+    with pytest.raises(mg.errors.DoubleBackwardError, match="Once"):
+        mg.grad(first, x)
+
+
+def test_wrong_uses_are_answered_in_a_sentence():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(AutogradError, match="not a scalar"):
+        (x * 2).backward()
+    with pytest.raises(ShapeError, match=r"\(3,\).*\(2,\)"):
+        (x * 2).backward(mg.ones(3))
+    with pytest.raises(AutogradError, match="does not require"):
+        mg.ones(1).backward()
+    with pytest.raises(AutogradError, match="requires_grad=False"):
+        mg.grad(x.sum(), mg.ones(1))
+    with pytest.raises(DtypeError, match="int64"):
+        mg.tensor([1, 2], requires_grad=True)
+    with pytest.raises(AutogradError, match="detach"):
+        (x * 2).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [(lambda g: g.sum(), "shape"), (lambda g: (g, g), "2 gradients for 1"), (lambda g: g.numpy(), "not a Tensor")],
+)
+def test_a_backward_that_returns_nonsense_is_named(returned, message):
+    class Bad(mg.Function):
+        def forward(self, x):
+            return x * 1
+
+        def backward(self, g):
+            return returned(g)
+
+    with pytest.raises((AutogradError, ShapeError), match=f"Bad.*{message}"):
+        Bad.apply(leaf(1.0, 2.0)).sum().backward()
+
+
+def test_threads_have_switches_of_their_own():
+    import threading
+
+    recorded = []
+    x = leaf(1.0)
+    with mg.no_grad():
+        thread = threading.Thread(target=lambda: recorded.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+    assert recorded == [True]
