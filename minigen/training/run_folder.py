@@ -170,7 +170,8 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record to metrics.jsonl and force it to the disk.
 
-        NumPy scalars become numbers; NaN and infinity, which JSON lacks, become null.
+        NumPy scalars become numbers; NaN and infinity, which JSON lacks, become null. Append before the checkpoint
+        that ends the epoch is saved: killed in between, the run repeats the epoch, and `rewind` removes the record.
 
         Raises
         ------
