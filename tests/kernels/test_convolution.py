@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels import cpu, reference
 from minigen_kernels.cpu import convolution, depthwise, layout
-from minigen_kernels.geometry import conv_output_size
+from minigen_kernels.geometry import check_convolution, conv_output_size
 
 
 @dataclass
@@ -171,6 +171,27 @@ def test_rows_and_columns_that_no_patch_reaches_get_zeros():
     expected = np.zeros((6, 5))
     expected[::3, ::3] = 1
     np.testing.assert_array_equal(x[0, 0], expected)
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases(), st.integers(1, 60))
+def test_no_two_bands_of_one_turn_add_to_the_same_row_of_an_image(case, most):
+    geometry = check_convolution("conv2d", {"x": case.x, "w": case.w}, *case.options)
+    turns = convolution._bands(geometry, 1, most)
+    oh, ow = geometry.out_size
+    for turn in turns:
+        seen: set[tuple[int, int]] = set()
+        for band in turn:
+            rows = {divmod(pixel // ow, oh) for pixel in range(band.start, band.stop)}
+            touched = {
+                (n, geometry.stride[0] * i + geometry.dilation[0] * p)
+                for n, i in rows
+                for p in range(geometry.kernel_size[0])
+            }
+            assert not seen & touched
+            seen |= touched
+    pixels = sorted(pixel for turn in turns for band in turn for pixel in range(band.start, band.stop))
+    assert pixels == list(range(geometry.batch * oh * ow))
 
 
 @settings(deadline=None)

@@ -1,5 +1,7 @@
 """Output sizes, and the sentence that each wrong argument of a convolution is answered with."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -25,7 +27,13 @@ def test_output_padding_recovers_the_size_that_a_stride_leaves_open(size, kernel
 
 def arguments(**changes):
     """Arguments that conv2d accepts, with changes: x (2, 4, 8, 9), w (6, 2, 3, 3) in two groups, y (2, 6, 4, 5)."""
-    defaults = {"x": (2, 4, 8, 9), "w": (6, 2, 3, 3), "y": (2, 6, 4, 5), "size": (8, 9), "kernel_size": (3, 3)}
+    defaults: dict[str, Any] = {
+        "x": (2, 4, 8, 9),
+        "w": (6, 2, 3, 3),
+        "y": (2, 6, 4, 5),
+        "size": (8, 9),
+        "kernel_size": (3, 3),
+    }
     defaults |= {"stride": (2, 2), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 2, "dtype": "float32"}
     a = defaults | changes
     for name in "xwy":

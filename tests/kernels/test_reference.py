@@ -1,6 +1,7 @@
 """The reference against independent implementations: SciPy's correlation, the definition of an adjoint, PyTorch."""
 
 import doctest
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from minigen_kernels.cpu import layout
 from scipy import signal
 
 # x's (C, H, W), w's (O, C/G, KH, KW), stride, padding (top, bottom, left, right), dilation, groups
-CASES = {
+CASES: dict[str, tuple[Any, ...]] = {
     "plain": ((2, 6, 7), (3, 2, 3, 2), (1, 1), (0, 0, 0, 0), (1, 1), 1),
     "strided with a remainder": ((2, 8, 9), (3, 2, 3, 3), (3, 2), (0, 0, 0, 0), (1, 1), 1),
     "padded on four sides": ((2, 5, 4), (3, 2, 3, 3), (1, 2), (3, 0, 1, 2), (1, 1), 1),

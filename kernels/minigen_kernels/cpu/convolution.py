@@ -19,7 +19,7 @@ from .layout import (
     steps,
 )
 from .patches import gather_patches, scatter_patches
-from .products import matrix_product
+from .products import matrix_product, multiply
 from .threads import parallel_for
 
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
@@ -97,13 +97,13 @@ def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.nda
     x = read_only(x)
     chunks = pieces(len(matrix), least=TASK_FLOPS // (2 * width * outs), most=_rows(width, x.dtype))
 
-    def multiply(g: int, chunk: slice) -> None:
+    def convolve(g: int, chunk: slice) -> None:
         patches = scratch("patches", (chunk.stop - chunk.start, width), x.dtype)
         gather_patches(x, patches, chunk.start, (0, geometry.kernel_size[0]), *_taps(g, geometry))
-        np.matmul(patches, weights[g].T, out=matrix[chunk, g * outs : (g + 1) * outs])
+        multiply(patches, weights[g].T, matrix[chunk, g * outs : (g + 1) * outs])
 
     tasks = [(g, chunk) for g in range(geometry.groups) for chunk in chunks]
-    parallel_for(lambda i: multiply(*tasks[i]), len(tasks))
+    parallel_for(lambda i: convolve(*tasks[i]), len(tasks))
     return y
 
 
@@ -124,7 +124,7 @@ def _transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndar
     def add(g: int, band: slice) -> None:
         for chunk in steps(band, most):
             patches = scratch("patches", (chunk.stop - chunk.start, width), y.dtype)
-            np.matmul(matrix[chunk, g * outs : (g + 1) * outs], weights[g], out=patches)
+            multiply(matrix[chunk, g * outs : (g + 1) * outs], weights[g], patches)
             scatter_patches(read_only(patches), x, chunk.start, *_taps(g, geometry))
 
     for bands in _bands(geometry, TASK_FLOPS // (2 * width * outs), most):
@@ -180,7 +180,7 @@ def _weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.nda
         for chunk in steps(shares[s], _rows(total.shape[1], x.dtype)):
             patches = scratch("patches", (chunk.stop - chunk.start, total.shape[1]), x.dtype)
             gather_patches(x, patches, chunk.start, (rows.start, rows.stop), *_taps(g, geometry))
-            np.matmul(matrix[chunk, g * outs : (g + 1) * outs].T, patches, out=product)
+            multiply(matrix[chunk, g * outs : (g + 1) * outs].T, patches, product)
             np.add(total, product, out=total)
 
     tasks = [(s, g, rows) for s in range(len(shares)) for g in range(groups) for rows in kernel_rows]

@@ -67,14 +67,25 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     if max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n):
         parts = pieces(k, least=PIECE_ROWS, count=count)
         partial = np.empty((len(parts), m, n), a.dtype)
-        parallel_for(lambda i: np.matmul(a[:, parts[i]], b[parts[i]], out=partial[i]), len(parts))
+        parallel_for(lambda i: multiply(a[:, parts[i]], b[parts[i]], partial[i]), len(parts))
         np.sum(partial, axis=0, out=out)
     elif m >= n:
         parts = pieces(m, least=PIECE_ROWS, count=count)
-        parallel_for(lambda i: np.matmul(a[parts[i]], b, out=out[parts[i]]), len(parts))
+        parallel_for(lambda i: multiply(a[parts[i]], b, out[parts[i]]), len(parts))
     else:
         parts = pieces(n, least=PIECE_ROWS, count=count)
-        parallel_for(lambda i: np.matmul(a, b[:, parts[i]], out=out[:, parts[i]]), len(parts))
+        parallel_for(lambda i: multiply(a, b[:, parts[i]], out[:, parts[i]]), len(parts))
+
+
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Writes the product of the matrices a (M, K) and b (K, N) to out (M, N), on this thread.
+
+    NumPy does not call BLAS for K = 1, but plain loops; as an outer product it is four times faster (measured).
+    """
+    if a.shape[1] == 1:
+        np.multiply(a, b, out=out)
+    else:
+        np.matmul(a, b, out=out)
 
 
 def _for_blas(a: np.ndarray) -> np.ndarray:
