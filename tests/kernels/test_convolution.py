@@ -56,7 +56,7 @@ def make_case(*, batch, groups, ins, outs, size, kernel, stride, padding, dilati
 def cases(draw) -> Case:
     pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
     kernel, stride, dilation = pair(1, 4), pair(1, 3), pair(1, 3)
-    padding = pair(0, 3) + pair(0, 3)
+    padding = tuple(draw(st.sampled_from([0, 0, 1, 2, 3])) for _ in range(4))
     least = [d * (k - 1) + 1 - sum(p) for d, k, p in zip(dilation, kernel, (padding[:2], padding[2:]))]
     case = make_case(
         batch=draw(st.integers(0, 3)),
@@ -157,6 +157,22 @@ def test_images_come_back_channels_last_and_weights_contiguous(name):
     assert convolved.transpose(0, 2, 3, 1).flags.c_contiguous
     assert transposed.transpose(0, 2, 3, 1).flags.c_contiguous
     assert weight.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kernel": (1, 1), "stride": (2, 2), "padding": (0, 1, 0, 1)},  # OH = H, yet not every pixel is read
+        {"kernel": (2, 2), "dilation": (2, 2), "padding": (0, 1, 0, 1)},  # one patch, as large as x, yet not x
+        {"kernel": (2, 2), "dilation": (2, 2), "padding": (1, 0, 1, 0)},
+        {"kernel": (2, 2), "stride": (3, 3), "padding": (0, 1, 0, 2)},
+        {"kernel": (1, 1), "padding": (0, 1, 1, 0)},
+    ],
+)
+@pytest.mark.parametrize("outs", [1, 4])
+def test_patches_that_only_look_like_the_image_are_not_taken_for_it(changes, outs):
+    case = make_case(**{**SQUARE, "batch": 2, "ins": 2, "outs": outs, "size": (2, 2), **changes})
+    assert_same(case.results(cpu), case.results(reference))
 
 
 def test_images_that_lie_channels_last_are_not_copied():

@@ -49,13 +49,13 @@ def test_conv_transpose2d_is_the_transpose_of_conv2d_as_a_matrix(case):
     images = np.eye(x[0].size).reshape(-1, *x.shape[1:])  # one for each entry of x: the rows of the matrix
     matrix = reference.conv2d(images, w, *options).reshape(x[0].size, -1)
     expected = (y.reshape(len(y), -1) @ matrix.T).reshape(x.shape)
-    actual = reference.conv_transpose2d(y, w, *options, x.shape[2:])
+    actual = reference.conv_transpose2d(y, w, *(*options, x.shape[2:]))
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_conv2d_weight_grad_is_the_transpose_of_conv2d_as_a_matrix(case):
     x, w, y, options = case
-    actual = reference.conv2d_weight_grad(x, y, *options, w.shape[2:])
+    actual = reference.conv2d_weight_grad(x, y, *(*options, w.shape[2:]))
     for index in np.ndindex(w.shape):
         unit = np.zeros(w.shape)
         unit[index] = 1
@@ -72,8 +72,8 @@ def test_the_three_convolutions_agree_with_pytorch(case):
     ty = torch.nn.functional.conv2d(padded, tw, None, stride, 0, dilation, groups)
     gx, gw = torch.autograd.grad(ty, (tx, tw), torch.tensor(y))
     np.testing.assert_allclose(reference.conv2d(x, w, *options), ty.detach(), rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(reference.conv_transpose2d(y, w, *options, x.shape[2:]), gx, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(reference.conv2d_weight_grad(x, y, *options, w.shape[2:]), gw, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(reference.conv_transpose2d(y, w, *(*options, x.shape[2:])), gx, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(reference.conv2d_weight_grad(x, y, *(*options, w.shape[2:])), gw, rtol=1e-10, atol=1e-12)
 
 
 def test_conv_transpose2d_takes_the_weight_of_pytorchs_transposed_convolution_as_it_is():

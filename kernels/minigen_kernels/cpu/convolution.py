@@ -80,8 +80,9 @@ def _patches_are_x(geometry: ConvGeometry) -> bool:
     """Whether x, as it lies in memory, is its own matrix of patches: a 1x1 kernel, or one patch that is the image."""
     if geometry.groups > 1 or geometry.padding != (0, 0):
         return False
-    pointwise = geometry.kernel_size == (1, 1) and geometry.in_size == geometry.out_size
-    return pointwise or (geometry.kernel_size == geometry.in_size and geometry.out_size == (1, 1))
+    if geometry.kernel_size == (1, 1):
+        return geometry.stride == (1, 1) and geometry.in_size == geometry.out_size
+    return geometry.kernel_size == geometry.in_size and geometry.out_size == (1, 1) and geometry.dilation == (1, 1)
 
 
 def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
