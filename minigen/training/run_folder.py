@@ -167,6 +167,19 @@ class RunFolder:
             raise UserError(f"{path / 'config.json'} holds no JSON object: it was changed or damaged.")
         return cls(path, config)
 
+    def change_config(self, **changes: Any) -> None:
+        """Change settings of the run, in `config` and in config.json.
+
+        Raises
+        ------
+        UserError
+            The run is open for reading only.
+        """
+        self._writes()
+        config = self.config | changes
+        atomic_write(self.path / "config.json", _json(config, indent=2))
+        self.config = config
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record to metrics.jsonl and force it to the disk.
 

@@ -1,0 +1,72 @@
+"""The entry point: finds the command, runs it, and turns every error into one sentence and an exit code.
+
+Exit codes: 0 done, 1 a failure, 2 a mistake in what was asked for, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from minigen import __version__
+from minigen.cli import evaluate, gradcheck, info, sample, train
+from minigen.errors import MinigenError, UserError
+
+COMMANDS = (train, sample, evaluate, gradcheck, info)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors in our form."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[0].upper()}{message[1:]} (see {self.prog} --help).")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        args = make_parser().parse_args([a for a in arguments if a != "--debug"])
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _fail("Stopped by Ctrl-C.", 130, debug)
+    except BrokenPipeError:  # `minigen … | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UserError as error:
+        return _fail(str(error), 2, debug)
+    except MinigenError as error:
+        return _fail(str(error), 1, debug)
+    except MemoryError:
+        return _fail("There is not enough memory; use a smaller --batch-size or fewer samples.", 1, debug)
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"An unexpected failure, {what} (--debug shows where).", 1, debug)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="minigen",
+        description="Autograd, convolution kernels and generative models from scratch.",
+        epilog="--debug, anywhere, shows where an error came from.",
+    )
+    parser.add_argument("--version", action="version", version=f"minigen {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"minigen: {message}", file=sys.stderr)
+    return code

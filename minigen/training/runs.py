@@ -1,0 +1,150 @@
+"""From a configuration to a finished run folder, and back from a run folder to a trained system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from minigen.data import DataLoader
+from minigen.data.registry import load
+from minigen.errors import UserError
+from minigen.random import Generator
+from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, load_latest
+from minigen.training.run_folder import RunFolder, new_run_path
+from minigen.training.session import Interrupted, Session, load_weights
+from minigen.training.systems import System, make_system
+
+SAMPLES_SHOWN = 64
+RECONSTRUCTIONS_SHOWN = 20
+
+
+@dataclass
+class Training:
+    """A run that is open for training."""
+
+    run: RunFolder
+    system: System
+    session: Session
+    skipped: list[Skipped] = field(default_factory=list)  # damaged checkpoints that were passed over
+
+
+def start_run(config: dict[str, Any], out: str | PathLike[str] | None = None, quiet: bool = False) -> Training:
+    """A new run with this configuration, in `out` or the first free folder of runs/.
+
+    Raises:
+        UserError: a configuration that cannot be, or a folder that is in use.
+    """
+    system = make_system(config)  # first, so that a mistake leaves no folder behind
+    loader = _loader(system)
+    run = RunFolder.create(new_run_path(system.name) if out is None else out, config)
+    session = _session(run, system, loader, quiet)
+    session.save()
+    return Training(run, system, session)
+
+
+def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool = False) -> Training:
+    """The run in `path`, as its newest whole checkpoint left it.
+
+    Args:
+        changes: ``epochs``, how long to train in all; ``model``, which must be the run's.
+
+    Raises:
+        UserError: `path` is no run, or one of another model.
+        CheckpointError: it has checkpoints, and none is whole.
+    """
+    run = RunFolder.resume(path)
+    try:
+        if changes.get("model", run.config.get("model")) != run.config.get("model"):
+            raise UserError(f"{run.path} is a run of the model {run.config.get('model')!r}, not {changes['model']!r}.")
+        if "epochs" in changes:
+            run.change_config(epochs=changes["epochs"])
+        system = make_system(run.config)
+        session = _session(run, system, _loader(system), quiet)
+        try:
+            checkpoint = load_latest(run.checkpoints)
+        except NoCheckpointError:  # stopped before its first: begin again
+            run.rewind(0)
+            session.save()
+            return Training(run, system, session)
+        _restoring(checkpoint, session.restore)
+        return Training(run, system, session, checkpoint.skipped)
+    except BaseException:
+        run.close()
+        raise
+
+
+def train_run(training: Training) -> bool:
+    """Run the system's loop. Returns whether it came to its end; False after Ctrl-C, with everything saved."""
+    try:
+        training.system.train(training.session)
+    except Interrupted:
+        return False
+    return True
+
+
+def finish_run(training: Training) -> list[Path]:
+    """Write the pictures of a run into its folder, and return their paths."""
+    from minigen.viz import save_curves, save_image_grid, save_reconstructions
+
+    system, folder = training.system, training.run.path
+    pictures = [folder / "samples.png"]
+    save_image_grid(pictures[0], system.sample(SAMPLES_SHOWN, Generator(0)))
+    records = training.run.records()
+    if records:
+        pictures.append(folder / "curves.png")
+        save_curves(pictures[-1], records)
+    if system.reconstruct is not None:
+        images = load(system.config["data"], "test").arrays[0][:RECONSTRUCTIONS_SHOWN]
+        pictures.append(folder / "reconstructions.png")
+        save_reconstructions(pictures[-1], images, system.reconstruct(images))
+    return pictures
+
+
+def load_system(path: str | PathLike[str]) -> tuple[System, Checkpoint]:
+    """The trained system of a run, from its newest whole checkpoint, to sample from and to evaluate.
+
+    >>> from minigen.training.runs import load_system
+    >>> system, checkpoint = load_system("runs/vae-1")           # doctest: +SKIP
+    >>> system.sample(16, minigen.Generator(0)).shape             # doctest: +SKIP
+    (16, 1, 8, 8)
+    """
+    run = RunFolder.open(path)
+    system = make_system(run.config)
+    checkpoint = load_latest(run.checkpoints)
+    _restoring(checkpoint, lambda whole: load_weights(system.modules, whole))
+    return system, checkpoint
+
+
+def _restoring(checkpoint: Checkpoint, restore: Any) -> None:
+    try:
+        restore(checkpoint)
+    except (KeyError, UserError) as error:
+        raise UserError(
+            f"{checkpoint.path.name} does not belong to the run's config.json ({error}): one of them was changed."
+        ) from error
+
+
+def _loader(system: System) -> DataLoader:
+    config = system.config
+    return DataLoader(
+        system.training_data(),
+        batch_size=config["batch_size"],
+        shuffle=True,
+        drop_last=True,  # batch norm and the losses see batches of one size
+        generator=Generator(config["seed"]).spawn(2),
+    )
+
+
+def _session(run: RunFolder, system: System, loader: DataLoader, quiet: bool) -> Session:
+    return Session(
+        run,
+        system.modules,
+        system.optimizers,
+        system.generators,
+        loader,
+        system.config["epochs"],
+        system.device,
+        quiet,
+    )

@@ -1,0 +1,175 @@
+"""Every mistake is answered by one sentence on stderr and exit code 2, every failure by 1, and never by a traceback."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+
+from minigen.cli.main import main
+from minigen.training.checkpoint import load_latest
+
+FAST = ["--epochs", "1", "--batch-size", "256", "--quiet"]
+
+
+def answer(capsys, *argv):
+    capsys.readouterr()
+    code = main(list(argv))
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return code, err.strip()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes") / "run"
+    assert main(["train", "ae", "--epochs", "2", "--batch-size", "256", "--quiet", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["train", "vea"], ["vea", "did you mean 'vae'"]),
+        (["train", "transformer"], ["transformer", "ae, vae, gan"]),
+        (["train"], ["which model"]),
+        ([], ["COMMAND"]),
+        (["trian", "ae"], ["trian", "train"]),
+        (["train", "ae", "--data", "digit"], ["digit", "did you mean 'digits'"]),
+        (["train", "ae", "--data", "ring8"], ["ring8", "digits"]),
+        (["train", "ae", "--device", "gpu"], ["gpu", "cpu"]),
+        (["train", "ae", "--device", "cuda"], ["cuda", "use device 'cpu'"]),
+        (["train", "ae", "--device", "cudasim"], ["cudasim", "use device 'cpu'"]),
+        (["train", "ae", "--epochs", "0"], ["--epochs", "at least 1"]),
+        (["train", "ae", "--epochs", "many"], ["--epochs", "many"]),
+        (["train", "ae", "--lr", "-1"], ["--lr", "positive"]),
+        (["train", "ae", "--lr", "nan"], ["--lr", "positive"]),
+        (["train", "ae", "--batch-size", "1.5"], ["--batch-size", "integer"]),
+        (["train", "ae", "--batch-size", "5000"], ["1437", "5000"]),
+        (["train", "ae", "--seed", "-3"], ["--seed"]),
+        (["train", "ae", "--beta", "2"], ["ae", "--beta", "--latent-dim"]),
+        (["train", "ae", "--colour", "red"], ["--colour"]),
+        (["sample", "no-such-run"], ["no-such-run", "minigen train"]),
+        (["evaluate", "no-such-run"], ["no-such-run"]),
+        (["train", "--resume", "no-such-run"], ["no-such-run"]),
+        (["sample"], ["RUN"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_mistake_is_answered_in_one_sentence_with_exit_code_2(capsys, tmp_path, monkeypatch, argv, words):
+    monkeypatch.chdir(tmp_path)
+    code, err = answer(capsys, *argv)
+    assert code == 2
+    assert err.count("\n") == 0
+    for word in words:
+        assert word in err
+    assert not list(tmp_path.iterdir()), "a mistake leaves nothing behind"
+
+
+def test_a_folder_that_is_not_a_run_is_named(capsys, tmp_path):
+    for command in (["sample"], ["evaluate"], ["train", "--resume"]):
+        code, err = answer(capsys, *command, str(tmp_path))
+        assert (code, str(tmp_path) in err) == (2, True)
+
+
+def test_a_run_is_never_overwritten(capsys, run):
+    code, err = answer(capsys, "train", "ae", *FAST, "--out", str(run))
+    assert code == 2
+    assert "--resume" in err
+
+
+def test_a_resumed_run_takes_no_other_options(capsys, run):
+    code, err = answer(capsys, "train", "--resume", str(run), "--lr", "0.1")
+    assert (code, "--lr" in err) == (2, True)
+    code, err = answer(capsys, "train", "gan", "--resume", str(run))
+    assert (code, "'ae'" in err) == (2, True)
+
+
+def test_sample_refuses_other_file_types_and_folders_that_are_not_there(capsys, run, tmp_path):
+    code, err = answer(capsys, "sample", str(run), "--out", str(tmp_path / "x.jpg"))
+    assert (code, ".png" in err) == (2, True)
+    for name in ("x.png", "x.npy"):
+        code, err = answer(capsys, "sample", str(run), "--out", str(tmp_path / "missing" / name))
+        assert code == 2
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(capsys, run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    newest = load_latest(copy / "checkpoints").path
+    newest.write_bytes(newest.read_bytes()[:-100])
+    code, err = answer(capsys, "train", "--resume", str(copy), "--quiet")
+    assert code == 0
+    assert newest.name in err
+    assert "truncated" in err
+    whole, again = load_latest(run / "checkpoints"), load_latest(copy / "checkpoints")
+    assert all(np.array_equal(whole.arrays[key], again.arrays[key]) for key in whole.arrays)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_so(capsys, run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for path in (copy / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    code, err = answer(capsys, "sample", str(copy))
+    assert code == 1
+    assert "No checkpoint" in err
+
+
+def test_a_config_that_was_edited_is_noticed(capsys, run, tmp_path):
+    import shutil
+
+    for change in ({"latent_dim": 3}, {"model": "gan"}, {"model": "what"}, {"data": "what"}):
+        copy = tmp_path / "-".join(map(str, *change.items()))
+        shutil.copytree(run, copy)
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | change))
+        code, err = answer(capsys, "sample", str(copy))
+        assert (code, err.count("\n")) == (2, 0), err
+    (copy / "config.json").write_text("{")
+    assert answer(capsys, "sample", str(copy))[0] == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(capsys, tmp_path):
+    folder = tmp_path / "run"
+    code, err = answer(capsys, "train", "vae", "--epochs", "50", "--lr", "1e12", "--out", str(folder), "--quiet")
+    assert code == 1
+    assert "step" in err
+    assert "lower --lr" in err
+    kept = load_latest(folder / "checkpoints")
+    assert all(np.isfinite(value).all() for key, value in kept.arrays.items() if value.dtype.kind == "f")
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(capsys, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    assert main(["train", "ae", *FAST, "--out", str(folder)]) == 0
+    before = load_latest(folder / "checkpoints")
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        code, err = answer(capsys, "train", "--resume", str(folder), "--epochs", "3", "--quiet")
+    assert code == 1
+    assert "full" in err.lower() or "space" in err.lower()
+    after = load_latest(folder / "checkpoints")
+    assert after.step == before.step
+    assert main(["train", "--resume", str(folder), "--epochs", "2", "--quiet"]) == 0
+
+
+def test_debug_shows_the_traceback(capsys):
+    assert main(["train", "vea", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unexpected_failure_is_one_sentence_too(capsys, run, monkeypatch):
+    monkeypatch.setattr("minigen.training.runs.load_system", lambda path: 1 / 0)
+    code, err = answer(capsys, "sample", str(run))
+    assert code == 1
+    assert "ZeroDivisionError" in err
