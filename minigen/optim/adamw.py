@@ -1,0 +1,35 @@
+"""AdamW: Adam with weight decay beside the gradient's step, not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minigen.optim.adam import Adam
+from minigen.tensor import Tensor
+
+
+class AdamW(Adam):
+    """w ← (1 - lr·weight_decay)·w, then Adam's step with the bare gradient (Loshchilov & Hutter 2019).
+
+    In `Adam` the penalty's gradient is divided by √v̂ like the rest, so that weights with large gradients hardly decay.
+
+    Args:
+        params, lr, betas, eps: as for `Adam`.
+        weight_decay: the part of the weight, per unit of lr, that is lost at each step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def decayed(self, parameter: Tensor, gradient: Any, group: dict[str, Any]) -> Any:
+        """The gradient as it is, once the weight itself has been made smaller."""
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        return gradient

@@ -1,0 +1,203 @@
+"""What all optimizers share: groups of parameters with their options, state for each parameter, and its saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.modes import no_grad
+from minigen.errors import UserError
+from minigen.tensor import Tensor
+
+
+class Optimizer:
+    """Moves parameters against their gradients, in place.
+
+    A subclass gives one formula, `update`. Everything else is here:
+
+    Args:
+        params: the parameters; or dictionaries, each a group ``{"params": [...], "lr": ...}`` with options of its own.
+        defaults: the options of groups that do not give them.
+
+    Attributes:
+        param_groups: the groups, dictionaries with all options and the list ``params``. Schedules change ``lr`` here.
+        state: what is kept for a parameter from step to step: arrays of its shape, and the number ``step``.
+
+    Raises:
+        UserError: no parameters, something that is not one, one given twice, an option out of range.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            advice = "its .parameters()" if hasattr(params, "parameters") else "a list of it"
+            raise UserError(f"{self._name}: needs several parameters, not a {type(params).__name__}; give {advice}.")
+        given = list(params)
+        for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """One step of one parameter, in place.
+
+        Args:
+            parameter: to be changed by its in-place methods.
+            gradient: its array.
+            state: this parameter's, empty before its first step.
+            group: the options.
+        """
+        raise NotImplementedError
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise a UserError where an option is out of range."""
+        self._at_least_zero(group, "lr", "weight_decay")
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient; those whose gradient is None are left alone."""
+        with no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        state = self.state.setdefault(parameter, {})
+                        self.update(parameter, parameter.grad.data, state, group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with `set_to_none=False`, set them to zero, so that `step` still moves by momentum."""
+        with no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if set_to_none:
+                        parameter.grad = None
+                    elif parameter.grad is not None:
+                        parameter.grad.zero_()
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters with options of their own: ``{"params": [...], "lr": ...}``."""
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise UserError(f"{self._name}: a parameter group is a dictionary with 'params', not {param_group!r}.")
+        params = param_group["params"]
+        group = {**self.defaults, **param_group, "params": [params] if isinstance(params, Tensor) else list(params)}
+        if not group["params"]:
+            raise UserError(f"{self._name}: there are no parameters to optimize (the list is empty).")
+        known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
+        for i, parameter in enumerate(group["params"]):
+            if not isinstance(parameter, Tensor):
+                raise UserError(f"{self._name}: parameter {i} is a {type(parameter).__name__}, not a Tensor.")
+            if not parameter.is_leaf:
+                raise UserError(f"{self._name}: parameter {i} is the result of {parameter.grad_fn}; only leaves learn.")
+            if id(parameter) in known:
+                raise UserError(f"{self._name}: parameter {i}, of shape {parameter.shape}, is given twice.")
+            known.add(id(parameter))
+        self.check(group)
+        self.param_groups.append(group)
+
+    # ---- saving -----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of everything that a later step depends on, apart from the parameters, in PyTorch's layout.
+
+        ``{"state": {i: {"step": …, "exp_avg": array, …}}, "param_groups": [{"lr": …, "params": [i, …]}]}``, parameters
+        numbered through all groups.
+        """
+        number = {id(parameter): i for i, parameter in enumerate(self._parameters())}
+        state = {
+            number[id(parameter)]: {
+                name: value if name == "step" else Tensor(value, device=parameter.device).numpy().copy()
+                for name, value in kept.items()
+            }
+            for parameter, kept in self.state.items()
+        }
+        groups = [{**group, "params": [number[id(p)] for p in group["params"]]} for group in self.param_groups]
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state from `state_dict`, of minigen or of PyTorch.
+
+        Raises:
+            UserError: it has other groups or shapes than this optimizer. Nothing is changed then.
+        """
+        saved = state_dict["param_groups"]
+        sizes, expected = ([len(group["params"]) for group in groups] for groups in (saved, self.param_groups))
+        if sizes != expected:
+            raise UserError(
+                f"{self._name}: the saved state has groups of {sizes} parameters, and this optimizer has {expected}."
+            )
+        order = [i for group in saved for i in group["params"]]
+        restored: dict[Tensor, dict[str, Any]] = {}
+        for i, parameter in zip(order, self._parameters()):
+            kept = {}
+            for name, value in state_dict["state"].get(i, {}).items():
+                if name == "step":
+                    kept[name] = int(value)
+                elif value is not None:
+                    array = np.array(value, dtype=parameter.dtype)
+                    if array.shape != parameter.shape:
+                        raise UserError(
+                            f"{self._name}: the saved {name!r} of parameter {i} has shape {array.shape}, and the "
+                            f"parameter {parameter.shape}."
+                        )
+                    kept[name] = parameter.device.asarray(array)
+            if kept:
+                restored[parameter] = kept
+        self.state = restored
+        for group, old in zip(self.param_groups, saved):
+            group.update({name: _plain(value) for name, value in old.items() if name != "params"})
+
+    def export_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The state in the two parts that a checkpoint holds: named arrays, and numbers fit for JSON.
+
+        Returns:
+            arrays: ``{"0.exp_avg": …}``, the number of the parameter and the name of the state.
+            numbers: ``{"steps": {"0": 12}, "param_groups": [{"lr": …, …}]}``.
+
+        `import_state` brings it back, bit for bit.
+        """
+        state = self.state_dict()
+        arrays, steps = {}, {}
+        for i, kept in state["state"].items():
+            for name, value in kept.items():
+                if name == "step":
+                    steps[str(i)] = value
+                else:
+                    arrays[f"{i}.{name}"] = value
+        return arrays, {"steps": steps, "param_groups": state["param_groups"]}
+
+    def import_state(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, Any]) -> None:
+        """Take over what `export_state` returned."""
+        state: dict[int, dict[str, Any]] = {}
+        for i, step in numbers["steps"].items():
+            state.setdefault(int(i), {})["step"] = step
+        for path, array in arrays.items():
+            i, _, name = path.partition(".")
+            state.setdefault(int(i), {})[name] = array
+        self.load_state_dict({"state": state, "param_groups": numbers["param_groups"]})
+
+    # ---- for subclasses ---------------------------------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def _at_least_zero(self, group: dict[str, Any], *names: str) -> None:
+        for name in names:
+            if not group[name] >= 0:
+                raise UserError(f"{self._name}: {name}={group[name]} must be at least 0.")
+
+    def _below_one(self, group: dict[str, Any], name: str, values: Iterable[float]) -> None:
+        if not all(0 <= value < 1 for value in values):
+            raise UserError(f"{self._name}: {name}={group[name]} must be at least 0 and less than 1.")
+
+    def __repr__(self) -> str:
+        options = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups]
+        return f"{self._name}({'; '.join(options)})"
+
+
+def _plain(value: Any) -> Any:
+    """JSON turns tuples into lists: back again."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,85 @@
+"""RMSprop: a step for each element, scaled by the root mean square of its recent gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minigen.optim.optimizer import Optimizer
+from minigen.tensor import Tensor
+
+
+class RMSprop(Optimizer):
+    """w ← w - lr·g/(√v + eps), with v a running mean of g² (Tieleman & Hinton 2012, lecture 6e).
+
+        g ← g + weight_decay·w
+        v ← αv + (1 - α)g²
+        centered:  a ← αa + (1 - α)g, and v - a² in place of v (Graves 2013)
+        momentum:  b ← momentum·b + g/(√v + eps), w ← w - lr·b
+
+    Args:
+        params: parameters, or groups of them.
+        lr: learning rate.
+        alpha: α, how slowly the means move.
+        eps: keeps the division finite; outside the root, as in PyTorch.
+        weight_decay: λ of the penalty ½λ‖w‖².
+        momentum: 0 for none.
+        centered: divide by an estimate of the standard deviation instead.
+
+    >>> import minigen
+    >>> w = minigen.tensor([1.0], requires_grad=True)
+    >>> (w * 8.0).sum().backward()
+    >>> minigen.optim.RMSprop([w], lr=0.05, alpha=0.99).step()  # v = 0.01·g² after one step: lr·g/(0.1·g) is 10 lr
+    >>> round(w.item(), 4)
+    0.5
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        options = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**options, "momentum": momentum, "centered": centered})
+
+    def check(self, group: dict[str, Any]) -> None:
+        self._at_least_zero(group, "lr", "eps", "weight_decay", "momentum")
+        self._below_one(group, "alpha", [group["alpha"]])
+
+    def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        xp, alpha = parameter.device.xp, group["alpha"]
+        if group["weight_decay"] != 0:
+            gradient = gradient + group["weight_decay"] * parameter.data
+        if not state:
+            state["step"] = 0
+            names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]]
+            state.update({name: xp.zeros_like(parameter.data) for name in names})
+        state["step"] += 1
+        v = state["square_avg"]
+        work = xp.multiply(gradient, gradient, out=xp.empty_like(v))
+        work *= 1 - alpha
+        v *= alpha
+        v += work
+        if group["centered"]:
+            mean = state["grad_avg"]
+            xp.multiply(gradient, 1 - alpha, out=work)
+            mean *= alpha
+            mean += work
+            xp.multiply(mean, mean, out=work)
+            xp.subtract(v, work, out=work)
+            xp.sqrt(work, out=work)
+        else:
+            xp.sqrt(v, out=work)
+        work += group["eps"]
+        xp.divide(gradient, work, out=work)
+        if group["momentum"] > 0:
+            state["momentum_buffer"] *= group["momentum"]
+            state["momentum_buffer"] += work
+            xp.copyto(work, state["momentum_buffer"])
+        work *= group["lr"]
+        parameter.sub_(work)
