@@ -27,8 +27,9 @@ def collect_state(module: Module, prefix: str) -> dict[str, Tensor]:
     """`Module.state_dict`: what is shared stands under each of its names."""
     state: dict[str, Tensor] = {}
     for path, part in module._tree(prefix.removesuffix(".")):
-        for name, tensor in [*part._parameters.items(), *part._buffers.items()]:
-            if tensor is not None and name not in part._not_saved:
+        saved = {name: buffer for name, buffer in part._buffers.items() if name not in part._not_saved}
+        for name, tensor in [*part._parameters.items(), *saved.items()]:
+            if tensor is not None:
                 state[f"{path}.{name}" if path else name] = tensor.detach()
     return state
 

@@ -146,27 +146,22 @@ class Optimizer:
         for group, old in zip(self.param_groups, saved):
             group.update({name: _plain(value) for name, value in old.items() if name != "params"})
 
-    def export_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The state in the two parts that a checkpoint holds: named arrays, and numbers fit for JSON.
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the state, copied, by flat names: ``{"0.exp_avg": …}``, the parameter's number first.
 
-        Returns:
-            arrays: ``{"0.exp_avg": …}``, the number of the parameter and the name of the state.
-            numbers: ``{"steps": {"0": 12}, "param_groups": [{"lr": …, …}]}``.
-
-        `import_state` brings it back, bit for bit.
+        With `state_numbers`, this is all that a checkpoint needs; `load_state` brings it back bit for bit.
         """
-        state = self.state_dict()
-        arrays, steps = {}, {}
-        for i, kept in state["state"].items():
-            for name, value in kept.items():
-                if name == "step":
-                    steps[str(i)] = value
-                else:
-                    arrays[f"{i}.{name}"] = value
-        return arrays, {"steps": steps, "param_groups": state["param_groups"]}
+        state = self.state_dict()["state"]
+        return {f"{i}.{name}": value for i, kept in state.items() for name, value in kept.items() if name != "step"}
 
-    def import_state(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, Any]) -> None:
-        """Take over what `export_state` returned."""
+    def state_numbers(self) -> dict[str, Any]:
+        """The rest of the state, fit for JSON: ``{"steps": {"0": 12}, "param_groups": [{"lr": …, "params": [0]}]}``."""
+        state = self.state_dict()
+        steps = {str(i): kept["step"] for i, kept in state["state"].items() if "step" in kept}
+        return {"steps": steps, "param_groups": state["param_groups"]}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, Any]) -> None:
+        """Take over what `state_arrays` and `state_numbers` returned."""
         state: dict[int, dict[str, Any]] = {}
         for i, step in numbers["steps"].items():
             state.setdefault(int(i), {})["step"] = step
