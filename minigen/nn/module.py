@@ -137,7 +137,7 @@ class Module:
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None keeps the name for a parameter that this module does without (``bias=False``)."""
-        self._check_free(name, self._parameters)
+        self._check_free(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise UserError(f"Parameter {name!r} must be a minigen.nn.Parameter or None, not {type(param).__name__}.")
         self._parameters[name] = param
@@ -148,7 +148,7 @@ class Module:
         Args:
             persistent: whether `state_dict` holds it.
         """
-        self._check_free(name, self._buffers)
+        self._check_free(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise UserError(f"Buffer {name!r} must be a Tensor or None, not {type(tensor).__name__}.")
         self._buffers[name] = tensor
@@ -156,17 +156,17 @@ class Module:
 
     def add_module(self, name: str, module: Module) -> None:
         """Add a child under a name that need not be a Python identifier."""
-        self._check_free(name, self._modules)
+        self._check_free(name, "_modules")
         if not isinstance(module, Module):
             raise UserError(f"Layer {name!r} must be a minigen.nn.Module, not {type(module).__name__}.")
         self._modules[name] = module
 
-    def _check_free(self, name: str, kind: Mapping[str, Any]) -> None:
+    def _check_free(self, name: str, kind: str) -> None:
         if "_modules" not in self.__dict__:
             raise UserError(f"{type(self).__name__}.__init__ must call super().__init__() before it adds {name!r}.")
         if not isinstance(name, str) or not name or "." in name:
             raise UserError(f"The name of a part of a module is a non-empty string without dots, not {name!r}.")
-        if hasattr(self, name) and name not in kind:
+        if hasattr(self, name) and name not in self.__dict__[kind]:
             raise UserError(f"{type(self).__name__} already has an attribute {name!r}: choose another name.")
 
     # ---- what it is made of -----------------------------------------------------------------------------------

@@ -98,6 +98,10 @@ class Upsample(Module):
         self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
     ) -> None:
         super().__init__()
+        if isinstance(scale_factor, (tuple, list)):
+            scale_factor = tuple(float(factor) for factor in scale_factor)
+        elif scale_factor is not None:
+            scale_factor = float(scale_factor)
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
     def forward(self, input: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class ExponentialMovingAverage(Module):
         self.decay, self.use_num_updates = decay, use_num_updates
         self.__dict__["model"] = model  # not registered: its weights are not part of the average
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
+        self.module.zero_grad()
         self.register_buffer("num_updates", Tensor(np.array(0, np.int64)))
 
     def update(self) -> None:
@@ -58,8 +59,8 @@ class ExponentialMovingAverage(Module):
         with no_grad():
             for average, weight in zip(self.module.parameters(), self.model.parameters()):
                 average.add_((weight.detach() - average) * (1 - decay))
-            for average, buffer in zip(self.module.buffers(), self.model.buffers()):
-                average.copy_(buffer)
+            for copied, buffer in zip(self.module.buffers(), self.model.buffers()):
+                copied.copy_(buffer)
 
     def copy_to(self, model: Module) -> None:
         """Write the averages into a model of the same kind (to go on training from them, for example)."""

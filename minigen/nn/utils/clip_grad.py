@@ -55,7 +55,7 @@ def clip_grad_norm_(
         with no_grad(), np.errstate(invalid="ignore"):
             for gradient in gradients:
                 gradient.mul_(scale)
-    return Tensor(total, dtype=gradients[0].dtype, device=gradients[0].device)
+    return Tensor(np.array(total, gradients[0].dtype), device=gradients[0].device)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
