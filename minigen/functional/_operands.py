@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.errors import ShapeError
+from minigen.errors import ShapeError, UserError
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
@@ -59,20 +59,23 @@ def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
     """
     if dim is None:
         return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, (int, np.integer)) else tuple(dim)
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     out = tuple([axis(d, ndim, name) for d in dims])
     if len(set(out)) != len(out):
         raise ShapeError(f"{name}: dim={dim} names an axis twice.")
-    return out
+    return out if ndim else ()  # a tensor without axes may be reduced over its axis 0, which is not there
 
 
 def axis(dim: int, ndim: int, name: str) -> int:
-    """`dim` as a non-negative axis."""
-    if not -max(ndim, 1) <= dim < max(ndim, 1):
+    """`dim` as a non-negative axis; 0 and -1 are taken for a tensor without axes too, as in PyTorch."""
+    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
+        raise UserError(f"{name}: an axis is named by an integer, not dim={dim!r}.")
+    span = max(ndim, 1)
+    if not -span <= dim < span:
         raise ShapeError(
-            f"{name}: dim={dim} is not an axis of a tensor with {ndim} axes; give one from {-ndim} to {ndim - 1}."
+            f"{name}: dim={dim} is not an axis of a tensor with {ndim} axes; give one from {-span} to {span - 1}."
         )
-    return dim % max(ndim, 1)
+    return int(dim) % span
 
 
 def kept(shape: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     `index` has as many axes as `input`, and is no larger in the axes other than `dim`.
     """
     input = tensor(input)
-    dim = _axis(dim, input.ndim, "gather")
+    dim = _axis_to_pick_along(dim, input, "gather")
     index = _positions(input, index, input.shape[dim], "gather")
     if index.ndim != input.ndim or any(n > m for i, (n, m) in enumerate(zip(index.shape, input.shape)) if i != dim):
         raise ShapeError(
@@ -99,7 +99,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
     """NumPy's name of `gather`; axes of size 1 other than `axis` are broadcast."""
     input = tensor(input)
-    dim = _axis(axis, input.ndim, "take_along_axis")
+    dim = _axis_to_pick_along(axis, input, "take_along_axis")
     index = _positions(input, indices, input.shape[dim], "take_along_axis")
     try:
         shape = list(np.broadcast_shapes(kept(input.shape, (dim,)), kept(index.shape, (dim,))))
@@ -117,7 +117,7 @@ def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """The slices of `input` along `dim` at the positions of `index` (one axis, or one number)."""
     input = tensor(input)
-    dim = _axis(dim, input.ndim, "index_select")
+    dim = _axis_to_pick_along(dim, input, "index_select")
     index = _positions(input, index, input.shape[dim], "index_select")
     if index.ndim > 1:
         raise ShapeError(f"index_select: index must have one axis, not shape {index.shape}.")
@@ -159,6 +159,13 @@ def plain_index(index: Any) -> Any:
     if isinstance(index, np.ndarray) and index.dtype.kind == "f":
         raise DtypeError(f"Positions are integers or booleans, not {index.dtype}.")
     return index
+
+
+def _axis_to_pick_along(dim: int, input: Tensor, name: str) -> int:
+    """`dim` as a non-negative axis of a tensor that has axes."""
+    if input.ndim == 0:
+        raise ShapeError(f"{name}: a tensor without axes has no elements to pick by position.")
+    return _axis(dim, input.ndim, name)
 
 
 def _positions(input: Tensor, index: Any, size: int, name: str) -> Any:

@@ -202,7 +202,8 @@ def logsumexp(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
 def cumsum(input: Any, dim: int) -> Tensor:
     """Running sum along the axis `dim`."""
     input = tensor(input)
-    return Cumsum.apply(input, dim=axis(dim, input.ndim, "cumsum"))
+    dim = axis(dim, input.ndim, "cumsum")
+    return Cumsum.apply(input, dim=dim) if input.ndim else input
 
 
 def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -281,10 +282,10 @@ def _pick(arg: str, input: Any, dim: Any, keepdim: bool, name: str) -> ValuesAnd
 
 def _arg(name: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
     input = tensor(input)
-    dims = axes(dim, input.ndim, name)
+    dims = axes(dim if dim is None else axis(dim, input.ndim, name), input.ndim, name)
     _refuse_empty(input, dims, name)
-    out = input.device.xp.asarray(getattr(input.data, name)(axis=None if dim is None else dims[0], keepdims=keepdim))
-    return Tensor._wrap(out, input.device)
+    along = dims[0] if dim is not None and dims else None
+    return Tensor._wrap(input.device.xp.asarray(getattr(input.data, name)(axis=along, keepdims=keepdim)), input.device)
 
 
 def _refuse_empty(input: Tensor, dims: tuple[int, ...], name: str) -> None:

@@ -260,6 +260,8 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     """Pieces along `dim`, each of one size (the last may be smaller), or of the sizes given."""
     input = tensor(input)
     dim = axis(dim, input.ndim, "split")
+    if input.ndim == 0:
+        raise ShapeError("split: a tensor without axes cannot be split.")
     n = input.shape[dim]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
@@ -282,8 +284,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     input = tensor(input)
     if chunks <= 0:
         raise ShapeError(f"chunk: the number of chunks must be positive, not {chunks}.")
-    n = input.shape[axis(dim, input.ndim, "chunk")]
-    return split(input, max(1, -(-n // chunks)), dim)
+    dim = axis(dim, input.ndim, "chunk")
+    return split(input, max(1, -(-input.shape[dim] // chunks)) if input.ndim else 1, dim)
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
