@@ -20,7 +20,7 @@ class ConvGenerator(nn.Module):
         latent_dim: size of z.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8), width: int = 64, latent_dim: int = 32) -> None:
+    def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8), width: int = 48, latent_dim: int = 16) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         channels, h, w = image_shape
@@ -56,8 +56,8 @@ class ConvDiscriminator(nn.Module):
     def __init__(
         self,
         image_shape: tuple[int, int, int] = (1, 8, 8),
-        width: int = 64,
-        dropout: float = 0.3,
+        width: int = 48,
+        dropout: float = 0.2,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()

@@ -95,7 +95,7 @@ class Autoencoder(System):
 
     name = "ae"
     description = "dense autoencoder, squared error"
-    defaults = {"data": "digits", "epochs": 150, "batch_size": 64, "lr": 1e-3, "latent_dim": 8}
+    defaults = {"data": "digits", "epochs": 100, "batch_size": 64, "lr": 1e-3, "latent_dim": 8}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -192,7 +192,7 @@ class AdversarialNetwork(System):
 
     name = "gan"
     description = "convolutional GAN, non-saturating loss"
-    defaults = {"data": "digits", "epochs": 200, "batch_size": 64, "lr": 5e-4, "latent_dim": 32}
+    defaults = {"data": "digits", "epochs": 80, "batch_size": 64, "lr": 2e-3, "latent_dim": 16}
     scale = "tanh"
 
     def __init__(self, config: Config) -> None:
@@ -205,7 +205,7 @@ class AdversarialNetwork(System):
         self.modules = {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "average": self.average.module,
+            "average": self.average,
         }
         self.optimizers = {
             "generator": Adam(self.generator.parameters(), lr=config["lr"], betas=(0.5, 0.999)),
