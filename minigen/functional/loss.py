@@ -178,7 +178,9 @@ def _reduce(loss: Tensor, reduction: str, name: str) -> Tensor:
 
 
 def _log_above(p: Tensor) -> Tensor:
-    return clip(log(p), min=-100.0)
+    """ln p, and the constant -100 (with gradient 0) where ln p is smaller."""
+    tiny = p.data < math.exp(-100)
+    return where(tiny, -100.0, log(where(tiny, 1.0, p)))
 
 
 def _by_class(weight: Any, x: Tensor, dim: int) -> Tensor:
