@@ -133,7 +133,7 @@ class Optimizer:
                 if name == "step":
                     kept[name] = int(value)
                 elif value is not None:
-                    array = np.array(value, dtype=parameter.dtype)
+                    array = np.asarray(value).astype(parameter.dtype)  # a copy
                     if array.shape != parameter.shape:
                         raise UserError(
                             f"{self._name}: the saved {name!r} of parameter {i} has shape {array.shape}, and the "
