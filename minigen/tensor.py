@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,9 +64,12 @@ class Tensor(TensorMethods):
         place: Device = data.device if isinstance(data, Tensor) else CPU
         if device is not None:
             place = find_device(device)
-        array = place.asarray(data._data if isinstance(data, Tensor) else _numbers(data), dtype)
+        array = place.asarray(data._data if isinstance(data, Tensor) else _numbers(data, dtype))
         if array.dtype.kind not in "fiub":
-            raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {array.dtype}.")
+            what = array.dtype if hasattr(data, "dtype") else reprlib.repr(data)
+            raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {what}.")
+        if dtype is not None:
+            array = array.astype(real_dtype(dtype), copy=False)
         self._data = array.view()  # an array object of its own: the engine tells tensors apart by it
         self._version = [0]
         self.device = place
@@ -345,8 +349,19 @@ class Tensor(TensorMethods):
         return self._change("copy_", "x = y", lambda x: x.__setitem__(..., values), other)
 
 
-def _numbers(data: Any) -> Any:
-    """Python numbers and nested lists as an array of minigen's default types; arrays as they are."""
+def real_dtype(dtype: Any) -> np.dtype:
+    """`dtype` as NumPy's, when a tensor can hold it."""
+    try:
+        target = np.dtype(dtype)
+    except TypeError as error:
+        raise DtypeError(f"{dtype!r} is not a type of number; 'float32', 'float64' and 'int64' are.") from error
+    if dtype is None or target.kind not in "fiub":
+        raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {dtype!r}.")
+    return target
+
+
+def _numbers(data: Any, dtype: Any) -> Any:
+    """Python numbers and nested lists as an array, of minigen's default types unless `dtype` is given; arrays as is."""
     if hasattr(data, "__array_interface__") or hasattr(data, "__cuda_array_interface__"):
         return data
     if isinstance(data, (list, tuple)) and any(isinstance(value, Tensor) for value in data):
@@ -357,7 +372,7 @@ def _numbers(data: Any) -> Any:
         array = np.array(data)
     except ValueError as error:
         raise UserError(f"These nested lists do not make a tensor: {error}") from error
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and dtype is None:
         given = [v for v in data if hasattr(v, "dtype")] if isinstance(data, (list, tuple)) else []
         return array if given and all(v.dtype == array.dtype for v in given) else array.astype(DEFAULT_DTYPE)
     return array

@@ -13,9 +13,9 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.device import Device
-from minigen.errors import DtypeError, ShapeError, UserError
+from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, kept, tensor
-from minigen.tensor import Tensor
+from minigen.tensor import Tensor, real_dtype
 
 
 class Reshape(Function):
@@ -331,13 +331,7 @@ def _source_index(where: np.ndarray, n: int, mode: str, width: tuple[int, int]) 
 
 def astype(input: Any, dtype: Any) -> Tensor:
     """The same numbers in another type. The gradient comes back in the type of the input."""
-    input = tensor(input)
-    try:
-        target = np.dtype(dtype)
-    except TypeError as error:
-        raise DtypeError(f"astype: {dtype!r} is not a type of number.") from error
-    if target.kind not in "fiub":
-        raise DtypeError(f"astype: a tensor holds real numbers, integers or booleans, not {target}.")
+    input, target = tensor(input), real_dtype(dtype)
     return input if input.dtype == target else Astype.apply(input, dtype=target)
 
 
