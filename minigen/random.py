@@ -48,12 +48,12 @@ class Generator:
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Uniform on [low, high)."""
         u = self.numpy.random(tuple(shape), dtype=np.dtype(dtype).type)
-        return u if (low, high) == (0.0, 1.0) else u * (high - low) + low
+        return u if (low, high) == (0.0, 1.0) else u * float(high - low) + float(low)
 
     def normal(self, shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Gaussian with the given mean and standard deviation."""
         z = self.numpy.standard_normal(tuple(shape), dtype=np.dtype(dtype).type)
-        return z if (mean, std) == (0.0, 1.0) else z * std + mean
+        return z if (mean, std) == (0.0, 1.0) else z * float(std) + float(mean)
 
     def integers(self, low: int, high: int, shape: Sequence[int]) -> np.ndarray:
         """Integers on {low, …, high − 1}."""

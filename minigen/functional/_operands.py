@@ -27,7 +27,7 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
 
     A Python (or NumPy) number stays a number and takes the other's type; an integer tensor takes a floating one's.
     """
-    x, y = _operand(x), _operand(y)
+    x, y = operand(x), operand(y)
     if isinstance(x, Tensor):
         if isinstance(y, Tensor):
             if x.dtype == y.dtype:
@@ -43,7 +43,8 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
     return Tensor(x), y
 
 
-def _operand(x: Any) -> Any:
+def operand(x: Any) -> Any:
+    """`x` as a Python number or a tensor."""
     if isinstance(x, Tensor):
         return x
     if isinstance(x, np.generic):  # np.float64 is a float too, so this comes first

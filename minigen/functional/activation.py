@@ -94,12 +94,12 @@ def relu(input: Any) -> Tensor:
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope·x."""
-    return LeakyRelu.apply(floating(input), slope=negative_slope)
+    return LeakyRelu.apply(floating(input), slope=float(negative_slope))
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else α(eˣ - 1) (Clevert et al. 2016)."""
-    return Elu.apply(floating(input), alpha=alpha, scale=1.0)
+    return Elu.apply(floating(input), alpha=float(alpha), scale=1.0)
 
 
 def selu(input: Any) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.errors import UserError
-from minigen.functional._operands import floating, pair, tensor
+from minigen.functional._operands import floating, operand, pair, tensor
 from minigen.tensor import Tensor
 
 
@@ -454,7 +454,9 @@ def erf(input: Any) -> Tensor:
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """ln(1 + e^(βx))/β; x itself where βx > threshold, as in PyTorch."""
-    return Softplus.apply(floating(input), beta=beta, threshold=threshold)
+    if beta == 0:
+        raise UserError("softplus: beta must not be 0, for it divides.")
+    return Softplus.apply(floating(input), beta=float(beta), threshold=float(threshold))
 
 
 def maximum(input: Any, other: Any) -> Tensor:
@@ -484,6 +486,7 @@ def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
     input = tensor(input)
     if min is None and max is None:
         raise UserError("clip: give min, max or both.")
+    min, max = (bound if bound is None else operand(bound) for bound in (min, max))
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         low = input if min is None else maximum(input, min)
         return low if max is None else minimum(low, max)
