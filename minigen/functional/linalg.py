@@ -5,6 +5,7 @@ In the docstrings y is the result, g the gradient that arrives for y, and x̄ th
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -81,6 +82,13 @@ def matmul(input: Any, other: Any) -> Tensor:
             f"matmul: {x.shape} @ {y.shape} does not fit: the last axis of the first ({rows}) must equal the "
             f"{'second-last' if y.ndim > 1 else 'only'} axis of the second ({columns}); transpose one?"
         )
+    try:
+        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError as error:
+        raise ShapeError(
+            f"matmul: {x.shape} @ {y.shape} does not fit: the axes before the last two, {x.shape[:-2]} and "
+            f"{y.shape[:-2]}, must be equal or 1."
+        ) from error
     a = unsqueeze(x, 0) if x.ndim == 1 else x
     b = unsqueeze(y, 1) if y.ndim == 1 else y
     z = MatMul.apply(a, b)
@@ -120,7 +128,11 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
             f"linear: input {x.shape} does not fit weight {w.shape}: the last axis of the input must be in_features, the "
             "second axis of the weight (out_features, in_features)."
         )
-    rows = x if x.ndim == 2 else reshape(x, (x.numel() // x.shape[-1] if x.shape[-1] else 0, x.shape[-1]))
+    if bias is not None and tensor(bias).shape != w.shape[:1]:
+        raise ShapeError(
+            f"linear: bias has shape {tensor(bias).shape}, but the weight {w.shape} has {w.shape[0]} rows."
+        )
+    rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     y = matmul(rows, swapaxes(w, 0, 1))
     if x.ndim != 2:
         y = reshape(y, x.shape[:-1] + (w.shape[0],))
