@@ -143,7 +143,11 @@ def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[t
     node.needs_input_grad = tuple([edge is not None and (useful is None or edge in useful) for edge in node.edges])
     if True not in node.needs_input_grad:
         return []
-    grads = node.backward(g)
+    modes.state.line = node.line
+    try:
+        grads = node.backward(g)
+    finally:
+        modes.state.line = ""
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(node.edges):
@@ -166,7 +170,7 @@ def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[t
         if gx.dtype != edge.dtype:
             gx = gx.astype(edge.dtype)
         if modes.state.anomaly:
-            node._check_finite(gx.data, "gradient", "backward")
+            node._check_finite(gx.data, "gradient")
         pairs.append((edge, gx))
     return pairs
 

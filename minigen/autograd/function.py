@@ -123,8 +123,9 @@ class Function:
         if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._version
         if modes.state.anomaly:
-            node.line = modes.calling_line()
-            node._check_finite(data, "result", "forward")
+            node.line = modes.state.line or modes.calling_line()
+            if not modes.state.line:  # what a backward computes on its way is judged by the gradient it returns
+                node._check_finite(data, "result")
         if True in needs:
             node._record(inputs, arrays, raw, out)
         return out
@@ -217,10 +218,10 @@ class Function:
                 "(x = x + y)."
             )
 
-    def _check_finite(self, data: Any, what: str, when: str) -> None:
+    def _check_finite(self, data: Any, what: str) -> None:
         if data.dtype.kind == "f" and not bool(self.device.xp.isfinite(data).all()):
             kind = "NaN" if bool(self.device.xp.isnan(data).any()) else "infinity"
-            raise AnomalyError(f"{self.name()} made the first {kind} ({when}, in its {what}), called at {self.line}")
+            raise AnomalyError(f"{self.name()} made the first {kind}, in its {what}, called at {self.line}")
 
 
 def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> str:

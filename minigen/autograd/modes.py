@@ -14,7 +14,8 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 class _State(threading.local):
     recording = True  # operations on tensors that require a gradient leave a node in the graph
-    anomaly = False  # every result is checked for NaN and infinity
+    anomaly = False  # every result and every gradient is checked for NaN and infinity
+    line = ""  # in anomaly mode, while a gradient is computed: the forward line that it belongs to
 
 
 state = _State()

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the pictures, and say where they are."""
-    from minigen.training.runs import finish_run, resume_run, start_run, train_run
+    from minigen.training.runs import finish_run, resume_run, start_run, train_run, will_compile
 
     if args.resume is not None:
         training = resume_run(args.resume, _resumed_options(args), quiet=args.quiet)
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"The checkpoint {name} {reason}; the one before it is used.", file=sys.stderr)
     else:
         training = start_run(_config(args), args.out, quiet=args.quiet)
+    if not args.quiet and will_compile(training.system):
+        print("Compiling the convolutions for this machine: some seconds, this once.", file=sys.stderr)
     with training.run as folder:
         complete = train_run(training)
         pictures = finish_run(training)

@@ -76,7 +76,8 @@ class Pow(Function):
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
-        return x**y
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return x**y
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, y = self.saved_tensors

@@ -7,9 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigen.data import DataLoader
 from minigen.data.registry import load
 from minigen.errors import UserError
+from minigen.nn import Conv2d, ConvTranspose2d
 from minigen.random import Generator
 from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, load_latest
 from minigen.training.run_folder import RunFolder, new_run_path
@@ -78,10 +81,19 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
 def train_run(training: Training) -> bool:
     """Run the system's loop. Returns whether it came to its end; False after Ctrl-C, with everything saved."""
     try:
-        training.system.train(training.session)
+        with np.errstate(all="ignore"):  # what is not finite stops the run with a sentence: NumPy need not warn as well
+            training.system.train(training.session)
     except Interrupted:
         return False
     return True
+
+
+def will_compile(system: System) -> bool:
+    """Whether the first batch of this system has to wait for kernels that are not compiled on this machine yet."""
+    from minigen_kernels import cpu
+
+    layers = [layer for module in system.modules.values() for layer in module.modules()]
+    return any(isinstance(layer, (Conv2d, ConvTranspose2d)) for layer in layers) and not cpu.compiled_before()
 
 
 def finish_run(training: Training) -> list[Path]:

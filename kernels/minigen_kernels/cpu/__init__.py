@@ -9,6 +9,8 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
 - Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
 """
 
+from pathlib import Path
+
 from threadpoolctl import threadpool_limits
 
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
@@ -16,6 +18,7 @@ from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [
+    "compiled_before",
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
@@ -26,3 +29,10 @@ __all__ = [
 ]
 
 threadpool_limits(limits=1, user_api="blas")
+
+
+def compiled_before() -> bool:
+    """Whether an earlier process left compiled convolution kernels on the disk, so that none need be compiled now."""
+    from .patches import gather_patches
+
+    return any(Path(gather_patches._cache.cache_path).glob("patches.gather_patches*.nbi"))
