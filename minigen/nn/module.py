@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,10 +11,8 @@ from minigen.creation import zeros_like
 from minigen.errors import UserError
 from minigen.nn.parameter import Parameter
 from minigen.nn.state import IncompatibleKeys, collect_state, convert, load_state
+from minigen.nn.tree import members, once, walk
 from minigen.tensor import Tensor
-
-Self = TypeVar("Self", bound="Module")
-T = TypeVar("T")
 
 
 class Module:
@@ -74,17 +72,14 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
-        if "_modules" not in own and isinstance(value, (Parameter, Module)):
-            raise UserError(
-                f"{type(self).__name__}.__init__ must call super().__init__() before it assigns the "
-                f"{'parameter' if isinstance(value, Parameter) else 'module'} {name!r}."
-            )
-        if isinstance(value, Parameter):
-            self._forget(name, but=self._parameters)
-            self._parameters[name] = value
-        elif isinstance(value, Module):
-            self._forget(name, but=self._modules)
-            self._modules[name] = value
+        if isinstance(value, (Parameter, Module)):
+            what = "parameter" if isinstance(value, Parameter) else "module"
+            if "_modules" not in own:
+                raise UserError(
+                    f"{type(self).__name__}.__init__ must call super().__init__() before it assigns the {what} {name!r}."
+                )
+            self._forget(name, but=own[f"_{what}s"])
+            own[f"_{what}s"][name] = value
         elif name in own.get("_parameters", ()):
             if value is not None:
                 raise UserError(
@@ -173,7 +168,7 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and all below it, each once, with dotted names: parents first."""
-        return _once(self._tree(prefix))
+        return once(walk(self, prefix))
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -181,7 +176,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below, each once, with their names."""
-        return _once(iter(self._modules.items()))
+        return once(self._modules.items())
 
     def children(self) -> Iterator[Module]:
         """The modules directly below, each once."""
@@ -189,7 +184,7 @@ class Module:
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """The parameters with dotted names, in the order of assignment; one that is shared comes once."""
-        return _once(self._members("_parameters", prefix, recurse))
+        return once(members(self, "_parameters", prefix, recurse))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, in the order of assignment; one that is shared comes once."""
@@ -197,37 +192,25 @@ class Module:
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """The buffers with dotted names, in the order of registration; one that is shared comes once."""
-        return _once(self._members("_buffers", prefix, recurse))
+        return once(members(self, "_buffers", prefix, recurse))
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers, in the order of registration; one that is shared comes once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def _tree(self, prefix: str) -> Iterator[tuple[str, Module]]:
-        """All modules with dotted names; one that is shared comes once for every name."""
-        yield prefix, self
-        for name, child in self._modules.items():
-            yield from child._tree(f"{prefix}.{name}" if prefix else name)
-
-    def _members(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, tensor in getattr(module, kind).items():
-                if tensor is not None:
-                    yield f"{path}.{name}" if path else name, tensor
-
     # ---- changing all of it -----------------------------------------------------------------------------------
 
-    def train(self: Self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:
         """Let every layer behave as in training (or, with False, as in `eval`)."""
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Let every layer behave as in use: dropout passes everything, batch norm takes its running statistics."""
         return self.train(False)
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Learn (or freeze) all parameters."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
@@ -238,14 +221,14 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None if set_to_none or parameter.grad is None else zeros_like(parameter.grad)
 
-    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on every module below and then on this one (to initialize weights, for example)."""
         for module in self.children():
             module.apply(fn)
         fn(self)
         return self
 
-    def to(self: Self, *targets: Any) -> Self:
+    def to(self, *targets: Any) -> Self:
         """Move all parameters and buffers to a device, or convert those of floating point to a dtype, or both.
 
         The tensors stay the same objects, so that an optimizer goes on with them.
@@ -253,11 +236,11 @@ class Module:
         convert(self, targets)
         return self
 
-    def float(self: Self) -> Self:
+    def float(self) -> Self:
         """Convert to float32."""
         return self.to(np.float32)
 
-    def double(self: Self) -> Self:
+    def double(self) -> Self:
         """Convert to float64."""
         return self.to(np.float64)
 
@@ -295,15 +278,6 @@ class Module:
         if not self._modules:
             return f"{type(self).__name__}({''.join(lines)})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
-
-
-def _once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
-    """The pairs, without those whose object came before."""
-    seen: set[int] = set()
-    for name, value in pairs:
-        if id(value) not in seen:
-            seen.add(id(value))
-            yield name, value
 
 
 def _register(hooks: dict[int, Any], hook: Callable[..., None]) -> Callable[[], None]:

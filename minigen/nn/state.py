@@ -10,6 +10,7 @@ import numpy as np
 from minigen.autograd.modes import no_grad
 from minigen.device import NAMES, Device
 from minigen.errors import DtypeError, UserError
+from minigen.nn.tree import walk
 from minigen.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class IncompatibleKeys(NamedTuple):
 def collect_state(module: Module, prefix: str) -> dict[str, Tensor]:
     """`Module.state_dict`: what is shared stands under each of its names."""
     state: dict[str, Tensor] = {}
-    for path, part in module._tree(prefix.removesuffix(".")):
+    for path, part in walk(module, prefix.removesuffix(".")):
         saved = {name: buffer for name, buffer in part._buffers.items() if name not in part._not_saved}
         for name, tensor in [*part._parameters.items(), *saved.items()]:
             if tensor is not None:
