@@ -65,7 +65,7 @@ def max_pool2d(
                 best, index, found = np.where(wins, taken, best), np.where(wins, position, index), found | there
     n, channels = x.shape[:2]
     flat = reshape(x, (n, channels, h * w))
-    out = reshape(gather(flat, 2, index.reshape(n, channels, -1)), (n, channels, *size))
+    out = reshape(gather(flat, 2, index.reshape(n, channels, size[0] * size[1])), (n, channels, *size))
     where = Tensor(index, device=x.device)
     if single:
         out, where = reshape(out, out.shape[1:]), reshape(where, where.shape[1:])
@@ -161,8 +161,8 @@ upsample = interpolate
 
 def _images(name: str, input: Any) -> tuple[Tensor, bool]:
     x = floating(input)
-    if x.ndim not in (3, 4):
-        raise ShapeError(f"{name}: needs images (N, C, H, W) or (C, H, W), not shape {x.shape}.")
+    if x.ndim not in (3, 4) or x.shape[-3] == 0:
+        raise ShapeError(f"{name}: needs images (N, C, H, W) or (C, H, W) with channels, not shape {x.shape}.")
     return (unsqueeze(x, 0), True) if x.ndim == 3 else (x, False)
 
 
