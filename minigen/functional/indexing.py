@@ -132,8 +132,10 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     weight = tensor(weight)
     if weight.ndim != 2:
         raise ShapeError(f"embedding: weight must be (number of embeddings, features), not {weight.shape}.")
-    index = _positions(weight, input, weight.shape[0], "embedding")
+    index = _positions(weight, input, weight.shape[0], "embedding", least=0)
     if padding_idx is not None:
+        if not -weight.shape[0] <= padding_idx < weight.shape[0]:
+            raise ShapeError(f"embedding: padding_idx={padding_idx} is not a row of the weight {weight.shape}.")
         row = weight.device.xp.arange(weight.shape[0]) == padding_idx % weight.shape[0]
         weight = where(row[:, None], weight.detach(), weight)
     return getitem(weight, index)
@@ -142,7 +144,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
 def one_hot(input: Any, num_classes: int) -> Tensor:
     """float32 rows that are 1 at the class and 0 elsewhere: shape (*input, num_classes)."""
     input = tensor(input)
-    index = _positions(input, input, num_classes, "one_hot")
+    index = _positions(input, input, num_classes, "one_hot", least=0)
     return Tensor._wrap(input.device.xp.eye(num_classes, dtype="float32")[index], input.device)
 
 
@@ -168,16 +170,19 @@ def _axis_to_pick_along(dim: int, input: Tensor, name: str) -> int:
     return _axis(dim, input.ndim, name)
 
 
-def _positions(input: Tensor, index: Any, size: int, name: str) -> Any:
-    """`index` as an array of non-negative positions below `size`."""
+def _positions(input: Tensor, index: Any, size: int, name: str, least: int | None = None) -> Any:
+    """`index` as an array of non-negative positions below `size`; negative ones count from the end unless `least` is 0."""
     xp = input.device.xp
     array = xp.asarray(index.data if isinstance(index, Tensor) else index)
     if array.dtype.kind not in "iu":
         if array.size:
             raise DtypeError(f"{name}: the index must be integers, not {array.dtype}.")
         array = array.astype("int64")
-    if array.size and (int(array.min()) < -size or int(array.max()) >= size):
-        raise ShapeError(f"{name}: the index runs from {array.min()} to {array.max()}, outside an axis of size {size}.")
+    least = -size if least is None else least
+    if array.size and (int(array.min()) < least or int(array.max()) >= size):
+        raise ShapeError(
+            f"{name}: the index runs from {array.min()} to {array.max()}, but must lie from {least} to {size - 1}."
+        )
     return xp.where(array < 0, array + size, array)
 
 

@@ -86,7 +86,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         raise ShapeError(f"nll_loss: input (N, C, ...) of shape {x.shape} does not fit a target of shape {y.shape}.")
     dim = 0 if x.ndim == 1 else 1
     counted = y.data != ignore_index
-    classes = _positions(x, x.device.xp.where(counted, y.data, 0), x.shape[dim], "nll_loss: target")
+    classes = _positions(x, x.device.xp.where(counted, y.data, 0), x.shape[dim], "nll_loss: target", least=0)
     picked = gather(x, dim, x.device.xp.expand_dims(classes, dim))
     importance: Any = counted.astype(x.dtype)
     if weight is not None:

@@ -5,6 +5,7 @@ import pytest
 
 import minigen as mg
 from minigen import functional as F
+from minigen.errors import ShapeError
 
 
 def test_binary_cross_entropy_of_probabilities_that_are_exactly_0_or_1_has_finite_gradients():
@@ -30,3 +31,9 @@ def test_binary_cross_entropy_is_exact_down_to_the_smallest_probabilities(p):
     loss.backward()
     assert loss.item() == pytest.approx(-np.log(p), rel=1e-12)
     assert x.grad.item() == pytest.approx(-1 / p, rel=1e-12)
+
+
+@pytest.mark.parametrize("target", [[0, -1], [0, 3], [-2, 1]])
+def test_a_class_that_is_not_there_is_refused_and_never_counted_from_the_end(target):
+    with pytest.raises(ShapeError, match=r"nll_loss: target: .* from 0 to 2"):
+        F.cross_entropy(mg.ones(2, 3), mg.tensor(target))
