@@ -71,10 +71,10 @@ class TensorMethods:
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
-        return F.compare("equal", self, other)
+        return NotImplemented if other is None or isinstance(other, str) else F.compare("equal", self, other)
 
     def __ne__(self, other: object) -> Any:
-        return F.compare("not_equal", self, other)
+        return NotImplemented if other is None or isinstance(other, str) else F.compare("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return F.compare("less", self, other)
@@ -96,6 +96,8 @@ class TensorMethods:
 
     def __xor__(self, other: Any) -> Tensor:
         return F.compare("bitwise_xor", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __invert__(self) -> Tensor:
         return F.invert(self)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.function import Function
-from minigen.errors import UserError
+from minigen.errors import DtypeError, ShapeError, UserError
 from minigen.functional._operands import floating, operand, pair, tensor
 from minigen.tensor import Tensor
 
@@ -347,7 +347,10 @@ def add(input: Any, other: Any) -> Tensor:
 
 def sub(input: Any, other: Any) -> Tensor:
     """input - other, elementwise, broadcast."""
-    return Sub.apply(*pair(input, other))
+    x, y = pair(input, other)
+    if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype.kind == "b") for v in (x, y)):
+        raise DtypeError("sub: booleans have no difference; use x ^ y for where they differ, or x.float().")
+    return Sub.apply(x, y)
 
 
 def mul(input: Any, other: Any) -> Tensor:
@@ -358,7 +361,7 @@ def mul(input: Any, other: Any) -> Tensor:
 def div(input: Any, other: Any) -> Tensor:
     """input / other, elementwise, broadcast; integers are divided as float32."""
     x, y = pair(input, other)
-    if (not isinstance(x, Tensor) or x.dtype.kind != "f") and (not isinstance(y, Tensor) or y.dtype.kind != "f"):
+    if not _is_floating(x) and not _is_floating(y):
         x, y = pair(floating(x), y)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Div.apply(x, y)
@@ -369,12 +372,17 @@ def pow(input: Any, exponent: Any) -> Tensor:
     x, y = pair(input, exponent)
     if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
         x = floating(x)
+    elif isinstance(y, Tensor) and y.dtype.kind == "i" and not _is_floating(x) and bool((y.data < 0).any()):
+        raise DtypeError("pow: integers have no negative powers among the integers; use .float() on one of them.")
     return Pow.apply(x, y)
 
 
 def neg(input: Any) -> Tensor:
     """-input."""
-    return Neg.apply(tensor(input))
+    input = tensor(input)
+    if input.dtype.kind == "b":
+        raise DtypeError("neg: booleans have no negative; use ~x for not x, or x.float().")
+    return Neg.apply(input)
 
 
 def abs(input: Any) -> Tensor:
@@ -384,7 +392,8 @@ def abs(input: Any) -> Tensor:
 
 def sign(input: Any) -> Tensor:
     """-1, 0 or 1; the gradient is 0 everywhere."""
-    return Sign.apply(tensor(input))
+    input = tensor(input)
+    return input if input.dtype.kind == "b" else Sign.apply(input)
 
 
 def exp(input: Any) -> Tensor:
@@ -506,18 +515,31 @@ def compare(relation: str, input: Any, other: Any) -> Tensor:
     """An elementwise NumPy relation by name (``less``, ``equal``, …) as a tensor of booleans (no gradient)."""
     x, y = pair(input, other)
     device = x.device if isinstance(x, Tensor) else y.device
-    return Tensor._wrap(device.xp.asarray(getattr(device.xp, relation)(_values(x), _values(y))), device)
+    try:
+        return Tensor._wrap(device.xp.asarray(getattr(device.xp, relation)(_values(x), _values(y))), device)
+    except ValueError as error:
+        shapes = " and ".join(str(v.shape) for v in (x, y) if isinstance(v, Tensor))
+        raise ShapeError(f"{relation}: the shapes {shapes} cannot be broadcast; sizes must be equal or 1.") from error
+    except TypeError as error:
+        types = " and ".join(str(v.dtype) if isinstance(v, Tensor) else repr(v) for v in (x, y))
+        raise DtypeError(f"{relation} is for booleans and integers, not {types}.") from error
 
 
 def invert(input: Any) -> Tensor:
     """not x, for booleans and the bits of integers."""
     x = tensor(input)
+    if x.dtype.kind == "f":
+        raise DtypeError(f"~x is for booleans and integers, not {x.dtype}; for -x write -x, for 1 - x write 1 - x.")
     return Tensor._wrap(x.device.xp.asarray(~x.data), x.device)
 
 
 def zeros_like(input: Tensor) -> Tensor:
     """Zeros of the same shape, type and device, outside the graph."""
     return Tensor._wrap(input.device.xp.zeros_like(input.data), input.device)
+
+
+def _is_floating(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.dtype.kind == "f"
 
 
 def _values(x: Any) -> Any:
