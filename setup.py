@@ -33,7 +33,15 @@ setup(
     extras_require={
         "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda[cu12]>=0.20"],
         "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda[cu13]>=0.20"],
-        "test": ["pytest>=8.2", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "build>=1.2"],
+        "test": [
+            "pytest>=8.2",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "build>=1.2",
+            "setuptools>=70.1",
+        ],
         "tutorials": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"],
         "bench": ["torch==2.13.0"],
     },

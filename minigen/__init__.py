@@ -27,6 +27,7 @@ from minigen.creation import (
 )
 from minigen.device import device
 from minigen.functional import *  # noqa: F403 - minigen.exp is minigen.functional.exp, as in PyTorch
+from minigen import nn, optim  # isort: skip - built on everything above
 from minigen.random import Generator, default_generator, manual_seed
 
 float32, float64, int64 = _np.dtype("float32"), _np.dtype("float64"), _np.dtype("int64")

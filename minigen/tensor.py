@@ -12,7 +12,7 @@ import numpy as np
 from minigen.device import Device
 from minigen.device import cpu as CPU
 from minigen.device import device as find_device
-from minigen.errors import AutogradError, DtypeError, InPlaceError, UserError
+from minigen.errors import AutogradError, DtypeError, InPlaceError, ShapeError, UserError
 from minigen.tensor_methods import TensorMethods
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Tensor(TensorMethods):
     def data(self, array: Any) -> None:
         if isinstance(array, Tensor):
             array = array._data
+        array = self.device.xp.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
             raise UserError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
         self._data = array if array is self._data else array.view()
@@ -286,7 +287,14 @@ class Tensor(TensorMethods):
             )
         if not self._data.flags.writeable:
             raise InPlaceError(f"{name}: this tensor is an expanded or read-only view; change a copy: x = x.clone().")
-        write(self._data)
+        try:
+            write(self._data)
+        except ValueError as error:
+            raise ShapeError(f"{name}: a tensor of shape {self.shape} cannot take these values: {error}") from error
+        except TypeError as error:
+            raise DtypeError(
+                f"{name}: a tensor of {self.dtype} cannot hold the result; convert it first, for example x.float()."
+            ) from error
         self._version[0] += 1
         return self
 
@@ -333,15 +341,20 @@ class Tensor(TensorMethods):
 
     def fill_(self, value: float) -> Tensor:
         """x ← value, in place."""
-        return self._change("fill_", "x = minigen.full_like(x, value)", lambda x: x.fill(value))
+        number = _plain(value, self)
+        return self._change("fill_", "x = minigen.full_like(x, value)", lambda x: x.fill(number))
 
     def zero_(self) -> Tensor:
         """x ← 0, in place."""
         return self.fill_(0)
 
-    def clamp_(self, min: float | None = None, max: float | None = None) -> Tensor:
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
         """x ← min(max(x, min), max), in place."""
-        return self._change("clamp_", "x = x.clamp(min, max)", lambda x: self.device.xp.clip(x, min, max, out=x))
+        if min is None and max is None:
+            raise UserError("clamp_: give min, max or both.")
+        low, high = (bound if bound is None else _plain(bound, self) for bound in (min, max))
+        write = lambda x: self.device.xp.clip(x, low, high, out=x, casting="same_kind")  # noqa: E731
+        return self._change("clamp_", "x = x.clamp(min, max)", write, min, max)
 
     def copy_(self, other: Any) -> Tensor:
         """x ← other (broadcast, converted to x's type), in place."""
@@ -384,7 +397,12 @@ def _plain(value: Any, like: Tensor) -> Any:
         return value._data if value.device is like.device else value.to(like.device)._data
     if isinstance(value, np.generic):
         return value.item()
-    return value if isinstance(value, (int, float)) else like.device.asarray(value)
+    if isinstance(value, (int, float)):
+        return value
+    array = like.device.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {reprlib.repr(value)}.")
+    return array
 
 
 def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, device: str) -> Tensor:
