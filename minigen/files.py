@@ -31,15 +31,10 @@ _MISTAKES = {
 def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> None:
     """Write `parts`, one after another, as the whole content of the file `path`, or leave the file as it was.
 
-    Raises
-    ------
-    UserError
-        The path cannot be written (its folder is missing, it is a folder, no permission).
-    TrainingError
-        The disk failed or is full. The old content is untouched and the temporary file is gone.
+    Raises:
+        UserError: The path cannot be written (its folder is missing, it is a folder, no permission).
+        TrainingError: The disk failed or is full. The old content is untouched and the temporary file is gone.
 
-    Examples
-    --------
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "note.txt"
     >>> atomic_write(path, b"first"); atomic_write(path, b"sec", b"ond")

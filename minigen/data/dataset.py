@@ -24,19 +24,13 @@ class Dataset(Protocol):
 class ArrayDataset:
     """Samples that lie in arrays of one length: sample i is row i of each (`TensorDataset` in PyTorch).
 
-    Parameters
-    ----------
-    *arrays : arrays (n, ...), for example images and labels
+    Args:
+        *arrays: arrays (n, ...), for example images and labels
 
-    Raises
-    ------
-    UserError
-        No array at all.
-    ShapeError
-        An array without a first axis, or first axes of different lengths.
+    Raises:
+        UserError: No array at all.
+        ShapeError: An array without a first axis, or first axes of different lengths.
 
-    Examples
-    --------
     >>> dataset = ArrayDataset(np.arange(6.0).reshape(3, 2), np.array([7, 8, 9]))
     >>> len(dataset)
     3

@@ -22,23 +22,17 @@ def load_digits(split: str = "train", scale: str = "unit") -> tuple[np.ndarray, 
     of the sequence is held out, so that each class has the same share in both parts, to within one digit. The same
     people wrote digits of both parts.
 
-    Parameters
-    ----------
-    split : 'train' or 'test'
-    scale : 'unit' for pixels in [0, 1] (pixel / 16), 'tanh' for [-1, 1] (pixel / 8 - 1)
+    Args:
+        split: 'train' or 'test'
+        scale: 'unit' for pixels in [0, 1] (pixel / 16), 'tanh' for [-1, 1] (pixel / 8 - 1)
 
-    Returns
-    -------
-    images : (n, 1, 8, 8) float32, a fresh array; the 17 values are exact in float32
-    labels : (n,) int64, the digit
+    Returns:
+        images : (n, 1, 8, 8) float32, a fresh array; the 17 values are exact in float32
+        labels : (n,) int64, the digit
 
-    Raises
-    ------
-    UserError
-        An unknown split or scale.
+    Raises:
+        UserError: An unknown split or scale.
 
-    Examples
-    --------
     >>> images, labels = load_digits("test", scale="tanh")
     >>> images.shape, images.min().item(), images.max().item()
     ((360, 1, 8, 8), -1.0, 1.0)

@@ -33,28 +33,22 @@ class DataLoader:
     not depend on `prefetch`. `state_dict()` says where the loader stands: a new loader that loads it yields
     precisely the batches that were left of the epoch, and then the same epochs as if there had been no interruption.
 
-    Parameters
-    ----------
-    dataset : `ArrayDataset`, or any object with `len()` and `dataset[indices] -> tuple of arrays`
-    batch_size : samples in a batch
-    shuffle : draw a new order each epoch
-    drop_last : leave out the last batch when it is smaller than the others
-    generator : where the order comes from; needed to shuffle, and best shared with nothing else, because loading a
-        state sets it back to the start of an epoch
-    prefetch : how many batches a background thread prepares ahead; 0 prepares each when it is asked for
+    Args:
+        dataset: `ArrayDataset`, or any object with `len()` and `dataset[indices] -> tuple of arrays`
+        batch_size: samples in a batch
+        shuffle: draw a new order each epoch
+        drop_last: leave out the last batch when it is smaller than the others
+        generator: where the order comes from; needed to shuffle, and best shared with nothing else, because loading a
+            state sets it back to the start of an epoch
+        prefetch: how many batches a background thread prepares ahead; 0 prepares each when it is asked for
 
-    Yields
-    ------
-    Tuples of NumPy arrays (batch, ...), fresh copies that the caller may write to.
+    Yields:
+        Tuples of NumPy arrays (batch, ...), fresh copies that the caller may write to.
 
-    Raises
-    ------
-    UserError
-        A batch size below 1, a negative prefetch, a dataset that gives no batch, shuffling without a generator.
-        What `dataset[indices]` raises in the thread is raised by the loop.
+    Raises:
+        UserError: A batch size below 1, a negative prefetch, a dataset that gives no batch, shuffling without a generator.
+            What `dataset[indices]` raises in the thread is raised by the loop.
 
-    Examples
-    --------
     >>> from minigen.data import ArrayDataset
     >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2, shuffle=True, generator=Generator(0))
     >>> len(loader)
@@ -147,10 +141,8 @@ class DataLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Stand where `state_dict` was called; the next loop over the loader yields the batches that were left.
 
-        Raises
-        ------
-        UserError
-            The state is of a loader with another batch size, number of samples, shuffle or drop_last, or no state.
+        Raises:
+            UserError: The state is of a loader with another batch size, number of samples, shuffle or drop_last, or no state.
         """
         try:
             delivered, generator = int(state["delivered"]), state["generator"]

@@ -51,18 +51,13 @@ def ring(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw `n` samples of the ring: each from a mode chosen uniformly, x = center + std·ε with ε ~ N(0, I).
 
-    Returns
-    -------
-    samples : (n, 2) float32
-    modes : (n,) int64, the row of `ring_centers(modes, radius)` that each sample belongs to
+    Returns:
+        samples : (n, 2) float32
+        modes : (n,) int64, the row of `ring_centers(modes, radius)` that each sample belongs to
 
-    Raises
-    ------
-    UserError
-        A negative `n`, fewer than one mode, or a radius or std out of range.
+    Raises:
+        UserError: A negative `n`, fewer than one mode, or a radius or std out of range.
 
-    Examples
-    --------
     >>> samples, mode = ring(1000, Generator(0))
     >>> bool((np.linalg.norm(samples - ring_centers()[mode], axis=1) < 0.05).all())
     True
@@ -75,18 +70,13 @@ def grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw `n` samples of the grid: each from a mode chosen uniformly, x = center + std·ε with ε ~ N(0, I).
 
-    Returns
-    -------
-    samples : (n, 2) float32
-    modes : (n,) int64, the row of `grid_centers(side, spacing)` that each sample belongs to
+    Returns:
+        samples : (n, 2) float32
+        modes : (n,) int64, the row of `grid_centers(side, spacing)` that each sample belongs to
 
-    Raises
-    ------
-    UserError
-        A negative `n`, a side below one, or a spacing or std out of range.
+    Raises:
+        UserError: A negative `n`, a side below one, or a spacing or std out of range.
 
-    Examples
-    --------
     >>> samples, mode = grid(3, Generator(0))
     >>> samples.shape, samples.dtype, mode.dtype
     ((3, 2), dtype('float32'), dtype('int64'))

@@ -57,13 +57,9 @@ DATASETS: dict[str, DatasetInfo] = {
 def dataset_info(name: str) -> DatasetInfo:
     """The table's line for `name`.
 
-    Raises
-    ------
-    UserError
-        There is no such dataset; the sentence lists those that there are, and the closest name.
+    Raises:
+        UserError: There is no such dataset; the sentence lists those that there are, and the closest name.
 
-    Examples
-    --------
     >>> dataset_info("digits").shape
     (1, 8, 8)
     >>> dataset_info("digit")
@@ -80,24 +76,18 @@ def dataset_info(name: str) -> DatasetInfo:
 def load(name: str, split: str = "train", **options: Any) -> ArrayDataset:
     """The samples and labels of one split of a dataset.
 
-    Parameters
-    ----------
-    name : 'digits' (`load_digits`), 'ring8' (`mixtures.ring`) or 'grid25' (`mixtures.grid`)
-    split : 'train' or 'test'
-    **options : `scale` ('unit' or 'tanh') for images; `n` (how many samples) for mixtures, which have 10,000 to train
-        on and 2,500 held out unless told otherwise
+    Args:
+        name: 'digits' (`load_digits`), 'ring8' (`mixtures.ring`) or 'grid25' (`mixtures.grid`)
+        split: 'train' or 'test'
+        **options: `scale` ('unit' or 'tanh') for images; `n` (how many samples) for mixtures, which have 10,000 to train
+            on and 2,500 held out unless told otherwise
 
-    Returns
-    -------
-    `ArrayDataset` of samples (n, *shape) float32 and labels (n,) int64
+    Returns:
+        `ArrayDataset` of samples (n, *shape) float32 and labels (n,) int64
 
-    Raises
-    ------
-    UserError
-        An unknown name, split, option or value.
+    Raises:
+        UserError: An unknown name, split, option or value.
 
-    Examples
-    --------
     >>> load("ring8", "test")
     ArrayDataset(2500 samples of float32[2], int64[])
     """

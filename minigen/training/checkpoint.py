@@ -66,29 +66,21 @@ def save_checkpoint(
 ) -> Path:
     """Write `folder/step-<step>.safetensors` in one atomic step, and then delete all but the last `keep`.
 
-    Parameters
-    ----------
-    folder : where the run's checkpoints are; made if it is missing, and written to by one process at a time
-    step : how far the run is (batches or epochs), 0 or more; the newest checkpoint is the one with the highest
-    arrays : NumPy arrays by name; booleans, integers, floats and complex64 of any shape and memory layout
-    meta : what else is needed to go on (epoch, generator and loader states), fit for JSON
-    keep : how many checkpoints to keep, this one included; those of higher steps are neither counted nor deleted
+    Args:
+        folder: where the run's checkpoints are; made if it is missing, and written to by one process at a time
+        step: how far the run is (batches or epochs), 0 or more; the newest checkpoint is the one with the highest
+        arrays: NumPy arrays by name; booleans, integers, floats and complex64 of any shape and memory layout
+        meta: what else is needed to go on (epoch, generator and loader states), fit for JSON
+        keep: how many checkpoints to keep, this one included; those of higher steps are neither counted nor deleted
 
-    Returns
-    -------
-    The path of the new file
+    Returns:
+        The path of the new file
 
-    Raises
-    ------
-    TrainingError
-        The disk is full or failed. The checkpoints before are untouched and no temporary file is left.
-    UserError
-        The folder cannot be written, a step or `keep` out of range, `meta` that does not fit JSON.
-    DtypeError
-        An array of another kind (objects, strings).
+    Raises:
+        TrainingError: The disk is full or failed. The checkpoints before are untouched and no temporary file is left.
+        UserError: The folder cannot be written, a step or `keep` out of range, `meta` that does not fit JSON.
+        DtypeError: An array of another kind (objects, strings).
 
-    Examples
-    --------
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> path = save_checkpoint(folder, 12, {"model.0.bias": np.ones(3, np.float32)}, {"epoch": 1})
@@ -119,12 +111,9 @@ def save_checkpoint(
 def load_latest(folder: str | os.PathLike[str]) -> Checkpoint:
     """The newest checkpoint in `folder` that is whole; damaged ones on the way to it are listed in `skipped`.
 
-    Raises
-    ------
-    NoCheckpointError
-        There is no checkpoint.
-    CheckpointError
-        There are some, and none is whole.
+    Raises:
+        NoCheckpointError: There is no checkpoint.
+        CheckpointError: There are some, and none is whole.
     """
     skipped: list[Skipped] = []
     for path in _checkpoints(Path(folder)):

@@ -23,15 +23,12 @@ class Progress:
     time left; about twenty epochs of the run leave a line above it. Elsewhere (a file, a pipe, a notebook): one plain
     line an epoch, without control characters.
 
-    Parameters
-    ----------
-    total_epochs, batches_per_epoch : the length of the run
-    start_epoch : epochs that were done before, where a run is resumed
-    quiet : print nothing
-    file : where to; stderr unless given
+    Args:
+        total_epochs, batches_per_epoch: the length of the run
+        start_epoch: epochs that were done before, where a run is resumed
+        quiet: print nothing
+        file: where to; stderr unless given
 
-    Examples
-    --------
     >>> import sys
     >>> with Progress(total_epochs=2, batches_per_epoch=1, file=sys.stdout) as progress:
     ...     for epoch in (1, 2):

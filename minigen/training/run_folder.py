@@ -32,13 +32,9 @@ def new_run_path(model: str, root: str | os.PathLike[str] = "runs") -> Path:
 
     The folder is made here, empty, so that two processes never choose the same.
 
-    Raises
-    ------
-    UserError, TrainingError
-        The folder cannot be made.
+    Raises:
+        UserError, TrainingError: The folder cannot be made.
 
-    Examples
-    --------
     >>> import tempfile
     >>> root = tempfile.mkdtemp()
     >>> new_run_path("vae", root).name, new_run_path("vae", root).name, new_run_path("gan", root).name
@@ -62,13 +58,10 @@ def new_run_path(model: str, root: str | os.PathLike[str] = "runs") -> Path:
 class RunFolder:
     """A run on the disk. `create` begins one, `resume` goes on with one, `open` reads one.
 
-    Attributes
-    ----------
-    path, checkpoints : where the run and its checkpoints are
-    config : the settings it was created with
+    Attributes:
+        path, checkpoints: where the run and its checkpoints are
+        config: the settings it was created with
 
-    Examples
-    --------
     >>> import tempfile
     >>> with RunFolder.create(new_run_path("vae", tempfile.mkdtemp()), {"model": "vae", "seed": 0}) as run:
     ...     run.append({"epoch": 1, "loss": 0.7})
@@ -91,12 +84,9 @@ class RunFolder:
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
         """Begin a run in `path`, a folder that is new or empty, and hold its lock until `close`.
 
-        Raises
-        ------
-        UserError
-            `path` is a run already, holds other files, is a file, or cannot be written.
-        TrainingError
-            The disk failed or is full.
+        Raises:
+            UserError: `path` is a run already, holds other files, is a file, or cannot be written.
+            TrainingError: The disk failed or is full.
         """
         path = Path(path)
         try:
@@ -125,10 +115,8 @@ class RunFolder:
 
         Follow it with `rewind(epoch)` once it is known which checkpoint the run goes on from.
 
-        Raises
-        ------
-        UserError
-            `path` is not a run, or another process is writing to it.
+        Raises:
+            UserError: `path` is not a run, or another process is writing to it.
         """
         run = cls.open(path)
         run._lock = _lock(run.path)
@@ -145,10 +133,8 @@ class RunFolder:
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Open a run to read from it; it may be in training.
 
-        Raises
-        ------
-        UserError
-            `path` is not a run.
+        Raises:
+            UserError: `path` is not a run.
         """
         path = Path(path)
         if not path.exists():
@@ -170,10 +156,8 @@ class RunFolder:
     def change_config(self, **changes: Any) -> None:
         """Change settings of the run, in `config` and in config.json.
 
-        Raises
-        ------
-        UserError
-            The run is open for reading only.
+        Raises:
+            UserError: The run is open for reading only.
         """
         self._writes()
         config = self.config | changes
@@ -186,12 +170,9 @@ class RunFolder:
         NumPy scalars become numbers; NaN and infinity, which JSON lacks, become null. Append before the checkpoint
         that ends the epoch is saved: killed in between, the run repeats the epoch, and `rewind` removes the record.
 
-        Raises
-        ------
-        UserError
-            The run is open for reading only, or the record has no integer "epoch".
-        TrainingError
-            The disk failed or is full; the file is as it was.
+        Raises:
+            UserError: The run is open for reading only, or the record has no integer "epoch".
+            TrainingError: The disk failed or is full; the file is as it was.
         """
         self._writes()
         if not isinstance(record.get("epoch"), (int, np.integer)):
@@ -211,10 +192,8 @@ class RunFolder:
     def records(self) -> list[dict[str, Any]]:
         """The records of metrics.jsonl in order, without a last one that is only half written.
 
-        Raises
-        ------
-        CheckpointError
-            A line that is not a JSON object.
+        Raises:
+            CheckpointError: A line that is not a JSON object.
         """
         if not self.metrics.exists():
             return []
@@ -232,10 +211,8 @@ class RunFolder:
     def rewind(self, epoch: int) -> None:
         """Remove the records of epochs after `epoch`: the run goes on from a checkpoint that knows nothing of them.
 
-        Raises
-        ------
-        UserError
-            The run is open for reading only.
+        Raises:
+            UserError: The run is open for reading only.
         """
         self._writes()
         records = self.records()

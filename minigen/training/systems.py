@@ -154,9 +154,7 @@ class VariationalAutoencoder(System):
         self.optimizers = {"adam": Adam(self.model.parameters(), lr=config["lr"])}
 
     def train(self, session: Session) -> None:
-        train_vae(
-            self.model, self.optimizers["adam"], session, self.noise, self._held_out(), beta=self.config["beta"]
-        )
+        train_vae(self.model, self.optimizers["adam"], session, self.noise, self._held_out(), beta=self.config["beta"])
 
     @no_grad()
     def sample(self, n: int, generator: Generator) -> np.ndarray:
@@ -231,7 +229,9 @@ class AdversarialNetwork(System):
         return ((model(z) + 1) * 0.5).cpu().numpy()
 
 
-SYSTEMS: dict[str, type[System]] = {system.name: system for system in (Autoencoder, VariationalAutoencoder, AdversarialNetwork)}
+SYSTEMS: dict[str, type[System]] = {
+    system.name: system for system in (Autoencoder, VariationalAutoencoder, AdversarialNetwork)
+}
 
 
 def find_system(name: str) -> type[System]:

@@ -28,17 +28,13 @@ def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any
     one first word (`d_real`, `d_fake`). Values that are missing, null or not finite are left out. A panel of positive
     values over more than two decades has a logarithmic axis.
 
-    Parameters
-    ----------
-    path : where to, for example `curves.png`
-    records : one dict an epoch, with "epoch" and any metrics, as `RunFolder.records()` gives them
+    Args:
+        path: where to, for example `curves.png`
+        records: one dict an epoch, with "epoch" and any metrics, as `RunFolder.records()` gives them
 
-    Raises
-    ------
-    UserError
-        No record holds a number, or the path cannot be written.
-    TrainingError
-        The disk failed or is full.
+    Raises:
+        UserError: No record holds a number, or the path cannot be written.
+        TrainingError: The disk failed or is full.
     """
     from io import BytesIO
 

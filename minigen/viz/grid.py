@@ -23,26 +23,19 @@ def image_grid(
 ) -> np.ndarray:
     """Lay images out in rows, from left to right and from the top down.
 
-    Parameters
-    ----------
-    images : (n, c, h, w), c = 1 (grey) or 3 (red, green, blue)
-    columns : images in a row; the next whole number to √n unless given
-    padding : pixels of grey around each image
-    value_range : the values shown as black and as full light; others are clipped
+    Args:
+        images: (n, c, h, w), c = 1 (grey) or 3 (red, green, blue)
+        columns: images in a row; the next whole number to √n unless given
+        padding: pixels of grey around each image
+        value_range: the values shown as black and as full light; others are clipped
 
-    Returns
-    -------
-    uint8 array (H, W) for c = 1 and (H, W, 3) for c = 3, with H = rows·(h + padding) + padding and W alike
+    Returns:
+        uint8 array (H, W) for c = 1 and (H, W, 3) for c = 3, with H = rows·(h + padding) + padding and W alike
 
-    Raises
-    ------
-    ShapeError
-        Not (n, 1 or 3, h, w), or no images.
-    UserError
-        Columns, padding or value range out of range, or values that are NaN.
+    Raises:
+        ShapeError: Not (n, 1 or 3, h, w), or no images.
+        UserError: Columns, padding or value range out of range, or values that are NaN.
 
-    Examples
-    --------
     >>> image_grid(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1), columns=2)
     array([[200, 200, 200, 200, 200],
            [200,   0, 200, 128, 200],
@@ -76,18 +69,14 @@ def save_image_grid(
 ) -> None:
     """Write `image_grid(images, …)` as a picture, in the format that the file's name ends in.
 
-    Parameters
-    ----------
-    path : where to, for example `samples.png`
-    images, columns, padding, value_range : as for `image_grid`
-    scale : each pixel becomes scale × scale; unless given, what brings tiny images to 48 pixels at least
+    Args:
+        path: where to, for example `samples.png`
+        images, columns, padding, value_range: as for `image_grid`
+        scale: each pixel becomes scale × scale; unless given, what brings tiny images to 48 pixels at least
 
-    Raises
-    ------
-    ShapeError, UserError
-        As `image_grid`; a scale below 1; a path that cannot be written, or whose ending is no picture format.
-    TrainingError
-        The disk failed or is full.
+    Raises:
+        ShapeError, UserError: As `image_grid`; a scale below 1; a path that cannot be written, or whose ending is no picture format.
+        TrainingError: The disk failed or is full.
     """
     _save(path, _enlarge(image_grid(images, columns, padding, value_range), images, scale))
 
@@ -102,17 +91,14 @@ def save_reconstructions(
 ) -> None:
     """Write a picture of rows in pairs, labelled at the left: originals, and below each its reconstruction.
 
-    Parameters
-    ----------
-    path : where to, for example `reconstructions.png`
-    originals, reconstructions : (n, c, h, w), c = 1 or 3, in the same order
-    columns : pairs in a row
-    value_range, scale : as for `save_image_grid`
+    Args:
+        path: where to, for example `reconstructions.png`
+        originals, reconstructions: (n, c, h, w), c = 1 or 3, in the same order
+        columns: pairs in a row
+        value_range, scale: as for `save_image_grid`
 
-    Raises
-    ------
-    ShapeError, UserError, TrainingError
-        As `save_image_grid`; shapes that differ.
+    Raises:
+        ShapeError, UserError, TrainingError: As `save_image_grid`; shapes that differ.
     """
     from PIL import Image, ImageDraw, ImageFont
 

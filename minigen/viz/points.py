@@ -15,18 +15,14 @@ def save_points(path: str | os.PathLike[str], samples: np.ndarray, real: np.ndar
 
     The frame is that of the real samples with a margin; how many generated ones fall outside it is said below.
 
-    Parameters
-    ----------
-    path : where to, for example `samples.png`
-    samples : (n, 2), generated
-    real : (m, 2), m of at least 1
+    Args:
+        path: where to, for example `samples.png`
+        samples: (n, 2), generated
+        real: (m, 2), m of at least 1
 
-    Raises
-    ------
-    ShapeError
-        Not (n, 2) and (m, 2).
-    UserError, TrainingError
-        The path cannot be written, or the disk failed.
+    Raises:
+        ShapeError: Not (n, 2) and (m, 2).
+        UserError, TrainingError: The path cannot be written, or the disk failed.
     """
     from io import BytesIO
 
