@@ -105,7 +105,7 @@ class Tensor(TensorMethods):
             array = array._data
         array = self.device.xp.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
-            raise UserError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
+            raise ShapeError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
         self._data = array if array is self._data else array.view()
         self._version[0] += 1
 
@@ -132,7 +132,11 @@ class Tensor(TensorMethods):
         return F.permute(self, tuple(range(self.ndim))[::-1])
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
+        if dim is None:
+            return self.shape
+        if not -self.ndim <= dim < self.ndim:
+            raise ShapeError(f"size: dim={dim} is not an axis of a tensor of shape {self.shape}.")
+        return self.shape[dim]
 
     def dim(self) -> int:
         return self.ndim
@@ -243,6 +247,8 @@ class Tensor(TensorMethods):
 
         Returns a function that removes the hook.
         """
+        if not callable(hook):
+            raise UserError(f"register_hook: a hook is a function of the gradient, not {hook!r}.")
         if not self.requires_grad:
             raise AutogradError("register_hook: this tensor does not require a gradient, so it will never have one.")
         owner: Any = self if self.grad_fn is None else self.grad_fn

@@ -246,17 +246,17 @@ class TensorMethods:
     def dot(self, other: Any) -> Tensor:
         return F.dot(self, other)
 
-    def reshape(self, *shape: Any) -> Tensor:
-        return F.reshape(self, _sequence(shape))
+    def reshape(self, *sequence: Any, shape: Any = ()) -> Tensor:
+        return F.reshape(self, _sequence(sequence, shape))
 
-    def expand(self, *shape: Any) -> Tensor:
-        return F.expand(self, _sequence(shape))
+    def expand(self, *sequence: Any, size: Any = ()) -> Tensor:
+        return F.expand(self, _sequence(sequence, size))
 
-    def permute(self, *dims: Any) -> Tensor:
-        return F.permute(self, _sequence(dims))
+    def permute(self, *sequence: Any, dims: Any = ()) -> Tensor:
+        return F.permute(self, _sequence(sequence, dims))
 
-    def view(self, *shape: Any) -> Tensor:
-        return F.reshape(self, _sequence(shape))
+    def view(self, *sequence: Any, size: Any = ()) -> Tensor:
+        return F.reshape(self, _sequence(sequence, size))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return F.flatten(self, start_dim, end_dim)
@@ -279,8 +279,8 @@ class TensorMethods:
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         return F.chunk(self, chunks, dim)
 
-    def flip(self, *dims: Any) -> Tensor:
-        return F.flip(self, _sequence(dims))
+    def flip(self, *sequence: Any, dims: Any = ()) -> Tensor:
+        return F.flip(self, _sequence(sequence, dims))
 
     def index_select(self, dim: int, index: Any) -> Tensor:
         return F.index_select(self, dim, index)
@@ -303,11 +303,15 @@ class TensorMethods:
     def double(self) -> Tensor:
         return F.astype(self, np.float64)
 
-    def to(self, target: Any) -> Tensor:
-        """This tensor on another device (``'cpu'``, ``'cuda'``), or of another dtype. Differentiable."""
-        if isinstance(target, Device) or (isinstance(target, str) and target in NAMES):
-            return F.to_device(self, find_device(target))
-        return F.astype(self, target)
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
+        """This tensor on another device (``'cpu'``, ``'cuda'``), of another dtype, or both. Differentiable."""
+        out: Any = self
+        for target in (*targets, *[named for named in (device, dtype) if named is not None]):
+            if isinstance(target, Device) or (isinstance(target, str) and target in NAMES) or target is device:
+                out = F.to_device(out, find_device(target))
+            else:
+                out = F.astype(out, target)
+        return out
 
     def cpu(self) -> Tensor:
         return self.to("cpu")
@@ -316,6 +320,7 @@ class TensorMethods:
         return self.to("cuda")
 
 
-def _sequence(args: tuple[Any, ...]) -> tuple[int, ...]:
-    """The integers of f(2, 3) or f((2, 3)) alike."""
+def _sequence(args: tuple[Any, ...], keyword: Any) -> tuple[int, ...]:
+    """The integers of f(2, 3), f((2, 3)) and f(shape=(2, 3)) alike."""
+    args = args or (keyword,)
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
