@@ -19,16 +19,16 @@ def load_digits(split: str = "train", scale: str = "unit") -> tuple[np.ndarray, 
     (Alpaydin & Kaynak, 1998), 32×32 bitmaps summed over 4×4 blocks, so that a pixel is a whole number from 0 to 16.
 
     The split is fixed: within each class the digits are put in a random order that never changes, and every fifth one
-    of the sequence is held out, so that each class has the same share in both parts, to within one digit. The same
-    people wrote digits of both parts.
+    of the sequence is held out, so that each class has the same share in both parts, to within one digit. Who wrote
+    which digit is not recorded, so one person's hand may be in both parts.
 
     Args:
         split: 'train' or 'test'
         scale: 'unit' for pixels in [0, 1] (pixel / 16), 'tanh' for [-1, 1] (pixel / 8 - 1)
 
     Returns:
-        images : (n, 1, 8, 8) float32, a fresh array; the 17 values are exact in float32
-        labels : (n,) int64, the digit
+        images: (n, 1, 8, 8) float32, a fresh array; the 17 values are exact in float32
+        labels: (n,) int64, the digit
 
     Raises:
         UserError: An unknown split or scale.

@@ -1,7 +1,6 @@
 """Two-dimensional mixtures of Gaussians, on which mode collapse can be counted.
 
-The protocol is that of PacGAN (Lin et al., 2018, section 4.1), which took the two mixtures of VEEGAN (Srivastava et
-al., 2017, section 4.1) and printed every number:
+The protocol is PacGAN's (Lin et al., 2018), on the kinds of mixtures that VEEGAN (Srivastava et al., 2017) used too:
 
 - ring: 8 modes on the circle of radius 1, at angles 2πk/8, standard deviation 0.01;
 - grid: 25 modes at {-4, -2, 0, 2, 4}², standard deviation 0.05.
@@ -52,8 +51,8 @@ def ring(
     """Draw `n` samples of the ring: each from a mode chosen uniformly, x = center + std·ε with ε ~ N(0, I).
 
     Returns:
-        samples : (n, 2) float32
-        modes : (n,) int64, the row of `ring_centers(modes, radius)` that each sample belongs to
+        samples: (n, 2) float32
+        modes: (n,) int64, the row of `ring_centers(modes, radius)` that each sample belongs to
 
     Raises:
         UserError: A negative `n`, fewer than one mode, or a radius or std out of range.
@@ -71,8 +70,8 @@ def grid(
     """Draw `n` samples of the grid: each from a mode chosen uniformly, x = center + std·ε with ε ~ N(0, I).
 
     Returns:
-        samples : (n, 2) float32
-        modes : (n,) int64, the row of `grid_centers(side, spacing)` that each sample belongs to
+        samples: (n, 2) float32
+        modes: (n,) int64, the row of `grid_centers(side, spacing)` that each sample belongs to
 
     Raises:
         UserError: A negative `n`, a side below one, or a spacing or std out of range.
