@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd.function import Function
 from minigen.errors import UserError
 from minigen.functional._operands import axes, floating, tensor
@@ -34,11 +36,17 @@ class LeakyRelu(Function):
     def forward(self, x: Any, slope: float) -> Any:
         self.save_for_backward(x)
         self.slope = slope
-        return self.device.xp.where(x > 0, x, x * slope)
+        larger = self.device.xp.maximum if slope <= 1 else self.device.xp.minimum
+        return larger(x, x * slope)
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return where(x.data > 0, g, g * self.slope)
+        positive, xp = x.data > 0, self.device.xp
+        if 0 <= self.slope <= 1:  # max(1, slope) = 1 and max(0, slope) = slope, without a branch
+            factor = xp.maximum(positive.astype(x.dtype), self.slope)
+        else:
+            factor = xp.where(positive, xp.ones((), x.dtype), self.slope)
+        return g * Tensor._wrap(xp.asarray(factor), self.device)
 
 
 class Elu(Function):
@@ -61,7 +69,8 @@ class Softmax(Function):
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
-        e = self.device.xp.exp(x - x.max(axis=dims, keepdims=True))
+        with np.errstate(over="ignore", invalid="ignore"):  # x - max may overflow to -inf, whose exponential is 0
+            e = self.device.xp.exp(x - x.max(axis=dims, keepdims=True))
         y = e / e.sum(axis=dims, keepdims=True)
         self.save_for_backward(y)
         return y
@@ -77,7 +86,8 @@ class LogSoftmax(Function):
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
         xp = self.device.xp
-        shifted = x - x.max(axis=dims, keepdims=True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            shifted = x - x.max(axis=dims, keepdims=True)
         y = shifted - xp.log(xp.exp(shifted).sum(axis=dims, keepdims=True))
         self.save_for_backward(y)
         return y

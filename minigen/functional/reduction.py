@@ -89,14 +89,15 @@ class LogSumExp(Function):
         xp = self.device.xp
         m = x.max(axis=dims, keepdims=True)
         m = xp.where(xp.isfinite(m), m, xp.zeros((), x.dtype))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             y = xp.log(xp.exp(x - m).sum(axis=dims, keepdims=True)) + m
         self.save_for_backward(x, y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
         x, y = self.saved_tensors
-        return g * exp(x - y)
+        with np.errstate(over="ignore"):  # to -inf, whose exponential is 0
+            return g * exp(x - y)
 
 
 class Cumsum(Function):
@@ -111,17 +112,21 @@ class Cumsum(Function):
 
 
 class Norm2(Function):
-    """y = √Σ x² over the axes;  x̄ = g·x/y, and 0 where y = 0 (a subgradient; PyTorch's choice too)."""
+    """y = √Σ x² = m·√Σ (x/m)² with m = max |x| over the axes;  x̄ = g·x/y, and 0 where y = 0 (a subgradient; PyTorch's choice too)."""
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
-        y = self.device.xp.sqrt((x * x).sum(axis=dims, keepdims=True))
+        xp = self.device.xp
+        # Scaled by the largest element, squares neither overflow nor vanish.
+        m = xp.abs(x).max(axis=dims, keepdims=True) if x.size else xp.zeros(kept(x.shape, dims), x.dtype)
+        m = xp.where(xp.isfinite(m) & (m > 0), m, xp.ones((), x.dtype))
+        y = xp.sqrt(xp.square(x / m).sum(axis=dims, keepdims=True)) * m
         self.save_for_backward(x, y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
         x, y = self.saved_tensors
         zero = y.data == 0
-        return x * where(zero, 0.0, g / where(zero, 1.0, y))
+        return x / where(zero, 1.0, y) * where(zero, 0.0, g)
 
 
 def sum(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -228,9 +233,9 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tens
     # Scaled by the largest element, powers neither overflow nor vanish; where all are 0, so is the norm.
     largest = amax(size, dims, keepdim=True).detach()
     zero = largest.data == 0
-    scale = where(zero, 1.0, largest)
+    scale = where(zero | ~input.device.xp.isfinite(largest.data), 1.0, largest)
     nothing = size.data == 0  # there the power is 0, and so are its derivatives
-    powers = where(nothing, 0.0, pow(where(nothing, 1.0, size) / scale, p))
+    powers = where(nothing, 0.0, pow(where(nothing, 1.0, size / scale), p))
     inside = sum(powers, dims, keepdim=True)
     out = where(zero, 0.0, pow(where(zero, 1.0, inside), 1 / p) * scale)
     return _drop(out, dims, keepdim)
