@@ -43,6 +43,13 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
     return Tensor(x), y
 
 
+def together(xs: Sequence[Any]) -> list[Tensor]:
+    """Several operands as tensors, where integer tensors take the type of the floating ones, if there are any."""
+    out = [tensor(x) for x in xs]
+    kinds = {x.dtype for x in out if x.dtype.kind == "f"}
+    return [x if x.dtype.kind == "f" else x.astype(np.result_type(*kinds)) for x in out] if kinds else out
+
+
 def operand(x: Any) -> Any:
     """`x` as a Python number or a tensor."""
     if isinstance(x, Tensor):

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
-from minigen.functional._operands import floating, tensor
+from minigen.functional._operands import floating, tensor, together
 from minigen.functional.arithmetic import add, mul
 from minigen.functional.indexing import getitem
 from minigen.functional.reduction import sum
@@ -147,7 +147,9 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     >>> minigen.functional.einsum("ij,jk->ik", a, b).shape
     (2, 4)
     """
-    xs = [tensor(x) for x in operands]
+    if not isinstance(equation, str):
+        raise UserError("einsum: the equation comes first, as in einsum('ij,jk->ik', a, b).")
+    xs = together(operands)
     letters, out, xs = _parse(equation, xs)
     for i, own in enumerate(letters):
         xs[i], letters[i] = _take_diagonals(xs[i], own)

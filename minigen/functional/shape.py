@@ -14,7 +14,7 @@ import numpy as np
 from minigen.autograd.function import Function
 from minigen.device import Device
 from minigen.errors import ShapeError, UserError
-from minigen.functional._operands import axes, axis, kept, tensor
+from minigen.functional._operands import axes, axis, kept, tensor, together
 from minigen.tensor import Tensor, real_dtype
 
 
@@ -169,9 +169,9 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def permute(input: Any, dims: Sequence[int]) -> Tensor:
     """Axis i of the result is axis `dims[i]` of the input."""
     input = tensor(input)
-    order = axes(tuple(dims), input.ndim, "permute")
-    if len(order) != input.ndim:
-        raise ShapeError(f"permute: dims={tuple(dims)} must name each of the {input.ndim} axes of {input.shape} once.")
+    order = axes(dims, input.ndim, "permute")
+    if dims is None or len(order) != input.ndim:
+        raise ShapeError(f"permute: dims={dims} must name each of the {input.ndim} axes of {input.shape} once.")
     return Permute.apply(input, dims=order)
 
 
@@ -231,7 +231,7 @@ def flip(input: Any, dims: Sequence[int]) -> Tensor:
 
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors one after another along the axis `dim`; all other sizes are equal."""
-    xs = [tensor(x) for x in tensors]
+    xs = _tensors("concatenate", tensors)
     if not xs:
         raise ShapeError("concatenate: there are no tensors to join; give at least one.")
     dim = axis(dim, xs[0].ndim, "concatenate")
@@ -249,7 +249,7 @@ cat = concatenate
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis `dim`."""
-    xs = [tensor(x) for x in tensors]
+    xs = _tensors("stack", tensors)
     if len({x.shape for x in xs}) != 1:
         shapes = ", ".join(str(x.shape) for x in xs)
         raise ShapeError(f"stack: needs one or more tensors of one shape, not {shapes or 'none'}.")
@@ -263,13 +263,13 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     if input.ndim == 0:
         raise ShapeError("split: a tensor without axes cannot be split.")
     n = input.shape[dim]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    if not isinstance(split_size_or_sections, (tuple, list)):
+        (size,) = _sizes(split_size_or_sections)
         if size <= 0:
             raise ShapeError(f"split: the size of a piece must be positive, not {size}.")
         sizes = [min(size, n - start) for start in range(0, n, size)] or [0]
     else:
-        sizes = list(split_size_or_sections)
+        sizes = list(_sizes(split_size_or_sections))
         if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ShapeError(f"split: the sizes {sizes} must add up to {n}, the size of axis {dim} of {input.shape}.")
     pieces, start = [], 0
@@ -282,8 +282,8 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of one size along `dim` (the last may be smaller)."""
     input = tensor(input)
-    if chunks <= 0:
-        raise ShapeError(f"chunk: the number of chunks must be positive, not {chunks}.")
+    if not isinstance(chunks, (int, np.integer)) or chunks <= 0:
+        raise ShapeError(f"chunk: the number of chunks must be a positive integer, not {chunks!r}.")
     dim = axis(dim, input.ndim, "chunk")
     return split(input, max(1, -(-input.shape[dim] // chunks)) if input.ndim else 1, dim)
 
@@ -294,7 +294,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
     Negative widths cut off. `mode` is ``constant``, ``reflect`` (without repeating the edge), ``replicate`` or
     ``circular``.
     """
-    input, amounts = tensor(input), tuple(pad)
+    input, amounts = tensor(input), _sizes(pad)
     if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
         raise ShapeError(
             f"pad: {amounts} must be (before, after) pairs, last axis first, for at most the {input.ndim} axes of {input.shape}."
@@ -346,8 +346,14 @@ def to_device(input: Any, device: Device) -> Tensor:
     return input if input.device is device else ToDevice.apply(input, target=device)
 
 
+def _tensors(name: str, tensors: Any) -> list[Tensor]:
+    if not hasattr(tensors, "__iter__"):
+        raise UserError(f"{name}: takes a list of tensors, not {tensors!r}.")
+    return together(list(tensors))
+
+
 def _sizes(shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if not all(isinstance(n, (int, np.integer)) for n in sizes):
-        raise ShapeError(f"A shape is made of integers, not {sizes!r}.")
+        raise ShapeError(f"Shapes, sizes and widths are integers, not {sizes!r}.")
     return tuple([int(n) for n in sizes])
