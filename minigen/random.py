@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.errors import UserError
+from minigen.errors import DtypeError, UserError
 
 
 class Generator:
@@ -41,22 +41,26 @@ class Generator:
 
     def spawn(self, key: int) -> Generator:
         """An independent generator, the `key`-th child of this seed (for loaders and other side streams)."""
+        if not isinstance(key, (int, np.integer)) or isinstance(key, bool) or key < 0:
+            raise UserError(f"spawn: a key is a non-negative integer, not {key!r}.")
         child = Generator(self.seed)
         child.numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed, spawn_key=(key,))))
         return child
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Uniform on [low, high)."""
-        u = self.numpy.random(tuple(shape), dtype=np.dtype(dtype).type)
+        u = self.numpy.random(tuple(shape), dtype=_floating(dtype))
         return u if (low, high) == (0.0, 1.0) else u * float(high - low) + float(low)
 
     def normal(self, shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Gaussian with the given mean and standard deviation."""
-        z = self.numpy.standard_normal(tuple(shape), dtype=np.dtype(dtype).type)
+        z = self.numpy.standard_normal(tuple(shape), dtype=_floating(dtype))
         return z if (mean, std) == (0.0, 1.0) else z * float(std) + float(mean)
 
     def integers(self, low: int, high: int, shape: Sequence[int]) -> np.ndarray:
         """Integers on {low, …, high − 1}."""
+        if not all(isinstance(v, (int, np.integer)) for v in (low, high)) or high <= low:
+            raise UserError(f"There is no integer from {low!r} up to, and not including, {high!r}.")
         return self.numpy.integers(low, high, tuple(shape))
 
     def permutation(self, n: int) -> np.ndarray:
@@ -70,13 +74,21 @@ class Generator:
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue the stream where `get_state` was called."""
         try:
+            seed = int(state["seed"])
             self.numpy.bit_generator.state = _unplain(state["philox"])
-            self.seed = int(state["seed"])
+            self.seed = seed
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"This is not the state of a minigen.Generator ({error}).") from error
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed})"
+
+
+def _floating(dtype: Any) -> Any:
+    kind = np.dtype(dtype)
+    if kind not in (np.float32, np.float64):
+        raise DtypeError(f"Random numbers are drawn as float32 or float64, not {kind}; convert them with .astype().")
+    return kind.type
 
 
 def _plain(value: Any) -> Any:
@@ -94,6 +106,15 @@ def _unplain(value: Any) -> Any:
 
 
 default_generator = Generator(0)
+
+
+def pick(generator: Generator | None) -> Generator:
+    """`generator`, or the default one for None."""
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise UserError(f"A generator is a minigen.Generator, such as minigen.Generator(0), not {generator!r}.")
+    return generator
 
 
 def manual_seed(seed: int) -> Generator:

@@ -7,7 +7,7 @@ from typing import Any
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating
 from minigen.functional.arithmetic import where
-from minigen.random import Generator, default_generator
+from minigen.random import Generator, pick
 from minigen.tensor import Tensor
 
 
@@ -40,9 +40,9 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, generator: Gene
 def _drop(
     x: Tensor, mask_shape: tuple[int, ...], p: float, training: bool, generator: Generator | None, name: str
 ) -> Tensor:
-    if not 0 <= p <= 1:
-        raise UserError(f"{name}: p={p} must be a probability, from 0 to 1.")
+    if not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise UserError(f"{name}: p={p!r} must be a probability, from 0 to 1.")
     if not training or p == 0:
         return x
-    kept = (generator or default_generator).uniform(mask_shape) >= p
+    kept = pick(generator).uniform(mask_shape) >= p
     return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
