@@ -8,9 +8,9 @@ import numpy as np
 
 from minigen.device import Device
 from minigen.device import device as find_device
-from minigen.errors import UserError
-from minigen.random import Generator, default_generator
-from minigen.tensor import DEFAULT_DTYPE, Tensor
+from minigen.errors import DtypeError, UserError
+from minigen.random import Generator, pick
+from minigen.tensor import DEFAULT_DTYPE, Tensor, real_dtype
 
 Place = Device | str
 
@@ -43,9 +43,12 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def full(size: Any, fill_value: Any, dtype: Any = None, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of shape `size` filled with one value."""
     place = find_device(device)
+    fill_value = fill_value.item() if isinstance(fill_value, (Tensor, np.generic)) else fill_value
+    if not isinstance(fill_value, (bool, int, float)):
+        raise DtypeError(f"full: fill_value must be a number, not {fill_value!r}.")
     if dtype is None:
-        dtype = np.asarray(fill_value).dtype if isinstance(fill_value, (bool, int)) else DEFAULT_DTYPE
-    return Tensor(place.xp.full(_shape(size), fill_value, dtype), requires_grad, device=place)
+        dtype = DEFAULT_DTYPE if isinstance(fill_value, float) else np.asarray(fill_value).dtype
+    return Tensor(place.xp.full(_shape(size), fill_value, real_dtype(dtype)), requires_grad, device=place)
 
 
 def zeros(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
@@ -61,11 +64,13 @@ def ones(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires
 def empty(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor whose values are whatever the memory held."""
     place = find_device(device)
-    return Tensor(place.xp.empty(_shape(_unpack(size)), dtype), requires_grad, device=place)
+    return Tensor(place.xp.empty(_shape(_unpack(size)), real_dtype(dtype)), requires_grad, device=place)
 
 
 def full_like(input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape, type and device of `input`."""
+    input = as_tensor(input)
+    dtype = input.dtype if dtype is None else real_dtype(dtype)
     return Tensor(input.device.xp.full_like(input.data, fill_value, dtype), requires_grad, device=input.device)
 
 
@@ -82,22 +87,29 @@ def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> 
 def eye(n: int, m: int | None = None, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu") -> Tensor:
     """The n × m matrix with ones on the diagonal (m is n unless given)."""
     place = find_device(device)
-    return Tensor(place.xp.eye(n, m, dtype=dtype), device=place)
+    rows, columns = _shape((n, n if m is None else m))
+    return Tensor(place.xp.eye(rows, columns, dtype=real_dtype(dtype)), device=place)
 
 
 def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, device: Place = "cpu") -> Tensor:
     """start, start + step, … below end; from 0 when only one bound is given. int64 when all are integers."""
     start, end = (0, start) if end is None else (start, end)
+    if not all(isinstance(v, (int, float, np.number)) for v in (start, end, step)) or step == 0:
+        raise UserError(f"arange: needs numbers, and a step other than 0, not {start!r}, {end!r}, {step!r}.")
     if dtype is None:
         dtype = np.int64 if all(isinstance(v, (int, np.integer)) for v in (start, end, step)) else DEFAULT_DTYPE
     place = find_device(device)
-    return Tensor(place.xp.arange(start, end, step, dtype=dtype), device=place)
+    values = place.xp.arange(start, end, step)  # in float64 or int64: float32 would add up the rounding of the step
+    return Tensor(values, dtype=dtype, device=place)
 
 
 def linspace(start: float, end: float, steps: int, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu") -> Tensor:
     """`steps` values evenly spaced from start to end, both included."""
     place = find_device(device)
-    return Tensor(place.xp.linspace(start, end, steps, dtype=dtype), device=place)
+    (count,) = _shape(steps)
+    if not all(isinstance(v, (int, float, np.number)) for v in (start, end)):
+        raise UserError(f"linspace: the ends must be numbers, not {start!r} and {end!r}.")
+    return Tensor(place.xp.linspace(start, end, count), dtype=dtype, device=place)
 
 
 def rand(
@@ -108,7 +120,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1), from `generator` (the default one unless given)."""
-    values = (generator or default_generator).uniform(_shape(_unpack(size)), dtype=dtype)
+    values = pick(generator).uniform(_shape(_unpack(size)), dtype=dtype)
     return Tensor(values, requires_grad, device=device)
 
 
@@ -120,20 +132,18 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Gaussian with mean 0 and variance 1, from `generator` (the default one unless given)."""
-    values = (generator or default_generator).normal(_shape(_unpack(size)), dtype=dtype)
+    values = pick(generator).normal(_shape(_unpack(size)), dtype=dtype)
     return Tensor(values, requires_grad, device=device)
 
 
 def randint(low: int, high: int, size: Any, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
     """Integers on {low, …, high - 1}, from `generator` (the default one unless given)."""
-    if high <= low:
-        raise UserError(f"randint: there is no integer from {low} up to, and not including, {high}.")
-    return Tensor((generator or default_generator).integers(low, high, _shape(size)), device=device)
+    return Tensor(pick(generator).integers(low, high, _shape(size)), device=device)
 
 
 def randperm(n: int, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
     """0, …, n - 1 in random order, from `generator` (the default one unless given)."""
-    return Tensor((generator or default_generator).permutation(n), device=device)
+    return Tensor(pick(generator).permutation(*_shape(n)), device=device)
 
 
 def _unpack(size: tuple[Any, ...]) -> Any:
@@ -141,7 +151,7 @@ def _unpack(size: tuple[Any, ...]) -> Any:
 
 
 def _shape(size: Any) -> tuple[int, ...]:
-    shape: tuple[Any, ...] = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+    shape: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
         raise UserError(f"A shape is made of non-negative integers, not {tuple(shape)!r}.")
     return tuple(int(n) for n in shape)
