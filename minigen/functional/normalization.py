@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor
 from minigen.functional.arithmetic import rsqrt, square
@@ -47,11 +49,7 @@ def batch_norm(
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: needs an input (N, C, ...), not shape {x.shape}.")
     channels = (1, x.shape[1]) + (1,) * (x.ndim - 2)
-    for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
-        if t is not None and tensor(t).shape != (x.shape[1],):
-            raise ShapeError(
-                f"batch_norm: {name} has shape {tensor(t).shape}, but the input {x.shape} has {x.shape[1]} channels."
-            )
+    _check_channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training or running_mean is None or running_var is None:
         dims = (0, *range(2, x.ndim))
         n = x.numel() // max(x.shape[1], 1)
@@ -82,7 +80,7 @@ def layer_norm(
         weight, bias: of shape `normalized_shape`, or None.
     """
     x = floating(input)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: the last axes of the input {x.shape} must be normalized_shape {shape}.")
     for name, t in (("weight", weight), ("bias", bias)):
@@ -113,6 +111,7 @@ def instance_norm(
     if x.ndim < 3:
         raise ShapeError(f"instance_norm: needs an input (N, C, ...) with at least three axes, not shape {x.shape}.")
     channels = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    _check_channels("instance_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise UserError("instance_norm: use_input_stats=False needs running_mean and running_var.")
@@ -136,11 +135,21 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         weight, bias: (C,), or None.
     """
     x = floating(input)
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
-        raise ShapeError(f"group_norm: the channels of the input {x.shape} cannot be split into {num_groups} groups.")
+    if not isinstance(num_groups, (int, np.integer)) or x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(f"group_norm: the channels of the input {x.shape} cannot be split into {num_groups!r} groups.")
+    _check_channels("group_norm", x, weight=weight, bias=bias)
     grouped = reshape(x, (x.shape[0], num_groups, x.numel() // max(x.shape[0] * num_groups, 1)))
     y = reshape(_standardized(grouped, (2,), eps), x.shape)
     return _scale(y, weight, bias, (1, x.shape[1]) + (1,) * (x.ndim - 2))
+
+
+def _check_channels(name: str, x: Tensor, **given: Any) -> None:
+    """Every tensor that is given has one element for each channel of x (N, C, *)."""
+    for what, t in given.items():
+        if t is not None and tensor(t).shape != (x.shape[1],):
+            raise ShapeError(
+                f"{name}: {what} has shape {tensor(t).shape}, but the input {x.shape} has {x.shape[1]} channels."
+            )
 
 
 def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
@@ -158,4 +167,8 @@ def _scale(y: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
 
 def _move(running: Tensor, batch: Any, momentum: float) -> None:
     """running ← (1 - momentum)·running + momentum·batch, in place."""
+    if not isinstance(running, Tensor):
+        raise UserError(
+            f"Running statistics are updated in place, so they must be tensors, not {type(running).__name__}."
+        )
     running.data = ((1 - momentum) * running.data + momentum * batch).astype(running.dtype)
