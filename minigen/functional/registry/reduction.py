@@ -6,7 +6,7 @@ import math
 
 from minigen import functional as F
 from minigen.functional.registry.draw import Draw
-from minigen.functional.registry.operation import Operation, Sample
+from minigen.functional.registry.operation import Operation, Recipe, Sample
 
 
 def _options(draw: Draw, ndim: int) -> dict:
@@ -50,9 +50,12 @@ def _cumsum(draw: Draw) -> Sample:
     return [draw.normal(shape)], {"dim": draw.axis(len(shape))}
 
 
-def _norm(draw: Draw) -> Sample:
-    inputs, options = _filled(draw)
-    return inputs, {"p": draw.choice([2, 1, 3, 1.5, math.inf, -math.inf, 0, "fro"]), **options}
+def _norm(orders: list) -> Recipe:
+    def recipe(draw: Draw) -> Sample:
+        inputs, options = _filled(draw)
+        return inputs, {"p": draw.choice(orders), **options}
+
+    return recipe
 
 
 OPERATIONS = [
@@ -68,5 +71,6 @@ OPERATIONS = [
     Operation("prod/with zeros", F.prod, _product_with_zeros),
     Operation("logsumexp", F.logsumexp, _scalar_too),
     Operation("cumsum", F.cumsum, _cumsum, linear=(0,)),
-    Operation("norm", F.norm, _norm),
+    Operation("norm/2", F.norm, _norm([2, "fro"])),
+    Operation("norm/p", F.norm, _norm([1, 3, 1.5, math.inf, -math.inf, 0])),
 ]
