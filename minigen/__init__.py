@@ -6,6 +6,7 @@ from minigen.tensor import Tensor  # isort: skip - first: everything else is bui
 from minigen import errors, functional
 from minigen.autograd import Function, detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, once_differentiable
 from minigen.autograd.derivatives import hessian, hvp, jacobian, jvp, vjp
+from minigen.autograd.gradcheck import gradcheck
 from minigen.creation import (
     arange,
     as_tensor,
@@ -27,6 +28,7 @@ from minigen.creation import (
 )
 from minigen.device import device
 from minigen.functional import *  # noqa: F403 - minigen.exp is minigen.functional.exp, as in PyTorch
+
 from minigen import nn, optim  # isort: skip - built on everything above
 from minigen.random import Generator, default_generator, manual_seed
 
