@@ -14,7 +14,15 @@ from typing import Any
 
 from minigen.autograd import modes
 from minigen.device import Device
-from minigen.errors import AnomalyError, AutogradError, DeviceError, DoubleBackwardError, InPlaceError, MinigenError, ShapeError
+from minigen.errors import (
+    AnomalyError,
+    AutogradError,
+    DeviceError,
+    DoubleBackwardError,
+    InPlaceError,
+    MinigenError,
+    ShapeError,
+)
 from minigen.tensor import Tensor
 
 
@@ -228,6 +236,8 @@ def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> 
     """One sentence for an array error: the operation, the shapes, the axis that does not fit, what to try."""
     shapes = [array.shape for array in arrays if hasattr(array, "shape")]
     if not function.broadcasts:
+        if all(str(shape) in str(error) for shape in shapes):
+            return str(error)  # the kernels name operation and shapes themselves
         return f"{function.name()} got shapes {', '.join(map(str, shapes))}: {error}"
     axes = max(map(len, shapes))
     for axis in range(-1, -axes - 1, -1):

@@ -221,9 +221,9 @@ def conv2d_weight_grad(
 
 def _floating_pair(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = tensor(a), tensor(b)
-    if a.dtype != b.dtype or a.dtype.kind != "f":
+    if a.dtype != b.dtype or a.dtype not in (np.float32, np.float64):
         raise DtypeError(
-            f"{name}: both operands must have one floating-point type, not {a.dtype} and {b.dtype}; convert one with .astype()."
+            f"{name}: both operands must be float32, or both float64, not {a.dtype} and {b.dtype}; convert with .astype()."
         )
     return a, b
 
@@ -292,6 +292,10 @@ def _finish(name: str, out: Tensor, bias: Any, single: bool) -> Tensor:
         bias = tensor(bias)
         if bias.shape != (out.shape[1],):
             raise ShapeError(f"{name}: bias has shape {bias.shape}, but there are {out.shape[1]} output channels.")
+        if bias.dtype.kind == "f" and bias.dtype != out.dtype:
+            raise DtypeError(
+                f"{name}: the bias is {bias.dtype}, but the output {out.dtype}; convert it with .astype()."
+            )
         out = out + reshape(bias, (1, -1, 1, 1))
     return reshape(out, out.shape[1:]) if single else out
 
