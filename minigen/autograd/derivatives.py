@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigen.autograd import modes
-from minigen.autograd.engine import grad
+from minigen.autograd.engine import grad, listed
 from minigen.errors import AutogradError, ShapeError
 from minigen.tensor import Tensor
 
@@ -46,7 +46,7 @@ def jvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bo
     >>> minigen.jvp(lambda x: (x * x).sum(), x, minigen.tensor([1.0, 1.0]))[1].item()
     6.0
     """
-    xs, vs = _leaves(inputs, create_graph), _list(v)
+    xs, vs = _leaves(inputs, create_graph), listed("v", v)
     _check_directions("jvp", xs, vs)
     with modes.enable_grad():
         y = _call(func, xs, "jvp")
@@ -63,7 +63,7 @@ def jvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bo
 
 def hvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bool = False) -> Any:
     """(output, Hv) of a scalar function: the gradient of ⟨∇f, v⟩, without ever forming H (Pearlmutter 1994)."""
-    xs, vs = _leaves(inputs, create_graph), _list(v)
+    xs, vs = _leaves(inputs, create_graph), listed("v", v)
     _check_directions("hvp", xs, vs)
     with modes.enable_grad():
         y = _call(func, xs, "hvp")
@@ -108,7 +108,7 @@ def hessian(func: Callable[..., Tensor], inputs: Inputs, create_graph: bool = Fa
 
     For one input, of shape (*input.shape, *input.shape); for several, the block for inputs i and j at [i][j].
     """
-    xs = _list(inputs)
+    xs = listed("inputs", inputs)
 
     def gradient(i: int) -> Callable[..., Tensor]:
         def ith(*points: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ def _gradients(
 
 def _leaves(inputs: Inputs, create_graph: bool) -> list[Tensor]:
     """The inputs as tensors to differentiate by: the user's own when the result is to be differentiated further."""
-    xs = _list(inputs)
+    xs = listed("inputs", inputs)
     if create_graph:
         return [x if x.requires_grad else x.detach().requires_grad_() for x in xs]
     return [x.detach().requires_grad_() for x in xs]
@@ -163,10 +163,6 @@ def _check_directions(name: str, xs: list[Tensor], vs: list[Tensor]) -> None:
 
 def _zeros(x: Tensor) -> Tensor:
     return Tensor(x.device.xp.zeros_like(x.data), device=x.device)
-
-
-def _list(inputs: Inputs) -> list[Tensor]:
-    return [inputs] if isinstance(inputs, Tensor) else list(inputs)
 
 
 def _like(inputs: Inputs, results: list[Tensor]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from minigen.autograd import modes
 from minigen.autograd.function import Function
-from minigen.errors import AutogradError, DtypeError, ShapeError
+from minigen.errors import AutogradError, DtypeError, ShapeError, UserError
 from minigen.tensor import Tensor
 
 
@@ -63,13 +63,12 @@ def grad(
     >>> g.tolist(), minigen.grad(g.sum(), x)[0].tolist()
     ([3.0, 12.0], [6.0, 12.0])
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outs, ins = listed("grad: outputs", outputs), listed("grad: inputs", inputs)
     seeds: list[Any]
     if grad_outputs is None:
         seeds = [None] * len(outs)
     else:
-        seeds = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+        seeds = list(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
     if len(seeds) != len(outs):
         raise AutogradError(f"grad: {len(outs)} outputs need as many grad_outputs, not {len(seeds)}.")
     for i, x in enumerate(ins):
@@ -95,6 +94,14 @@ def grad(
                 f"grad: the outputs do not depend on input {i} (shape {x.shape}); pass allow_unused=True to get None for it."
             )
     return tuple(result)
+
+
+def listed(what: str, tensors: Any) -> list[Tensor]:
+    """One tensor, or several, as a list."""
+    out = [tensors] if isinstance(tensors, Tensor) else list(tensors) if hasattr(tensors, "__iter__") else [None]
+    if not all(isinstance(t, Tensor) for t in out):
+        raise UserError(f"{what} must be a tensor or several tensors, not {type(tensors).__name__}.")
+    return out
 
 
 def _run(
