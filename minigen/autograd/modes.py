@@ -27,12 +27,15 @@ class _Switch:
     switch: str
     value: bool
 
+    def __init__(self) -> None:
+        self.before: list[bool] = []  # one for each `with` that it is in: it may be entered within itself
+
     def __enter__(self) -> None:
-        self.before = getattr(state, self.switch)
+        self.before.append(getattr(state, self.switch))
         setattr(state, self.switch, self.value)
 
     def __exit__(self, *exc: object) -> None:
-        setattr(state, self.switch, self.before)
+        setattr(state, self.switch, self.before.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
