@@ -4,10 +4,10 @@ import doctest
 import importlib
 import pkgutil
 
+import minigen_kernels
 import pytest
 
 import minigen
-import minigen_kernels
 
 
 def modules():

@@ -41,7 +41,17 @@ def test_importing_minigen_loads_nothing_heavy():
 
 def test_every_import_of_the_packages_is_declared():
     declared = {line.split(">")[0].split("=")[0].split("[")[0].strip().lower() for line in requires("minigen") or []}
-    assert {"numpy", "numba", "scipy", "scikit-learn", "threadpoolctl", "safetensors", "matplotlib", "pillow", "rich"} <= declared
+    assert {
+        "numpy",
+        "numba",
+        "scipy",
+        "scikit-learn",
+        "threadpoolctl",
+        "safetensors",
+        "matplotlib",
+        "pillow",
+        "rich",
+    } <= declared
 
 
 def test_the_command_and_the_module_are_one():

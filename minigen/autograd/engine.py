@@ -98,6 +98,7 @@ def grad(
 
 def listed(what: str, tensors: Any) -> list[Tensor]:
     """One tensor, or several, as a list."""
+    out: list[Any]
     out = [tensors] if isinstance(tensors, Tensor) else list(tensors) if hasattr(tensors, "__iter__") else [None]
     if not all(isinstance(t, Tensor) for t in out):
         raise UserError(f"{what} must be a tensor or several tensors, not {type(tensors).__name__}.")

@@ -7,7 +7,18 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("numpy", "numba", "scipy", "scikit-learn", "safetensors", "matplotlib", "pillow", "rich", "cupy", "numba-cuda")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "safetensors",
+    "matplotlib",
+    "pillow",
+    "rich",
+    "cupy",
+    "numba-cuda",
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,7 +42,6 @@ def lines() -> list[tuple[str, str]]:
     """What `minigen info` shows, as (name, value) pairs."""
     from minigen import __version__
     from minigen.device import NAMES, why_unavailable
-    from minigen_kernels import cpu
 
     out = [("minigen", __version__), ("python", platform.python_version()), ("system", platform.platform())]
     for package in PACKAGES:
@@ -39,8 +49,29 @@ def lines() -> list[tuple[str, str]]:
             out.append((package, version(package)))
         except PackageNotFoundError:
             out.append((package, "not installed"))
-    for name in NAMES:
-        out.append((f"device {name}", why_unavailable(name) or "available"))
-    out += [("kernels cpu", "minigen_kernels.cpu: patches by Numba, products by NumPy's BLAS, one pool of threads")]
-    out += [("threads", f"{cpu.num_threads()} (MINIGEN_NUM_THREADS sets it)")]
-    return out
+    out.extend((f"device {name}", why_unavailable(name) or "available") for name in NAMES)
+    return out + _kernels()
+
+
+def _kernels() -> list[tuple[str, str]]:
+    import llvmlite.binding
+    from minigen_kernels import cpu
+    from threadpoolctl import threadpool_info
+
+    from minigen.device import why_unavailable
+
+    blas = [
+        f"{library['internal_api']} {library['version']} for {library.get('architecture', 'this processor')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    compiled = "from an earlier run" if cpu.compiled_before() else "when first needed, which takes some seconds"
+    return [
+        (
+            "kernels of cpu",
+            f"in use: patches by Numba for {llvmlite.binding.get_host_cpu_name()}, compiled {compiled};",
+        ),
+        ("", f"matrix products by {', '.join(blas) or 'the BLAS of NumPy'}, held to one thread, because"),
+        ("", f"minigen's own {cpu.num_threads()} threads run both (MINIGEN_NUM_THREADS sets how many)"),
+        ("kernels of cuda", f"not in use: {why_unavailable('cuda')}"),
+    ]

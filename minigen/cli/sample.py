@@ -20,9 +20,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("path", metavar="RUN", help="the folder that `minigen train` wrote")
     parser.add_argument("--n", type=positive_integer, default=64, metavar="N", help="how many (default: 64)")
-    parser.add_argument("--seed", type=natural_number, default=0, metavar="N", help="the same seed, the same images (default: 0)")
     parser.add_argument(
-        "--out", metavar="FILE", help="a .png grid, or .npy for float32 (n, C, H, W) from 0 to 1 (default: RUN/sample-SEED.png)"
+        "--seed", type=natural_number, default=0, metavar="N", help="the same seed, the same images (default: 0)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a .png grid, or .npy for float32 (n, C, H, W) from 0 to 1 (default: RUN/sample-SEED.png)",
     )
     parser.set_defaults(run=run)
 

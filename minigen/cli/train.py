@@ -27,7 +27,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--epochs", type=positive_integer, metavar="N", help=_default("epochs"))
     parser.add_argument("--batch-size", type=positive_integer, metavar="N", help=_default("batch_size"))
     parser.add_argument("--lr", type=positive_number, metavar="RATE", help=_default("lr", "learning rate"))
-    parser.add_argument("--latent-dim", type=positive_integer, metavar="N", help=_default("latent_dim", "size of the code"))
+    parser.add_argument(
+        "--latent-dim", type=positive_integer, metavar="N", help=_default("latent_dim", "size of the code")
+    )
     parser.add_argument("--beta", type=non_negative_number, metavar="B", help=_default("beta", "weight of the KL term"))
     parser.add_argument("--seed", type=natural_number, metavar="N", help="of weights, order and noise (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cudasim (default: cpu)")
@@ -98,5 +100,7 @@ def _flag(name: str) -> str:
 
 
 def _default(name: str, what: str = "") -> str:
-    values = ", ".join(f"{system.name} {system.defaults[name]}" for system in SYSTEMS.values() if name in system.defaults)
+    values = ", ".join(
+        f"{system.name} {system.defaults[name]}" for system in SYSTEMS.values() if name in system.defaults
+    )
     return f"{what} (default: {values})".strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from minigen import nn
 from minigen.tensor import Tensor
@@ -47,6 +48,6 @@ class DenseAutoencoder(nn.Module):
 def _dense(widths: Sequence[int]) -> list[nn.Module]:
     """Linear layers through the widths, with a ReLU between each two."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:]):
+    for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return layers[:-1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class System:
 
     name: str
     description: str
-    defaults: Config  # of the options that `minigen train NAME` takes
+    defaults: ClassVar[Config]  # of the options that `minigen train NAME` takes
     scale = "unit"  # of the images it is trained on: from 0 to 1, or 'tanh', from -1 to 1
 
     modules: dict[str, nn.Module]
@@ -95,7 +95,7 @@ class Autoencoder(System):
 
     name = "ae"
     description = "dense autoencoder, squared error"
-    defaults = {"data": "digits", "epochs": 100, "batch_size": 64, "lr": 1e-3, "latent_dim": 8}
+    defaults: ClassVar[Config] = {"data": "digits", "epochs": 100, "batch_size": 64, "lr": 1e-3, "latent_dim": 8}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -144,7 +144,14 @@ class VariationalAutoencoder(System):
 
     name = "vae"
     description = "convolutional variational autoencoder, Bernoulli likelihood"
-    defaults = {"data": "digits", "epochs": 100, "batch_size": 64, "lr": 2e-3, "latent_dim": 8, "beta": 1.0}
+    defaults: ClassVar[Config] = {
+        "data": "digits",
+        "epochs": 100,
+        "batch_size": 64,
+        "lr": 2e-3,
+        "latent_dim": 8,
+        "beta": 1.0,
+    }
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -190,7 +197,7 @@ class AdversarialNetwork(System):
 
     name = "gan"
     description = "convolutional GAN, non-saturating loss"
-    defaults = {"data": "digits", "epochs": 80, "batch_size": 64, "lr": 2e-3, "latent_dim": 16}
+    defaults: ClassVar[Config] = {"data": "digits", "epochs": 80, "batch_size": 64, "lr": 2e-3, "latent_dim": 16}
     scale = "tanh"
 
     def __init__(self, config: Config) -> None:

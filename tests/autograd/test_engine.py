@@ -387,7 +387,9 @@ def test_anomaly_mode_names_the_forward_line_of_an_infinite_gradient():
     x = leaf(0.0, 1.0)
     with mg.detect_anomaly():
         y = mg.sqrt(x).sum()  # the forward line
-        with pytest.raises(mg.errors.AnomalyError, match=r"Sqrt made the first infinity, in its gradient.*the forward line"):
+        with pytest.raises(
+            mg.errors.AnomalyError, match=r"Sqrt made the first infinity, in its gradient.*the forward line"
+        ):
             y.backward()
 
 

@@ -75,7 +75,21 @@ def test_evaluate_prints_json_of_what_applies(runs, model, capsys):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        main(["train", "gan", "--epochs", "1", "--batch-size", "256", "--seed", seed, "--out", str(tmp_path / name), "--quiet"])
+        main(
+            [
+                "train",
+                "gan",
+                "--epochs",
+                "1",
+                "--batch-size",
+                "256",
+                "--seed",
+                seed,
+                "--out",
+                str(tmp_path / name),
+                "--quiet",
+            ]
+        )
     a, b, c = (load_latest(tmp_path / name / "checkpoints").arrays for name in "abc")
     assert all(np.array_equal(a[key], b[key]) for key in a)
     assert not all(np.array_equal(a[key], c[key]) for key in a)

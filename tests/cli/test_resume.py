@@ -21,7 +21,11 @@ OPTIONS = {
 
 def start(*argv, **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "minigen", "train", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-m", "minigen", "train", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 

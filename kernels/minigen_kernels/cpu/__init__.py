@@ -35,4 +35,4 @@ def compiled_before() -> bool:
     """Whether an earlier process left compiled convolution kernels on the disk, so that none need be compiled now."""
     from .patches import gather_patches
 
-    return any(Path(gather_patches._cache.cache_path).glob("patches.gather_patches*.nbi"))
+    return any(Path(gather_patches.stats.cache_path or ".").glob("patches.gather_patches*.nbi"))
