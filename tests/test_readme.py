@@ -29,7 +29,10 @@ def test_ci_runs_its_test_command_to_the_letter():
 
 
 def test_every_command_it_names_is_one(capsys):
-    for name in set(re.findall(r"^minigen (\w+)", README, re.MULTILINE)):
+    (block,) = re.findall(r"```\n(minigen .*?)```", README, re.DOTALL)
+    names = set(re.findall(r"^minigen (\w+)", block, re.MULTILINE))
+    assert len(names) == 5
+    for name in names:
         with pytest.raises(SystemExit, match="^0$"):
             main([name, "--help"])
     assert "usage" in capsys.readouterr().out
