@@ -154,7 +154,8 @@ class Tensor(TensorMethods):
 
     def __repr__(self) -> str:
         body = np.array2string(self._host(), separator=", ", prefix="tensor(", precision=4, threshold=200)
-        extras = "" if self.dtype in (DEFAULT_DTYPE, np.int64, np.bool_) else f", dtype={self.dtype}"
+        plain = (DEFAULT_DTYPE, np.int64, np.bool_) if self._data.size else (DEFAULT_DTYPE,)  # the numbers show these
+        extras = "" if self.dtype in plain else f", dtype={self.dtype}"
         if self.device is not CPU:
             extras += f", device='{self.device}'"
         if 0 in self.shape:

@@ -1,10 +1,13 @@
 """Tensor: what it shows, what comes out of it, and how it is changed in place."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.errors import DtypeError, InPlaceError, ShapeError, UserError
+from minigen.errors import AutogradError, DtypeError, InPlaceError, ShapeError, UserError
 
 
 @pytest.mark.parametrize(
@@ -105,3 +108,268 @@ def test_size_names_an_axis_that_is_not_there():
     for x, dim in ((mg.ones(2, 3), 2), (mg.ones(2, 3), -3), (mg.ones(()), 0)):
         with pytest.raises(ShapeError, match="size: dim="):
             x.size(dim)
+
+
+# ---- what it shows ---------------------------------------------------------------------------------------------------
+
+SHOWN = [
+    (lambda: mg.tensor(3.0), "tensor(3.)"),
+    (lambda: mg.tensor(7), "tensor(7)"),
+    (lambda: mg.tensor(True), "tensor(True)"),
+    (lambda: mg.tensor([1.0, 2.5]), "tensor([1. , 2.5])"),
+    (lambda: mg.tensor([[1.0, 2.0], [3.0, 4.0]]), "tensor([[1., 2.],\n        [3., 4.]])"),
+    (lambda: mg.tensor([1, -2]), "tensor([ 1, -2])"),
+    (lambda: mg.tensor([True, False]), "tensor([ True, False])"),
+    (lambda: mg.tensor([1.5], dtype="float64"), "tensor([1.5], dtype=float64)"),
+    (lambda: mg.tensor([1], dtype="int32"), "tensor([1], dtype=int32)"),
+    (lambda: mg.tensor([0.123456789]), "tensor([0.1235])"),
+    (lambda: mg.tensor([np.nan, np.inf, -np.inf]), "tensor([ nan,  inf, -inf])"),
+    (lambda: mg.zeros(0, 3), "tensor([], shape=(0, 3))"),
+    (lambda: mg.zeros(0, dtype=np.int64), "tensor([], dtype=int64, shape=(0,))"),
+    (lambda: mg.ones(2, requires_grad=True), "tensor([1., 1.], requires_grad=True)"),
+    (lambda: mg.ones(2, requires_grad=True) * 2, "tensor([2., 2.], grad_fn=<Mul>)"),
+    (
+        lambda: mg.ones(2, dtype="float64", requires_grad=True).exp(),
+        "tensor([2.7183, 2.7183], dtype=float64, grad_fn=<Exp>)",
+    ),
+    (lambda: mg.ones(2, requires_grad=True).detach(), "tensor([1., 1.])"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), SHOWN, ids=[text for _, text in SHOWN])
+def test_a_tensor_shows_its_numbers_and_what_is_special_about_it(make, text):
+    assert repr(make()) == str(make()) == f"{make()}" == text
+
+
+def test_a_large_tensor_shows_its_corners():
+    for text in (repr(mg.arange(1000.0)), repr(mg.zeros(300, 300)), repr(mg.zeros(100, 100, requires_grad=True) + 1)):
+        assert "..." in text
+        assert len(text) < 600
+    assert repr(mg.arange(1000)) == "tensor([  0,   1,   2, ..., 997, 998, 999])"
+
+
+# ---- what comes out of it -------------------------------------------------------------------------------------------
+
+
+def test_one_number_comes_out_as_a_python_number():
+    for x, value in ((mg.tensor([[2.5]]), 2.5), (mg.tensor(3), 3), (mg.tensor(True), True)):
+        assert type(x.item()) is type(value)
+        assert (x.item(), float(x), int(x), bool(x)) == (value, float(value), int(value), bool(value))
+    assert (f"{mg.tensor(3.14159):.2f}", f"{mg.tensor(5):03d}", f"{mg.tensor([7.0]):>6.1f}") == (
+        "3.14",
+        "005",
+        "   7.0",
+    )
+    assert np.isclose(np.sqrt(float(mg.tensor(4.0))), 2.0)
+
+
+def test_an_integer_tensor_is_an_index_and_a_floating_one_is_not():
+    assert "abc"[mg.tensor(1)] == "b"
+    assert list(range(mg.tensor(3))) == [0, 1, 2]
+    with pytest.raises(TypeError, match="integer tensor"):
+        "abc"[mg.tensor(1.0)]
+    with pytest.raises(UserError, match="2 values, not one"):
+        "abc"[mg.tensor([0, 1])]
+
+
+@pytest.mark.parametrize("convert", [float, int, lambda x: x.item()])
+def test_several_numbers_do_not_come_out_as_one(convert):
+    for x in (mg.ones(2), mg.zeros(0)):
+        with pytest.raises(UserError, match=rf"\({x.shape[0]},\) has {x.shape[0]} values, not one"):
+            convert(x)
+
+
+def test_several_truths_are_neither_true_nor_false():
+    for act in (bool, lambda x: 1 if x > 0 else 0, lambda x: not x):
+        with pytest.raises(UserError, match=r"neither true nor false; use \.any\(\) or \.all\(\)"):
+            act(mg.ones(2))
+
+
+def test_lengths_iteration_and_membership_follow_the_first_axis():
+    x = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert len(x) == 2
+    first, second = x
+    assert (first.tolist(), second.tolist()) == ([1.0, 2.0], [3.0, 4.0])
+    assert mg.grad(sum(row.sum() for row in x), x)[0].tolist() == [[1.0, 1.0]] * 2
+    assert 2.0 in mg.tensor([1.0, 2.0])
+    assert 5.0 not in mg.tensor([1.0, 2.0])
+    assert list(mg.zeros(0, 2)) == []
+    for act in (len, list):
+        with pytest.raises(TypeError, match="without axes has no length"):
+            act(mg.tensor(1.0))
+
+
+def test_a_tensor_becomes_an_array_wherever_numpy_wants_one():
+    x = mg.tensor([[1.0, 2.0]], requires_grad=True) * 2
+    for array in (np.asarray(x), np.array(x), x.numpy(), np.stack([x])[0], np.concatenate([x])):
+        assert isinstance(array, np.ndarray)
+        assert (array.tolist(), array.dtype) == ([[2.0, 4.0]], np.float32)
+    assert np.asarray(x, dtype=np.float64).dtype == np.float64
+    assert np.shares_memory(np.asarray(x), x.data)
+    assert np.shares_memory(np.asarray(x, copy=False), x.data)
+    assert not np.shares_memory(np.array(x), x.data)
+    np.array(x)[0, 0] = 5  # a copy may be written
+    for shared in (np.asarray(x), x.numpy()):
+        with pytest.raises(ValueError, match="read-only"):
+            shared[0, 0] = 5
+    assert x.tolist() == [[2.0, 4.0]]
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(x, dtype=np.float64, copy=False)
+
+
+def test_tolist_gives_nested_python_numbers():
+    assert mg.tensor([[1, 2], [3, 4]]).tolist() == [[1, 2], [3, 4]]
+    assert mg.tensor(1.5).tolist() == 1.5
+    assert mg.zeros(2, 0).tolist() == [[], []]
+
+
+def test_shapes_sizes_and_counts():
+    x = mg.zeros(2, 3, 4)
+    assert (x.shape, x.size(), x.ndim, x.dim(), x.numel(), x.T.shape) == ((2, 3, 4), (2, 3, 4), 3, 3, 24, (4, 3, 2))
+    assert (mg.tensor(1.0).shape, mg.tensor(1.0).numel(), mg.zeros(0, 3).numel()) == ((), 1, 0)
+    batch, channels, width = x.shape
+    assert batch * channels * width == 24
+
+
+# ---- identity, copies -----------------------------------------------------------------------------------------------
+
+
+def test_tensors_are_hashed_by_identity_and_compared_by_element():
+    x, y = mg.ones(2), mg.ones(2)
+    assert (x == y).tolist() == [True, True]
+    assert (x != y).any().item() is False
+    assert len({x, y, x}) == 2
+    assert {x: "x", y: "y"}[y] == "y"
+
+
+def test_detach_shares_memory_and_leaves_the_graph_and_clone_does_the_opposite():
+    x = mg.ones(2, requires_grad=True)
+    y = x * 3
+    detached, cloned = y.detach(), y.clone()
+    assert (detached.requires_grad, detached.is_leaf, cloned.requires_grad) == (False, True, True)
+    assert np.shares_memory(detached.data, y.data)
+    assert not np.shares_memory(cloned.data, y.data)
+    assert mg.grad(cloned.sum(), x)[0].tolist() == [3.0, 3.0]
+
+
+def test_a_deep_copy_of_a_leaf_has_memory_gradient_and_version_of_its_own():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.register_hook(lambda g: g * 100)
+    y, again = copy.deepcopy([x, x])
+    assert y is again
+    assert (y.tolist(), y.grad.tolist(), y.requires_grad) == ([1.0, 2.0], [2.0, 4.0], True)
+    assert not np.shares_memory(x.data, y.data)
+    assert not np.shares_memory(x.grad.data, y.grad.data)
+    with mg.no_grad():
+        y += 1
+        y.grad += 1
+    assert (x.tolist(), x.grad.tolist(), x._version) == ([1.0, 2.0], [2.0, 4.0], [0])
+    with pytest.raises(AutogradError, match=r"detach.*clone"):
+        copy.deepcopy(x * 2)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_leaf_survives_pickling(protocol):
+    for x in (
+        mg.tensor([[1.0, 2.0]], requires_grad=True),
+        mg.tensor([1, 2]),
+        mg.tensor(True),
+        mg.zeros(0, 2),
+        mg.ones(1, 2).T,
+    ):
+        y = pickle.loads(pickle.dumps(x, protocol))
+        assert (y.tolist(), y.dtype, y.shape, y.requires_grad, y.device) == (
+            x.tolist(),
+            x.dtype,
+            x.shape,
+            x.requires_grad,
+            x.device,
+        )
+        if y.dtype.kind == "f":
+            with mg.no_grad():
+                y += 1  # it may be written
+    with pytest.raises(AutogradError, match="detach"):
+        pickle.dumps(mg.ones(1, requires_grad=True) * 2)
+
+
+def test_data_can_be_read_and_replaced_and_that_is_counted():
+    x = mg.ones(2, requires_grad=True)
+    y = x * x
+    x.data = np.array([5.0, 6.0], np.float32)
+    assert x.tolist() == [5.0, 6.0]
+    with pytest.raises(InPlaceError, match="changed in place"):
+        y.sum().backward()
+    x.data = mg.tensor([1.0, 2.0])
+    x.data = [3.0, 4.0]
+    assert x.tolist() == [3.0, 4.0]
+
+
+def test_requires_grad_is_switched_on_leaves_only():
+    x = mg.ones(2)
+    assert x.requires_grad_() is x
+    assert (x * 2).requires_grad
+    assert not (x.requires_grad_(False) * 2).requires_grad
+    with pytest.raises(DtypeError, match="int64"):
+        mg.tensor([1]).requires_grad_()
+
+
+def test_a_result_without_a_gradient_is_a_leaf_and_zero_grad_forgets():
+    x = mg.ones(2, requires_grad=True)
+    assert ((x > 0).is_leaf, (mg.ones(1) * 2).is_leaf, (x * 2).is_leaf) == (True, True, False)
+    x.sum().backward()
+    x.zero_grad()
+    assert x.grad is None
+
+
+# ---- in place --------------------------------------------------------------------------------------------------------
+
+
+def test_changes_in_place_have_numpys_values_and_return_the_tensor():
+    x = mg.tensor([1.0, 2.0, 4.0])
+    before = x
+    x += 1
+    x -= mg.tensor([1.0, 0.0, 0.0])
+    x *= np.array([2.0, 1.0, 1.0], np.float32)
+    x /= np.float64(2)
+    assert x is before
+    assert x.tolist() == [1.0, 1.5, 2.5]
+    assert x.add_(mg.ones(3), alpha=2).sub_([0.0, 0.5, 0.5], alpha=2).mul_(2).div_(4) is x
+    assert x.tolist() == [1.5, 1.25, 1.75]
+    assert x.clamp_(max=1.5).copy_([9, 8, 7]).zero_().fill_(2.5).tolist() == [2.5] * 3
+    assert x.dtype == np.float32
+    assert x._version[0] == 12
+
+
+def test_a_power_or_matrix_product_in_place_makes_a_new_tensor():
+    x = mg.tensor([2.0, 3.0])
+    before = x
+    x **= 2
+    assert (x.tolist(), before.tolist()) == ([4.0, 9.0], [2.0, 3.0])
+
+
+def test_float64_values_are_rounded_into_a_float32_tensor_in_place():
+    x = mg.zeros(2)
+    x += np.array([0.1, 0.2])
+    x[0] = mg.tensor([1.0], dtype=np.float64).sum()
+    assert (x.dtype, x.tolist()) == (np.float32, [1.0, float(np.float32(0.2))])
+
+
+def test_adding_a_tensor_to_itself_in_place_doubles_it():
+    x = mg.tensor([1.0, 2.0])
+    x += x
+    x[:] = x.flip(0)
+    assert x.tolist() == [4.0, 2.0]
+
+
+def test_a_read_only_array_can_be_used_and_not_changed():
+    array = np.ones(3, np.float32)
+    array.flags.writeable = False
+    x = mg.from_numpy(array)
+    assert (x * 2).tolist() == [2.0] * 3
+    for change in (lambda: x.add_(1), lambda: x.__setitem__(0, 1), lambda: x.fill_(0)):
+        with pytest.raises(InPlaceError, match="read-only"):
+            change()
+    y = mg.tensor(array)
+    y += 1
+    assert y.tolist() == [2.0] * 3
