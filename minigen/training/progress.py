@@ -133,7 +133,7 @@ def _make_bar(file: TextIO) -> rich.progress.Progress:
         BarColumn(bar_width=12),
         TextColumn("{task.fields[text]}", style="cyan", table_column=Column(no_wrap=True, overflow="ellipsis")),
         Speed(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=7)),
         console=Console(file=file, force_terminal=True),
     )
 
