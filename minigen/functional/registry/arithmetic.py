@@ -44,8 +44,10 @@ def _power_of_number(draw: Draw) -> Sample:
 
 def _power_by_number(draw: Draw) -> Sample:
     exponent = draw.choice([2, 3, 1, 0, -1, -2, 0.5, 1.5, -0.5])
-    x = draw.distinct(draw.shape()) if isinstance(exponent, int) else draw.positive(draw.shape())
-    return [x], {"exponent": exponent}
+    shape = draw.shape()
+    if exponent != int(exponent):
+        return [draw.positive(shape)], {"exponent": exponent}
+    return [draw.normal(shape) if exponent >= 0 else draw.distinct(shape)], {"exponent": exponent}
 
 
 def _with_number(draw: Draw) -> Sample:

@@ -26,11 +26,17 @@ def _difference(draw: Draw) -> Sample:
     return _apart(draw), _reduction(draw)
 
 
+def _any_difference(draw: Draw) -> Sample:
+    shape = draw.shape(empty=False)
+    return [draw.normal(shape), draw.normal(shape)], _reduction(draw)
+
+
 def _huber(draw: Draw) -> Sample:
     x, y = _apart(draw)
     delta = draw.choice([1.0, 0.5])
     gap = np.abs(np.abs(x - y) - delta) < 0.02  # at the joint of the two branches
-    return [x + 0.05 * gap * np.sign(x - y), y], {**_reduction(draw), "delta": delta}
+    x = np.where(draw.mask(x.shape), x + 0.05 * gap * np.sign(x - y), y)  # it is smooth where they are equal
+    return [x, y], {**_reduction(draw), "delta": delta}
 
 
 def _weight(draw: Draw, shape: tuple[int, ...], name: str = "weight") -> dict[str, Any]:
@@ -85,7 +91,7 @@ def _kl_div(draw: Draw) -> Sample:
 
 
 OPERATIONS = [
-    Operation("mse_loss", F.mse_loss, _difference),
+    Operation("mse_loss", F.mse_loss, _any_difference),
     Operation("l1_loss", F.l1_loss, _difference),
     Operation("huber_loss", F.huber_loss, _huber),
     Operation("binary_cross_entropy", F.binary_cross_entropy, _bce, linear=(1,)),

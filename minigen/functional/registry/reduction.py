@@ -6,7 +6,7 @@ import math
 
 from minigen import functional as F
 from minigen.functional.registry.draw import Draw
-from minigen.functional.registry.operation import Operation, Recipe, Sample
+from minigen.functional.registry.operation import Operation, Sample
 
 
 def _options(draw: Draw, ndim: int) -> dict:
@@ -50,12 +50,14 @@ def _cumsum(draw: Draw) -> Sample:
     return [draw.normal(shape)], {"dim": draw.axis(len(shape))}
 
 
-def _norm(orders: list) -> Recipe:
-    def recipe(draw: Draw) -> Sample:
-        inputs, options = _filled(draw)
-        return inputs, {"p": draw.choice(orders), **options}
+def _euclidean(draw: Draw) -> Sample:
+    inputs, options = _scalar_too(draw)
+    return inputs, {"p": draw.choice([2, "fro"]), **options}
 
-    return recipe
+
+def _norm(draw: Draw) -> Sample:
+    inputs, options = _filled(draw)
+    return inputs, {"p": draw.choice([1, 3, 1.5, math.inf, -math.inf, 0]), **options}
 
 
 OPERATIONS = [
@@ -71,6 +73,6 @@ OPERATIONS = [
     Operation("prod/with zeros", F.prod, _product_with_zeros),
     Operation("logsumexp", F.logsumexp, _scalar_too),
     Operation("cumsum", F.cumsum, _cumsum, linear=(0,)),
-    Operation("norm/2", F.norm, _norm([2, "fro"])),
-    Operation("norm/p", F.norm, _norm([1, 3, 1.5, math.inf, -math.inf, 0])),
+    Operation("norm/2", F.norm, _euclidean),
+    Operation("norm/p", F.norm, _norm),
 ]
