@@ -84,8 +84,8 @@ class Pow(Function):
         gx = gy = None
         if self.needs_input_grad[0]:
             if isinstance(y, Tensor):
-                zero = y.data == 0  # there x⁰ = 1 is constant, also at x = 0
-                gx = g * y * x ** where(zero, 1.0, y - 1)
+                flat = self.device.xp.logical_and(x.data == 0, y.data == 0)  # x⁰ = 1 is constant at x = 0 too
+                gx = g * y * x ** where(flat, 1.0, y - 1)
             else:
                 gx = zeros_like(g * x) if y == 0 else g * (y * x ** (y - 1))
         if self.needs_input_grad[1]:

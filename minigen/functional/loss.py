@@ -32,9 +32,9 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     if delta <= 0:
         raise UserError(f"huber_loss: delta must be positive, not {delta}.")
     x, y = _same("huber_loss", input, target)
-    size = abs(x - y)
-    inside = clip(size, max=delta)  # ½·inside² + δ·(size - inside) is both branches at once
-    return _reduce(square(inside) * 0.5 + (size - inside) * delta, reduction, "huber_loss")
+    d = x - y
+    inside = clip(d, -delta, delta)  # ½·inside² + δ·(|d| - |inside|) is both branches at once
+    return _reduce(square(inside) * 0.5 + (abs(d) - abs(inside)) * delta, reduction, "huber_loss")
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
@@ -55,7 +55,9 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Tensor:
-    """-(y ln σ(x) + (1 - y) ln(1 - σ(x))), computed as x·(1 - y) + softplus(-x), which never overflows.
+    """-(y ln σ(x) + (1 - y) ln(1 - σ(x))), computed as y·softplus(-x) + (1 - y)·softplus(x).
+
+    Neither term overflows or cancels, so that the gradient of a confident prediction keeps its digits.
 
     Args:
         input: logits x.
@@ -64,11 +66,8 @@ def binary_cross_entropy_with_logits(
         pos_weight: multiplies the term of the positive class.
     """
     x, y = _same("binary_cross_entropy_with_logits", input, target)
-    soft = softplus(-x, threshold=math.inf)  # -ln σ(x)
-    if pos_weight is None:
-        loss = x * (1 - y) + soft
-    else:
-        loss = x * (1 - y) + soft * (y * (tensor(pos_weight) - 1) + 1)
+    positive = y if pos_weight is None else y * tensor(pos_weight)
+    loss = softplus(-x, threshold=math.inf) * positive + softplus(x, threshold=math.inf) * (1 - y)
     return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy_with_logits")
 
 

@@ -393,3 +393,9 @@ def test_shapes_that_do_not_broadcast_are_named_with_the_axis_and_what_to_try(mi
 def test_what_is_no_number_is_refused_in_words(mistake):
     with pytest.raises(MinigenError, match=r"\w+ \w+ \w+"):
         mistake(mg.ones(2, 3))
+
+
+def test_the_mixed_derivative_of_a_power_is_right_where_the_exponent_is_zero():
+    x, y = mg.tensor([2.0], dtype="float64", requires_grad=True), mg.tensor([0.0], dtype="float64", requires_grad=True)
+    (gx,) = mg.grad(F.pow(x, y).sum(), x, create_graph=True)
+    assert mg.grad(gx.sum(), y)[0].item() == 0.5  # ∂(y·xʸ⁻¹)/∂y = xʸ⁻¹·(1 + y ln x)

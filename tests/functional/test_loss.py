@@ -265,3 +265,17 @@ X = mg.ones(5, 3)
 def test_a_plausible_mistake_is_answered_with_what_failed(mistake, words):
     with pytest.raises(UserError, match=words):
         mistake()
+
+
+def test_the_gradient_of_a_confident_prediction_keeps_its_digits_in_float32():
+    for target in (0.0, 1.0):
+        x = mg.tensor([20.0 * (2 * target - 1)], requires_grad=True)
+        loss = F.binary_cross_entropy_with_logits(x, mg.tensor([target]))
+        loss.backward()
+        assert loss.item() == pytest.approx(np.exp(-20.0), rel=1e-5)
+        assert x.grad.item() == pytest.approx((1 - 2 * target) * np.exp(-20.0), rel=1e-5)
+
+
+def test_the_second_derivative_of_huber_is_one_where_input_meets_target():
+    x = mg.tensor(np.zeros(1), requires_grad=True)
+    assert mg.hessian(lambda x: F.huber_loss(x, mg.tensor(np.zeros(1)), "sum"), x).item() == 1.0
