@@ -155,10 +155,13 @@ def test_all_three_agree_with_loops_and_are_one_trilinear_form(case):
     scale = max(1.0, np.abs(expected * v).sum())
     assert abs((gw.numpy().astype(np.float64) * w).sum() - form) < rtol * scale  # ⟨C(x, w), v⟩ = ⟨w, W(x, v)⟩
 
-    back = transpose_by_loops(v, w, **geometry)
-    size = list(back.shape[2:])
-    extra = tuple(n - m for n, m in zip(x.shape[2:], size))
-    if all(e < s for e, s in zip(extra, geometry["stride"])) and min(size) > 0:
+    stride, (top, bottom, left, right) = geometry["stride"], geometry["padding"]
+    smallest = [
+        (n - 1) * s - around + d * (k - 1) + 1
+        for n, s, around, d, k in zip(v.shape[2:], stride, (top + bottom, left + right), geometry["dilation"], (kh, kw))
+    ]
+    extra = tuple(n - m for n, m in zip(x.shape[2:], smallest))
+    if all(e < s for e, s in zip(extra, stride)):
         t = F.conv_transpose2d(mg.Tensor(v), mg.from_numpy(w), output_padding=extra, **geometry)
         close(t, transpose_by_loops(v, w, **geometry, output_padding=extra), rtol)
         assert abs((t.numpy().astype(np.float64) * x).sum() - form) < rtol * scale  # ⟨C(x, w), v⟩ = ⟨x, T(v, w)⟩
@@ -268,6 +271,28 @@ def test_first_and_second_derivatives_of_a_convolution_are_the_other_two_operati
     hx, hv = mg.grad(gw, [x, v], b)
     close(hv, F.conv2d(x, b, **k).numpy())
     assert (hx.numpy() * x.numpy()).sum() == pytest.approx((hv.numpy() * v.numpy()).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d", "conv2d_weight_grad"])
+def test_each_of_the_three_is_bilinear_to_the_second_order(name):
+    k = {"stride": (2, 1), "padding": (1, 0, 2, 1), "dilation": (1, 2), "groups": 2}
+    x, w, y = (2, 4, 6, 7), (6, 2, 3, 2), (2, 6, 3, 8)
+    operation, a, b = {
+        "conv2d": (lambda a, b: F.conv2d(a, b, **k), x, w),
+        "conv_transpose2d": (lambda a, b: F.conv_transpose2d(a, b, output_padding=(1, 0), **k), y, w),
+        "conv2d_weight_grad": (lambda a, b: F.conv2d_weight_grad(a, b, (3, 2), **k), x, y),
+    }[name]
+    a, b, other_a, other_b = (mg.Tensor(normal(*shape), requires_grad=True) for shape in (a, b, a, b))
+    out = operation(a, b)
+    v = mg.Tensor(normal(*out.shape), requires_grad=True)
+    ga, gb = mg.grad(out, [a, b], v, create_graph=True)
+    # With the trilinear form φ(a, b, v) = ⟨f(a, b), v⟩: ⟨ga, a'⟩ = φ(a', b, v) and ⟨gb, b'⟩ = φ(a, b', v).
+    for ours, expected in (
+        (mg.grad(gb, [a, v], other_b, retain_graph=True), mg.vjp(lambda a: operation(a, other_b), a, v)),
+        (mg.grad(ga, [b, v], other_a, retain_graph=True), mg.vjp(lambda b: operation(other_a, b), b, v)),
+    ):
+        close(ours[0], expected[1].numpy())
+        close(ours[1], expected[0].numpy())
 
 
 def test_the_gradient_of_the_bias_is_the_sum_over_images_and_pixels():
