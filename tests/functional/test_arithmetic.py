@@ -297,6 +297,8 @@ def test_powers_at_their_delicate_points_have_the_right_derivatives():
     y = mg.Tensor(np.array([0.0, 1.0, 2.0]), requires_grad=True)
     assert (0**y).tolist() == [1.0, 0.0, 0.0]
     assert mg.grad((0**y).sum(), y)[0].tolist() == [0.0] * 3
+    gy = mg.grad((mg.zeros(3, dtype=np.float64) ** y).sum(), y)[0]
+    assert gy.tolist() == [0.0] * 3
     z = mg.Tensor(np.array(2.0), requires_grad=True)
     (g,) = mg.grad(z**z, z, create_graph=True)
     log = np.log(2)

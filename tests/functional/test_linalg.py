@@ -70,7 +70,9 @@ def test_matmul_is_numpys_with_gradients_that_are_its_adjoints(left, right):
     assert (gx.numpy() * a).sum() == pytest.approx((v * (a @ y.numpy())).sum(), rel=1e-11, abs=1e-11)
     assert (gy.numpy() * b).sum() == pytest.approx((v * (x.numpy() @ b)).sum(), rel=1e-11, abs=1e-11)
     (hy,) = mg.grad(gx, y, mg.Tensor(a))  # ⟨gx, a⟩ = ⟨v, a @ y⟩
+    (hx,) = mg.grad(gy, x, mg.Tensor(b))  # ⟨gy, b⟩ = ⟨v, x @ b⟩
     assert (hy.numpy() * b).sum() == pytest.approx((v * (a @ b)).sum(), rel=1e-11, abs=1e-11)
+    assert (hx.numpy() * a).sum() == pytest.approx((v * (a @ b)).sum(), rel=1e-11, abs=1e-11)
 
 
 @pytest.mark.parametrize("layout", [lambda a: a.T.copy().T, lambda a: a.repeat(2, 1)[:, ::2], lambda a: a[::-1]])
