@@ -33,7 +33,7 @@ def test_every_command_it_names_is_one(capsys):
     names = set(re.findall(r"^minigen (\w+)", block, re.MULTILINE))
     assert len(names) == 5
     for name in names:
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main([name, "--help"])
     assert "usage" in capsys.readouterr().out
 

@@ -52,11 +52,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet and will_compile(training.system):
         print("Compiling the convolutions for this machine: some seconds, this once.", file=sys.stderr)
     with training.run as folder:
-        complete = train_run(training)
-        pictures = finish_run(training)
+        try:
+            complete = train_run(training)
+            pictures = finish_run(training)
+        except KeyboardInterrupt:  # a second Ctrl-C, or one outside the loop
+            complete = False
         if not complete:
             print(
-                f"Stopped by Ctrl-C after step {training.session.step}, and saved. Go on with:\n"
+                f"Stopped by Ctrl-C; everything up to step {training.session.saved_step} is saved. Go on with:\n"
                 f"  minigen train --resume {shlex.quote(str(folder.path))}",
                 file=sys.stderr,
             )

@@ -42,9 +42,7 @@ def start_run(config: dict[str, Any], out: str | PathLike[str] | None = None, qu
     system = make_system(config)  # first, so that a mistake leaves no folder behind
     loader = _loader(system)
     run = RunFolder.create(new_run_path(system.name) if out is None else out, config)
-    session = _session(run, system, loader, quiet)
-    session.save()
-    return Training(run, system, session)
+    return Training(run, system, _session(run, system, loader, quiet))
 
 
 def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool = False) -> Training:
@@ -69,7 +67,6 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
             checkpoint = load_latest(run.checkpoints)
         except NoCheckpointError:  # stopped before its first: begin again
             run.rewind(0)
-            session.save()
             return Training(run, system, session)
         _restoring(checkpoint, session.restore)
         return Training(run, system, session, checkpoint.skipped)

@@ -74,7 +74,7 @@ class Session:
         self._sums: dict[str, float] = {}  # of what was logged in this epoch
         self._counts: dict[str, int] = {}
         self._latest: dict[str, float] = {}  # what was logged in this batch
-        self._saved_step = -1
+        self.saved_step = -1  # of the newest checkpoint
         self._saved_at = self._epoch_start = time.monotonic()
         self._stop = False
 
@@ -82,6 +82,7 @@ class Session:
         """The numbers of the epochs that are left, the first being 1, with progress shown and Ctrl-C minded."""
         before = _on_interrupt(self._ask_to_stop)
         try:
+            self.save()  # so that there is a checkpoint to fall back on from the first batch
             with Progress(self.total_epochs, len(self.loader), self.epoch, self.quiet) as self._progress:
                 while self.epoch < self.total_epochs:
                     self._epoch_start = time.monotonic()
@@ -137,7 +138,7 @@ class Session:
         Raises:
             TrainingError: a weight is not finite, or the disk is full; the checkpoints before are untouched.
         """
-        if self.step == self._saved_step:
+        if self.step == self.saved_step:
             return
         self._check_weights()
         arrays: dict[str, np.ndarray] = {}
@@ -154,7 +155,7 @@ class Session:
             "counts": self._counts,
         }
         save_checkpoint(self.run.checkpoints, self.step, arrays, meta)
-        self._saved_step, self._saved_at = self.step, time.monotonic()
+        self.saved_step, self._saved_at = self.step, time.monotonic()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Be where `save` was called; records of later epochs are removed from the run."""
@@ -167,7 +168,7 @@ class Session:
         self.loader.load_state_dict(checkpoint.meta["loader"])
         self.epoch, self.step = checkpoint.meta["epoch"], checkpoint.step
         self._sums, self._counts = dict(checkpoint.meta["sums"]), dict(checkpoint.meta["counts"])
-        self._saved_step = self.step
+        self.saved_step = self.step
         self.run.rewind(self.epoch)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
@@ -182,7 +183,7 @@ class Session:
                     raise self._failed(f"the weight {name}.{key} is no longer finite")
 
     def _failed(self, what: str) -> TrainingError:
-        last = f"step {self._saved_step}" if self._saved_step >= 0 else "none"
+        last = f"step {self.saved_step}" if self.saved_step >= 0 else "none"
         return TrainingError(
             f"At step {self.step + 1} (epoch {self.epoch + 1}) {what}, and the run has stopped; the last good checkpoint "
             f"({last}) is kept in {self.run.checkpoints}. Try a lower --lr or a larger --batch-size."

@@ -67,13 +67,14 @@ def test_a_run_killed_at_random_and_resumed_ends_with_the_bits_of_one_never_stop
     assert len(records) == int(OPTIONS[model][1])
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_the_run_ends_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+def test_ctrl_c_saves_says_how_to_go_on_and_the_run_ends_with_the_same_bits(tmp_path, delay):
     whole = whole_run("gan", tmp_path / "whole")
     folder = tmp_path / "stopped"
     process = start("gan", *OPTIONS["gan"], "--out", str(folder))
     while not (folder / "checkpoints").exists() and process.poll() is None:
         time.sleep(0.02)
-    time.sleep(0.3)
+    time.sleep(delay)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
