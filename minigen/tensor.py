@@ -385,6 +385,11 @@ def _numbers(data: Any, dtype: Any) -> Any:
     if hasattr(data, "__array_interface__") or hasattr(data, "__cuda_array_interface__"):
         return data
     if isinstance(data, (list, tuple)) and any(isinstance(value, Tensor) for value in data):
+        if modes.state.recording and any(isinstance(value, Tensor) and value.requires_grad for value in data):
+            raise AutogradError(
+                "A new tensor from a list of tensors would lose their gradients; write minigen.stack(list), which keeps "
+                "them, or give the numbers alone: [x.item() for x in list]."
+            )
         data = [np.asarray(value) for value in data]
     elif hasattr(data, "__array__"):
         return np.asarray(data)

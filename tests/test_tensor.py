@@ -373,3 +373,12 @@ def test_a_read_only_array_can_be_used_and_not_changed():
     y = mg.tensor(array)
     y += 1
     assert y.tolist() == [2.0] * 3
+
+
+def test_a_list_of_tensors_that_require_a_gradient_is_refused_where_it_would_be_lost():
+    w = mg.ones(2, requires_grad=True)
+    for lost in (lambda: mg.tensor([w.sum(), w.sum()]), lambda: mg.ones(2) + [w.sum(), w.sum()]):
+        with pytest.raises(AutogradError, match=r"minigen\.stack"):
+            lost()
+    assert mg.stack([w.sum(), w.sum()]).requires_grad
+    assert mg.tensor([w.sum().item(), 1.0]).tolist() == [2.0, 1.0]
