@@ -197,7 +197,7 @@ class AdversarialNetwork(System):
 
     name = "gan"
     description = "convolutional GAN, non-saturating loss"
-    defaults: ClassVar[Config] = {"data": "digits", "epochs": 80, "batch_size": 64, "lr": 2e-3, "latent_dim": 16}
+    defaults: ClassVar[Config] = {"data": "digits", "epochs": 60, "batch_size": 64, "lr": 2e-3, "latent_dim": 16}
     scale = "tanh"
 
     def __init__(self, config: Config) -> None:
