@@ -74,7 +74,7 @@ class Session:
         self._sums: dict[str, float] = {}  # of what was logged in this epoch
         self._counts: dict[str, int] = {}
         self._latest: dict[str, float] = {}  # what was logged in this batch
-        self.saved_step = -1  # of the newest checkpoint
+        self.saved_step = self._saved_epoch = -1  # of the newest checkpoint
         self._saved_at = self._epoch_start = time.monotonic()
         self._stop = False
 
@@ -138,7 +138,7 @@ class Session:
         Raises:
             TrainingError: a weight is not finite, or the disk is full; the checkpoints before are untouched.
         """
-        if self.step == self.saved_step:
+        if (self.step, self.epoch) == (self.saved_step, self._saved_epoch):
             return
         self._check_weights()
         arrays: dict[str, np.ndarray] = {}
@@ -155,7 +155,7 @@ class Session:
             "counts": self._counts,
         }
         save_checkpoint(self.run.checkpoints, self.step, arrays, meta)
-        self.saved_step, self._saved_at = self.step, time.monotonic()
+        self.saved_step, self._saved_epoch, self._saved_at = self.step, self.epoch, time.monotonic()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Be where `save` was called; records of later epochs are removed from the run."""
@@ -168,7 +168,7 @@ class Session:
         self.loader.load_state_dict(checkpoint.meta["loader"])
         self.epoch, self.step = checkpoint.meta["epoch"], checkpoint.step
         self._sums, self._counts = dict(checkpoint.meta["sums"]), dict(checkpoint.meta["counts"])
-        self.saved_step = self.step
+        self.saved_step, self._saved_epoch = self.step, self.epoch
         self.run.rewind(self.epoch)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
