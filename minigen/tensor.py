@@ -1,4 +1,8 @@
-"""Tensor: an array, its gradient, and where it came from."""
+"""Tensor: an array, its gradient, and where it came from.
+
+`F` (the operations), `engine` (the backward pass) and `modes` (its switches) are built on Tensor, and so imported at the
+end of this file. The operators and the methods that only hand over to `F` are in `tensor_methods`.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def outputs_of(result: Any) -> list[Tensor]:
     """The floating-point tensors that a function returned."""
-    results = [result] if isinstance(result, Tensor) else list(result)
+    results = list(result) if isinstance(result, (tuple, list)) else [result]
     tensors = [y for y in results if isinstance(y, Tensor) and y.dtype.kind == "f"]
     if not tensors or any(y.dtype != np.float64 for y in tensors):
         found = [str(y.dtype) if isinstance(y, Tensor) else type(y).__name__ for y in results]

@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from minigen.cli.loading import load_run
+
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
@@ -20,9 +22,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one JSON object."""
-    from minigen.training.runs import load_system
-
-    system, checkpoint = load_system(args.path)
+    system, checkpoint = load_run(args.path)
     about = {
         "run": args.path,
         "model": system.name,

@@ -10,17 +10,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from minigen import __version__
-from minigen.cli import evaluate, gradcheck, info, sample, train
 from minigen.errors import MinigenError, UserError
-
-COMMANDS = (train, sample, evaluate, gradcheck, info)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with its errors in our form."""
+    """argparse, with its errors in our form, and options in full."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[0].upper()}{message[1:]} (see {self.prog} --help).")
@@ -30,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - None when closed by the caller
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
+        check_environment()
         args = make_parser().parse_args([a for a in arguments if a != "--debug"])
         code = args.run(args)
         sys.stdout.flush()
@@ -46,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1, debug)
     except MemoryError:
         return _fail("There is not enough memory; use a smaller --batch-size or fewer samples.", 1, debug)
+    except OSError as error:
+        where = error.filename or "the output"
+        return _fail(f"Could not read or write {where}: {error.strerror or error}.", 1, debug)
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(f"An unexpected failure, {what} (--debug shows where).", 1, debug)
@@ -53,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
+    from minigen.cli import evaluate, gradcheck, info, sample, train
+
     parser = Parser(
         prog="minigen",
         description="Autograd, convolution kernels and generative models from scratch.",
@@ -60,9 +68,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minigen {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in (train, sample, evaluate, gradcheck, info):
         command.add_parser(subparsers)
     return parser
+
+
+def check_environment() -> None:
+    """Refuse a wrong MINIGEN_NUM_THREADS at once, and not when the first kernel runs."""
+    text = os.environ.get("MINIGEN_NUM_THREADS", "")
+    if text and (not text.strip().isdecimal() or int(text) < 1):
+        raise UserError(f"MINIGEN_NUM_THREADS={text!r} must be a whole number of threads of at least 1, such as 2.")
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

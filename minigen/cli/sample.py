@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigen.cli.arguments import natural_number, positive_integer
+from minigen.cli.loading import load_run
 from minigen.errors import UserError
 
 
@@ -37,13 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
     from minigen.files import atomic_write
     from minigen.random import Generator
-    from minigen.training.runs import load_system
     from minigen.viz import save_image_grid
 
     out = Path(args.path) / f"sample-{args.seed}.png" if args.out is None else Path(args.out)
     if out.suffix not in (".png", ".npy"):
         raise UserError(f"--out must end in .png (a picture) or .npy (an array), not {out.name!r}.")
-    system, _ = load_system(args.path)
+    system, _ = load_run(args.path)
     images = system.sample(args.n, Generator(args.seed))
     if out.suffix == ".png":
         save_image_grid(out, images)

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from minigen.cli.arguments import natural_number, non_negative_number, positive_integer, positive_number
+from minigen.cli.loading import name_skipped
 from minigen.errors import UserError
 from minigen.training.systems import SYSTEMS, find_system
 
@@ -45,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.resume is not None:
         training = resume_run(args.resume, _resumed_options(args), quiet=args.quiet)
-        for name, reason in training.skipped:
-            print(f"The checkpoint {name} {reason}; the one before it is used.", file=sys.stderr)
+        name_skipped(training.skipped)
     else:
         training = start_run(_config(args), args.out, quiet=args.quiet)
     if not args.quiet and will_compile(training.system):

@@ -264,8 +264,15 @@ def _geometry(
 
 
 def _absorb(geometry: Geometry, extra: Pair) -> tuple[Geometry, Pair, Pair]:
-    """Output padding of a stride or more (a large dilation allows it) lies outside the sizes that the convolution maps
-    back: it undoes padding at the bottom and right first, and what then remains are rows and columns of zeros."""
+    """Output padding of a stride or more, which a large dilation allows, as less padding and rows of zeros beyond.
+
+    A convolution maps `stride` sizes to one and the same, and `output_padding` < stride chooses among them. More than
+    that reaches a size which it maps to more rows. With stride 1, bottom padding 1 and output_padding 2, the first row
+    gained is one that the padding had cut off, so the padding becomes 0; past the second no kernel reaches: zeros.
+
+    Returns:
+        The geometry with less padding, the output padding that remains, and the (rows, columns) of zeros to add.
+    """
     top, bottom, left, right = geometry.padding
     undo, rest = [0, 0], list(extra)
     for i, (more, s, p) in enumerate(zip(extra, geometry.stride, (bottom, right))):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor
 from minigen.functional.activation import log_softmax
@@ -37,6 +40,28 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     return _reduce(square(inside) * 0.5 + (abs(d) - abs(inside)) * delta, reduction, "huber_loss")
 
 
+class BinaryCrossEntropy(Function):
+    """z = -(y ln p + (1 - y) ln(1 - p)), logarithms kept above -100;  p̄ = g·(p - y)/(p(1 - p)), ȳ = g·(ln(1 - p) - ln p).
+
+    Where p is 0 or 1, p(1 - p) is taken as 10⁻¹²: the gradient still points away from a wrong certainty.
+    """
+
+    def forward(self, p: Any, y: Any) -> Any:
+        self.save_for_backward(p, y)
+        xp = self.device.xp
+        with np.errstate(divide="ignore"):
+            return -(y * xp.maximum(xp.log(p), -100) + (1 - y) * xp.maximum(xp.log1p(-p), -100))
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        p, y = self.saved_tensors
+        gp = gy = None
+        if self.needs_input_grad[0]:
+            gp = g * (p - y) / clip(p * (1 - p), min=1e-12)
+        if self.needs_input_grad[1]:
+            gy = g * (_log_above(1 - p) - _log_above(p))
+        return gp, gy
+
+
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """-(y ln p + (1 - y) ln(1 - p)) of probabilities p; logarithms are kept above -100, as in PyTorch.
 
@@ -48,7 +73,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
             "binary_cross_entropy: the input must be probabilities from 0 to 1; for logits use "
             "binary_cross_entropy_with_logits."
         )
-    loss = -(y * _log_above(p) + (1 - y) * _log_above(1 - p))
+    loss = BinaryCrossEntropy.apply(p, y)
     return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating
+from minigen.functional.arithmetic import where
 from minigen.functional.convolution import Conv2d, Geometry, Pair, _pair
 from minigen.functional.indexing import gather, index_select
 from minigen.functional.linalg import MatMul
@@ -45,31 +46,24 @@ def max_pool2d(
     x, single = _images("max_pool2d", input)
     kernel, steps, around, gaps = _window("max_pool2d", kernel_size, stride, padding, dilation)
     size = _output_size("max_pool2d", x.shape, kernel, steps, around, gaps, ceil_mode)
-    h, w = x.shape[2:]
-    # For each axis, which pixel lies under tap k of window i; outside the image there is none.
+    n, channels, h, w = x.shape
+    # For each axis, which pixel lies under tap k of window i, and whether there is one.
     rows = np.arange(size[0])[:, None] * steps[0] + np.arange(kernel[0]) * gaps[0] - around[0]  # (OH, KH)
     columns = np.arange(size[1])[:, None] * steps[1] + np.arange(kernel[1]) * gaps[1] - around[1]  # (OW, KW)
-    best: Any = None
-    for r in range(kernel[0]):
-        for c in range(kernel[1]):
-            row, column = rows[:, r], columns[:, c]
-            there = ((row >= 0) & (row < h))[:, None] & ((column >= 0) & (column < w))
-            taken = x.data[:, :, row.clip(0, h - 1)][:, :, :, column.clip(0, w - 1)]  # (N, C, OH, OW)
-            taken = np.where(there, taken, -np.inf).astype(x.dtype)
-            position = row[:, None] * w + column
-            if best is None:
-                best, index = taken, np.broadcast_to(position, taken.shape).copy()
-                found = np.broadcast_to(there, taken.shape).copy()
-            else:
-                wins = there & ((taken > best) | ~found | (np.isnan(taken) & ~np.isnan(best)))
-                best, index, found = np.where(wins, taken, best), np.where(wins, position, index), found | there
-    n, channels = x.shape[:2]
+    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[:, None, :]
+    positions = rows.clip(0, h - 1)[:, None, :, None] * w + columns.clip(0, w - 1)[:, None, :]  # (OH, OW, KH, KW)
+    inside, positions = (a.reshape(size[0] * size[1], -1) for a in (inside, positions))  # (OH·OW, KH·KW)
+
+    # Which tap is the largest is an index; picking it is differentiable.
     flat = reshape(x, (n, channels, h * w))
-    out = reshape(gather(flat, 2, index.reshape(n, channels, size[0] * size[1])), (n, channels, *size))
-    where = Tensor(index, device=x.device)
+    taps = np.where(inside, flat.data[:, :, positions], x.dtype.type(-np.inf))  # (N, C, OH·OW, KH·KW)
+    best, windows = taps.argmax(axis=3), np.arange(len(positions))
+    index = positions[windows, best]
+    out = where(inside[windows, best], gather(flat, 2, index), -np.inf)  # a window of nothing but padding is -inf
+    out, found = reshape(out, (n, channels, *size)), Tensor(index.reshape(n, channels, *size), device=x.device)
     if single:
-        out, where = reshape(out, out.shape[1:]), reshape(where, where.shape[1:])
-    return (out, where) if return_indices else out
+        out, found = reshape(out, out.shape[1:]), reshape(found, found.shape[1:])
+    return (out, found) if return_indices else out
 
 
 def avg_pool2d(
@@ -139,7 +133,7 @@ def interpolate(
         if len(factors) != 2 or not all(isinstance(f, (int, float)) and f > 0 for f in factors):
             raise UserError(f"interpolate: scale_factor must be a positive number or two, not {scale_factor!r}.")
         target = (math.floor(x.shape[2] * factors[0]), math.floor(x.shape[3] * factors[1]))
-        ratios = (1 / factors[0], 1 / factors[1])
+        ratios = tuple(1 / f if m != n else 1.0 for f, m, n in zip(factors, target, x.shape[2:]))  # same size: a copy
     if min(target) < 1 or 0 in x.shape[2:]:
         raise ShapeError(f"interpolate: an image of {x.shape[2:]} cannot be brought to {target}.")
     if mode == "nearest":
@@ -184,7 +178,7 @@ def _output_size(
         o = (free + (s - 1 if ceil_mode else 0)) // s + 1
         if ceil_mode and (o - 1) * s >= n + p:
             o -= 1  # a window must begin inside the image or the padding before it
-        if free < 0 or o < 1:
+        if o < 1:
             raise ShapeError(
                 f"{name}: kernel {kernel} with dilation {gaps} is larger than the image {tuple(shape[2:])} with padding {around}."
             )

@@ -29,5 +29,5 @@ def class_coverage(probabilities: np.ndarray, share: float = 0.01, confidence: f
         "classes_covered": int((shares >= share).sum()),
         "class_shares": [round(float(s), 4) for s in shares],
         "confident_share": float(sure.mean()),
-        "class_entropy": float(entropy),
+        "class_entropy": float(abs(entropy)),  # not -0.0 when one class has all
     }

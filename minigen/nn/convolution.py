@@ -105,6 +105,8 @@ class Conv2d(_Conv):
     ) -> None:
         if padding_mode not in PADDING_MODES:
             raise UserError(f"Conv2d: padding_mode must be one of {', '.join(PADDING_MODES)}, not {padding_mode!r}.")
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise UserError(f"Conv2d: padding {padding!r} is not known; the words are 'same' and 'valid'.")
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, False
         )

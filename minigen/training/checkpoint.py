@@ -131,7 +131,10 @@ def load_latest(folder: str | os.PathLike[str]) -> Checkpoint:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """The checkpoint files in `folder`, newest first."""
-    found: Iterable[Path] = folder.iterdir() if folder.is_dir() else ()
+    try:
+        found: Iterable[Path] = list(folder.iterdir()) if folder.is_dir() else ()
+    except OSError as error:
+        raise UserError(f"Cannot read {folder} ({error.strerror}): make it readable and try again.") from error
     return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_step, reverse=True)
 
 
@@ -162,8 +165,8 @@ def _read(path: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
 
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror})") from error
+    except OSError as error:  # nothing is known to be damaged: an older one is not used instead
+        raise UserError(f"Cannot read {path} ({error.strerror}): make it readable and try again.") from error
     if not data:
         raise CheckpointError("is empty")
     header = _header(data)

@@ -103,7 +103,7 @@ class RunFolder:
             if names:
                 raise UserError(f"{path} is not empty (it holds {min(names)}): give --out a new or an empty folder.")
             config = dict(config)
-            atomic_write(path / "config.json", _json(config, indent=2))
+            atomic_write(path / "config.json", _json(config, indent=2) + b"\n")
             return cls(path, json.loads(_json(config)), lock)
         except BaseException:
             lock.close()
@@ -161,7 +161,7 @@ class RunFolder:
         """
         self._writes()
         config = self.config | changes
-        atomic_write(self.path / "config.json", _json(config, indent=2))
+        atomic_write(self.path / "config.json", _json(config, indent=2) + b"\n")
         self.config = config
 
     def append(self, record: Mapping[str, Any]) -> None:

@@ -59,17 +59,23 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
     try:
         if changes.get("model", run.config.get("model")) != run.config.get("model"):
             raise UserError(f"{run.path} is a run of the model {run.config.get('model')!r}, not {changes['model']!r}.")
-        if "epochs" in changes:
-            run.change_config(epochs=changes["epochs"])
-        system = make_system(run.config)
+        system = make_system(run.config | {name: changes[name] for name in changes if name == "epochs"})
         session = _session(run, system, _loader(system), quiet)
+        skipped: list[Skipped] = []
         try:
             checkpoint = load_latest(run.checkpoints)
         except NoCheckpointError:  # stopped before its first: begin again
             run.rewind(0)
-            return Training(run, system, session)
-        _restoring(checkpoint, session.restore)
-        return Training(run, system, session, checkpoint.skipped)
+        else:
+            skipped = checkpoint.skipped
+            _restoring(checkpoint, session.restore)
+        if session.total_epochs < session.epoch:
+            raise UserError(
+                f"{run.path} has done {session.epoch} epochs already; --epochs {session.total_epochs} cannot take any back."
+            )
+        if "epochs" in changes:
+            run.change_config(epochs=changes["epochs"])
+        return Training(run, system, session, skipped)
     except BaseException:
         run.close()
         raise
@@ -137,8 +143,14 @@ def _restoring(checkpoint: Checkpoint, restore: Any) -> None:
 
 def _loader(system: System) -> DataLoader:
     config = system.config
+    data = system.training_data()
+    if config["batch_size"] > len(data):
+        raise UserError(
+            f"--batch-size {config['batch_size']} is larger than the {len(data)} training images of "
+            f"{config['data']!r}; give at most {len(data)}."
+        )
     return DataLoader(
-        system.training_data(),
+        data,
         batch_size=config["batch_size"],
         shuffle=True,
         drop_last=True,  # batch norm and the losses see batches of one size

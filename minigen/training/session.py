@@ -186,7 +186,7 @@ class Session:
         last = f"step {self.saved_step}" if self.saved_step >= 0 else "none"
         return TrainingError(
             f"At step {self.step + 1} (epoch {self.epoch + 1}) {what}, and the run has stopped; the last good checkpoint "
-            f"({last}) is kept in {self.run.checkpoints}. Try a lower --lr or a larger --batch-size."
+            f"({last}) is kept in {self.run.checkpoints}. Begin a new run with a lower --lr or a larger --batch-size."
         )
 
 

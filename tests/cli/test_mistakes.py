@@ -3,6 +3,10 @@
 import errno
 import json
 import os
+import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,8 +99,6 @@ def test_sample_refuses_other_file_types_and_folders_that_are_not_there(capsys, 
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(capsys, run, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     newest = load_latest(copy / "checkpoints").path
@@ -110,8 +112,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(capsys, run, t
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_says_so(capsys, run, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     for path in (copy / "checkpoints").iterdir():
@@ -122,8 +122,6 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_so(capsys, run, tmp_path):
 
 
 def test_a_config_that_was_edited_is_noticed(capsys, run, tmp_path):
-    import shutil
-
     for change in ({"latent_dim": 3}, {"model": "gan"}, {"model": "what"}, {"data": "what"}):
         copy = tmp_path / "-".join(map(str, *change.items()))
         shutil.copytree(run, copy)
@@ -169,7 +167,69 @@ def test_debug_shows_the_traceback(capsys):
 
 
 def test_an_unexpected_failure_is_one_sentence_too(capsys, run, monkeypatch):
-    monkeypatch.setattr("minigen.training.runs.load_system", lambda path: 1 / 0)
+    monkeypatch.setattr("minigen.training.runs.load_latest", lambda path: 1 / 0)
     code, err = answer(capsys, "sample", str(run))
     assert code == 1
     assert "ZeroDivisionError" in err
+
+
+def test_sample_and_evaluate_say_which_checkpoint_they_passed_over(capsys, run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    newest = load_latest(copy / "checkpoints").path
+    newest.write_bytes(newest.read_bytes()[:1000])
+    for command in ("sample", "evaluate"):
+        code, err = answer(capsys, command, str(copy))
+        assert code == 0
+        assert newest.name in err
+        assert "the one before it is used" in err
+
+
+def test_a_run_cannot_be_resumed_to_fewer_epochs_than_it_has_done(capsys, run):
+    before = (run / "config.json").read_text()
+    code, err = answer(capsys, "train", "--resume", str(run), "--epochs", "1")
+    assert (code, "2 epochs already" in err) == (2, True)
+    assert (run / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize("text", ["zz", "0", "-1", "1.5"])
+def test_a_wrong_number_of_threads_is_refused_at_once(capsys, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIGEN_NUM_THREADS", text)
+    code, err = answer(capsys, "train", "vae", *FAST)
+    assert (code, "MINIGEN_NUM_THREADS" in err, err.count("\n")) == (2, True, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_must_be_written_in_full(capsys):
+    code, err = answer(capsys, "train", "ae", "--epoch", "2")
+    assert (code, "--epoch" in err) == (2, True)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(capsys, run, monkeypatch):
+    def refuse(self):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse_checkpoints(refuse))
+    code, err = answer(capsys, "sample", str(run))
+    assert (code, "make it readable" in err, "from the start" in err) == (2, True, False)
+
+
+def refuse_checkpoints(refuse):
+    read = pathlib.Path.read_bytes
+    return lambda self: refuse(self) if self.suffix == ".safetensors" else read(self)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full on this system")
+def test_output_that_cannot_be_written_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "minigen", "info"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("minigen: Could not read or write the output")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_closed_standard_output_is_no_failure(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["info"]) == 0

@@ -221,3 +221,25 @@ IMAGE = mg.ones(2, 3, 7, 6)
 def test_a_plausible_mistake_is_answered_with_what_failed(mistake, kind, words):
     with pytest.raises(kind, match=words):
         mistake()
+
+
+def test_a_window_of_nothing_but_padding_has_no_largest_element():
+    x = mg.tensor([[[[1.0, 2.0], [3.0, 4.0]]]], requires_grad=True)
+    y = F.max_pool2d(x, (1, 2), padding=(0, 1), dilation=(1, 3))
+    assert y.tolist() == [[[[-np.inf], [-np.inf]]]]
+    (gradient,) = mg.grad(y, x, mg.ones(1, 1, 2, 1), allow_unused=True)
+    assert gradient is None or not gradient.numpy().any()
+
+
+def test_a_factor_that_leaves_the_size_as_it_is_copies():
+    x = mg.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+    for mode in ("nearest", "bilinear"):
+        assert F.interpolate(x, scale_factor=1.3, mode=mode).tolist() == x.tolist()
+
+
+def test_with_ceil_mode_a_window_may_be_larger_than_the_image():
+    x = mg.tensor([[[[2.0, 4.0]]]])
+    assert F.avg_pool2d(x, (1, 3), ceil_mode=True).tolist() == [[[[3.0]]]]
+    assert F.max_pool2d(x, (1, 3), ceil_mode=True).tolist() == [[[[4.0]]]]
+    with pytest.raises(ShapeError, match="larger than the image"):
+        F.max_pool2d(x, (1, 3))

@@ -35,4 +35,5 @@ def compiled_before() -> bool:
     """Whether an earlier process left compiled convolution kernels on the disk, so that none need be compiled now."""
     from .patches import gather_patches
 
-    return any(Path(gather_patches.stats.cache_path or ".").glob("patches.gather_patches*.nbi"))
+    folder = gather_patches.stats.cache_path  # None where no folder can be written
+    return folder is not None and any(Path(folder).glob("patches.gather_patches*.nbi"))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ..geometry import ConvGeometry, Pair
+from .compiled import compiled
 from .layout import TASK_FLOPS, pieces, read_only
 from .threads import parallel_for
 
@@ -72,7 +72,7 @@ def _taps_first(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _convolve_lines(x, w, y, begin, end, stride, padding, dilation):
     """Lines begin, ..., end - 1 of y (N, OH, OW, C) from x (N, H, W, C) and w (KH, KW, C)."""
     _, height, width, _ = x.shape
@@ -92,7 +92,7 @@ def _convolve_lines(x, w, y, begin, end, stride, padding, dilation):
                         _add_product(x[n, h, v], w[p, q], total)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _transposed_lines(y, w, x, begin, end, stride, padding, dilation):
     """Lines begin, ..., end - 1 of x (N, H, W, C) from y (N, OH, OW, C) and w (KH, KW, C)."""
     _, out_height, out_width, _ = y.shape
@@ -111,7 +111,7 @@ def _transposed_lines(y, w, x, begin, end, stride, padding, dilation):
                         _add_product(y[n, i, j], w[p, q], x[n, h, v])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _weight_grad_lines(x, y, w, begin, end, stride, padding, dilation):
     """Adds to w (KH, KW, C) what lines begin, ..., end - 1 of y (N, OH, OW, C) and x (N, H, W, C) give."""
     _, height, width, _ = x.shape
@@ -129,7 +129,7 @@ def _weight_grad_lines(x, y, w, begin, end, stride, padding, dilation):
                         _add_product(x[n, h, v], y[n, i, j], w[p, q])
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _add_product(a, b, total):
     for c in range(total.size):
         total[c] += a[c] * b[c]

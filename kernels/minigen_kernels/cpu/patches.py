@@ -10,10 +10,10 @@ before its loop, so that the loop counts from 0: Numba must expect any other ind
 and the check for it keeps the loop from becoming vector instructions (ten times slower, measured).
 """
 
-from numba import njit
+from .compiled import compiled
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def gather_patches(x, patches, first, kernel_rows, channel, kernel_size, out_size, stride, padding, dilation):
     """Writes rows first, first + 1, ... of the matrix of patches, as many as `patches` has.
 
@@ -54,7 +54,7 @@ def gather_patches(x, patches, first, kernel_rows, channel, kernel_size, out_siz
                         _copy(source[s : s + depth], run[q * depth : (q + 1) * depth])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def scatter_patches(patches, x, first, channel, kernel_size, out_size, stride, padding, dilation):
     """Adds rows first, first + 1, ... of the matrix of patches to where they came from: the adjoint of the gathering.
 
@@ -89,19 +89,19 @@ def scatter_patches(patches, x, first, channel, kernel_size, out_size, stride, p
                         _add(run[q * depth : (q + 1) * depth], target[t : t + depth])
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _zero(run):
     for k in range(run.size):
         run[k] = 0
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _copy(source, target):
     for k in range(source.size):
         target[k] = source[k]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _add(source, target):
     for k in range(source.size):
         target[k] += source[k]

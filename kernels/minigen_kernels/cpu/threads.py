@@ -92,7 +92,7 @@ def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
 
 def _default_threads() -> int:
     text = os.environ.get("MINIGEN_NUM_THREADS")
-    if text is None:
+    if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.strip().isdecimal() or int(text) < 1:
         raise ValueError(

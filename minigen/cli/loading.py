@@ -1,0 +1,27 @@
+"""Loading a run for a command that only reads it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from minigen.training.checkpoint import Checkpoint, Skipped
+
+if TYPE_CHECKING:
+    from minigen.training.systems import System
+
+
+def load_run(path: str) -> tuple[System, Checkpoint]:
+    """The trained system of a run; damaged checkpoints on the way to it are named on stderr."""
+    from minigen.training.runs import load_system
+
+    system, checkpoint = load_system(path)
+    name_skipped(checkpoint.skipped)
+    return system, checkpoint
+
+
+def name_skipped(skipped: Sequence[Skipped]) -> None:
+    """Say on stderr which checkpoints were passed over, and why."""
+    for name, reason in skipped:
+        print(f"minigen: The checkpoint {name} {reason}; the one before it is used.", file=sys.stderr)
