@@ -145,12 +145,21 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
     assert num_threads() == 3
 
 
-@pytest.mark.parametrize("text", ["", "0", "-2", "two", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-2", "two", "1.5"])
 def test_a_wrong_number_in_the_environment_is_answered_with_a_sentence(monkeypatch, text):
     monkeypatch.setenv("MINIGEN_NUM_THREADS", text)
     monkeypatch.setattr(threads, "_threads", None)
     with pytest.raises(ValueError, match=f"MINIGEN_NUM_THREADS='{text}': it must be a whole number of threads"):
         num_threads()
+
+
+def test_an_empty_setting_is_none(monkeypatch):
+    monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.delenv("MINIGEN_NUM_THREADS", raising=False)
+    expected = num_threads()
+    monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.setenv("MINIGEN_NUM_THREADS", "")
+    assert num_threads() == expected
 
 
 def in_a_new_process(code: str) -> str:
