@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class MinigenError(Exception):
     """The base of every error that minigen raises on purpose."""
@@ -49,3 +52,15 @@ class CheckpointError(MinigenError):
 
 class TrainingError(MinigenError):
     """A run that cannot go on (a loss that is not finite, a full disk)."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a table, with the closest one that is, and all of them.
+
+    >>> print(unknown_name("colour", "rde", ["red", "green"]))
+    Unknown colour 'rde': did you mean 'red'? There are red, green.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+    hint = f": did you mean {close[0]!r}?" if close else "."
+    return UserError(f"Unknown {what} {name!r}{hint} There are {', '.join(names)}.")

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from minigen_kernels.environment import threads_asked_for
+
 from minigen import __version__
 from minigen.errors import MinigenError, UserError
 
@@ -75,9 +77,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def check_environment() -> None:
     """Refuse a wrong MINIGEN_NUM_THREADS at once, and not when the first kernel runs."""
-    text = os.environ.get("MINIGEN_NUM_THREADS", "")
-    if text and (not text.strip().isdecimal() or int(text) < 1):
-        raise UserError(f"MINIGEN_NUM_THREADS={text!r} must be a whole number of threads of at least 1, such as 2.")
+    try:
+        threads_asked_for()
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from minigen.data.dataset import ArrayDataset
 from minigen.data.digits import load_digits
 from minigen.data.mixtures import grid, ring
-from minigen.errors import UserError
+from minigen.errors import UserError, unknown_name
 from minigen.random import Generator
 
 SPLITS = ("train", "test")
@@ -68,9 +67,7 @@ def dataset_info(name: str) -> DatasetInfo:
     """
     if name in DATASETS:
         return DATASETS[name]
-    close = difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
-    hint = f": did you mean {close[0]!r}?" if close else "."
-    raise UserError(f"Unknown dataset {name!r}{hint} There are {', '.join(DATASETS)}.")
+    raise unknown_name("dataset", name, DATASETS)
 
 
 def load(name: str, split: str = "train", **options: Any) -> ArrayDataset:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from minigen.data import DataLoader
-from minigen.data.registry import load
 from minigen.errors import UserError
 from minigen.nn import Conv2d, ConvTranspose2d
 from minigen.random import Generator
@@ -111,7 +110,7 @@ def finish_run(training: Training) -> list[Path]:
         pictures.append(folder / "curves.png")
         save_curves(pictures[-1], records)
     if system.reconstruct is not None:
-        images = load(system.config["data"], "test").arrays[0][:RECONSTRUCTIONS_SHOWN]
+        images = system.held_out()[:RECONSTRUCTIONS_SHOWN]
         pictures.append(folder / "reconstructions.png")
         save_reconstructions(pictures[-1], images, system.reconstruct(images))
     return pictures

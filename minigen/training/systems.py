@@ -11,7 +11,6 @@ To add one: write the network in `models/`, the loss in `losses/`, the loop in t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -22,7 +21,7 @@ from minigen.autograd import no_grad
 from minigen.creation import randn
 from minigen.data.registry import dataset_info, load
 from minigen.device import device as find_device
-from minigen.errors import UserError
+from minigen.errors import UserError, unknown_name
 from minigen.functional import sigmoid
 from minigen.losses import squared_error
 from minigen.metrics import class_coverage, pca_error, psnr
@@ -72,7 +71,12 @@ class System:
         """The images to train on, in this system's scale."""
         return load(self.config["data"], "train", scale=self.scale)
 
+    def held_out(self) -> np.ndarray:
+        """The images that are never trained on, from 0 to 1."""
+        return load(self.config["data"], "test").arrays[0]
+
     def train(self, session: Session) -> None:
+        """Run the loop."""
         raise NotImplementedError
 
     def sample(self, n: int, generator: Generator) -> np.ndarray:
@@ -105,7 +109,7 @@ class Autoencoder(System):
         self.optimizers = {"adam": Adam(self.model.parameters(), lr=config["lr"])}
 
     def train(self, session: Session) -> None:
-        train_autoencoder(self.model, self.optimizers["adam"], session, self._held_out())
+        train_autoencoder(self.model, self.optimizers["adam"], session, self.held_out())
 
     @no_grad()
     def sample(self, n: int, generator: Generator) -> np.ndarray:
@@ -124,11 +128,8 @@ class Autoencoder(System):
         self.model.eval()
         return self.model(Tensor(images, device=self.device)).cpu().numpy()
 
-    def _held_out(self) -> np.ndarray:
-        return load(self.config["data"], "test").arrays[0]
-
     def _reconstruction_metrics(self) -> Config:
-        held_out, train = self._held_out(), load(self.config["data"], "train").arrays[0]
+        held_out, train = self.held_out(), load(self.config["data"], "train").arrays[0]
         error = autoencoder_error(self.model, held_out)
         baseline = pca_error(train, held_out, self.model.latent_dim)
         return {
@@ -161,7 +162,7 @@ class VariationalAutoencoder(System):
         self.optimizers = {"adam": Adam(self.model.parameters(), lr=config["lr"])}
 
     def train(self, session: Session) -> None:
-        train_vae(self.model, self.optimizers["adam"], session, self.noise, self._held_out(), beta=self.config["beta"])
+        train_vae(self.model, self.optimizers["adam"], session, self.noise, self.held_out(), beta=self.config["beta"])
 
     @no_grad()
     def sample(self, n: int, generator: Generator) -> np.ndarray:
@@ -177,11 +178,8 @@ class VariationalAutoencoder(System):
         mu, _ = self.model.encode(Tensor(images, device=self.device))
         return sigmoid(self.model.decode(mu)).cpu().numpy()
 
-    def _held_out(self) -> np.ndarray:
-        return load(self.config["data"], "test").arrays[0]
-
     def _reconstruction_metrics(self) -> Config:
-        held_out = self._held_out()
+        held_out = self.held_out()
         bound = vae_bound(self.model, held_out, draws=32)
         error = squared_error(Tensor(self.reconstruct(held_out)), Tensor(held_out)).item()
         return {
@@ -249,9 +247,7 @@ def find_system(name: str) -> type[System]:
     """
     if name in SYSTEMS:
         return SYSTEMS[name]
-    close = difflib.get_close_matches(str(name).lower(), SYSTEMS, n=1, cutoff=0.5)
-    hint = f": did you mean {close[0]!r}?" if close else "."
-    raise UserError(f"Unknown model {name!r}{hint} There are {', '.join(SYSTEMS)}.")
+    raise unknown_name("model", name, SYSTEMS)
 
 
 def make_system(config: Config) -> System:

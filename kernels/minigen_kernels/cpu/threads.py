@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ..environment import threads_asked_for
+
 _lock = threading.Lock()
 _local = threading.local()  # .inside: this thread is running a task right now
 _threads: int | None = None
@@ -91,14 +93,8 @@ def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
 
 
 def _default_threads() -> int:
-    text = os.environ.get("MINIGEN_NUM_THREADS")
-    if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ValueError(
-            f"MINIGEN_NUM_THREADS={text!r}: it must be a whole number of threads of at least 1, such as 2."
-        )
-    return int(text)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads_asked_for() or usable
 
 
 def _after_fork() -> None:
