@@ -7,6 +7,7 @@ arrays in memory, and `DataLoader` yields seeded, resumable batches.
 from minigen.data.dataset import ArrayDataset, Dataset
 from minigen.data.digits import load_digits
 from minigen.data.loader import DataLoader
-from minigen.data.registry import DATASETS, DatasetInfo, dataset_info, load
+from minigen.data.registry import DATASETS, load, open_dataset
+from minigen.data.source import DataSource
 
-__all__ = ["DATASETS", "ArrayDataset", "DataLoader", "Dataset", "DatasetInfo", "dataset_info", "load", "load_digits"]
+__all__ = ["DATASETS", "ArrayDataset", "DataLoader", "DataSource", "Dataset", "load", "load_digits", "open_dataset"]

@@ -3,95 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from minigen.data.dataset import ArrayDataset
 from minigen.data.digits import load_digits
-from minigen.data.mixtures import grid, ring
-from minigen.errors import UserError, unknown_name
+from minigen.data.imbalance import Imbalance, parse_imbalance
+from minigen.data.mixtures import grid, grid_centers, ring, ring_centers
+from minigen.data.source import SPLITS, DataSource, Samples, as_arrays
+from minigen.errors import unknown_name
 from minigen.random import Generator
 
-SPLITS = ("train", "test")
-MIXTURE_SAMPLES = {"train": 10_000, "test": 2_500}  # 2,500 is how many VEEGAN and PacGAN judge by
+POINTS = {"train": 10_000, "test": 2_500}  # 2,500 is how many VEEGAN and PacGAN judge by
+
+Draw = Callable[[int, Generator], tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
-    """One line of the table: what a name stands for.
-
-    `kind` is 'image' for samples (channels, height, width), or 'point' for vectors; `shape` is that of one sample;
-    `load(split, **options)` returns samples and labels, and `options` names what it takes.
-    """
-
-    name: str
-    description: str
-    kind: str
-    shape: tuple[int, ...]
-    classes: int
-    load: Callable[..., tuple[np.ndarray, np.ndarray]]
-    options: tuple[str, ...]
-
-
-def _mixture(draw: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    def load(split: str, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _points(
+    name: str,
+    description: str,
+    classes: int,
+    draw: Draw,
+    centers: np.ndarray | None = None,
+    std: float | None = None,
+) -> DataSource:
+    def read(split: str, scale: str) -> tuple[np.ndarray, np.ndarray]:
         stream = Generator(0).spawn(SPLITS.index(split))  # as with the digits, no user's seed changes the data
-        return draw(MIXTURE_SAMPLES[split] if n is None else n, stream)
+        return draw(POINTS[split], stream)
 
-    return load
+    shape = (2,) if centers is None else centers.shape[1:]
+    return DataSource(name, description, "point", shape, classes, as_arrays(read), centers=centers, std=std, draw=draw)
 
 
-DATASETS: dict[str, DatasetInfo] = {
-    entry.name: entry
-    for entry in (
-        DatasetInfo("digits", "1,797 real handwritten digits, 8×8", "image", (1, 8, 8), 10, load_digits, ("scale",)),
-        DatasetInfo("ring8", "8 Gaussians on a circle of radius 1", "point", (2,), 8, _mixture(ring), ("n",)),
-        DatasetInfo("grid25", "25 Gaussians on a 5×5 grid", "point", (2,), 25, _mixture(grid), ("n",)),
+DATASETS: dict[str, DataSource] = {
+    source.name: source
+    for source in (
+        DataSource("digits", "1,797 real handwritten digits, 8×8", "image", (1, 8, 8), 10, as_arrays(load_digits)),
+        _points("ring8", "8 Gaussians on a circle of radius 1", 8, ring, ring_centers(), 0.01),
+        _points("grid25", "25 Gaussians on a 5×5 grid", 25, grid, grid_centers(), 0.05),
     )
 }
 
 
-def dataset_info(name: str) -> DatasetInfo:
-    """The table's line for `name`.
-
-    Raises:
-        UserError: There is no such dataset; the sentence lists those that there are, and the closest name.
-
-    >>> dataset_info("digits").shape
-    (1, 8, 8)
-    >>> dataset_info("digit")
-    Traceback (most recent call last):
-    minigen.errors.UserError: Unknown dataset 'digit': did you mean 'digits'? There are digits, ring8, grid25.
-    """
-    if name in DATASETS:
-        return DATASETS[name]
-    raise unknown_name("dataset", name, DATASETS)
-
-
-def load(name: str, split: str = "train", **options: Any) -> ArrayDataset:
-    """The samples and labels of one split of a dataset.
+def open_dataset(
+    name: str,
+    root: str | None = None,
+    image_size: int | None = None,
+    imbalance: Imbalance | None = None,
+) -> DataSource:
+    """The dataset of that name.
 
     Args:
-        name: 'digits' (`load_digits`), 'ring8' (`mixtures.ring`) or 'grid25' (`mixtures.grid`)
-        split: 'train' or 'test'
-        **options: `scale` ('unit' or 'tanh') for images; `n` (how many samples) for mixtures, which have 10,000 to train
-            on and 2,500 held out unless told otherwise
-
-    Returns:
-        `ArrayDataset` of samples (n, *shape) float32 and labels (n,) int64
+        name: a name in `DATASETS`
+        imbalance: "CLASS:SHARE,…" or a mapping: the shares of the classes that are to be rare in the training split
+            (`parse_imbalance`)
 
     Raises:
-        UserError: An unknown name, split, option or value.
+        UserError: An unknown name (the sentence lists those there are, and the closest), or a wrong imbalance.
+
+    >>> open_dataset("digits").shape
+    (1, 8, 8)
+    >>> len(open_dataset("digits").load("train")), len(open_dataset("digits", imbalance="0:0.02").load("train"))
+    (1437, 1298)
+    """
+    if name not in DATASETS:
+        raise unknown_name("dataset", name, DATASETS)
+    source = DATASETS[name]
+    if imbalance is None:
+        return source
+    return replace(source, shares=parse_imbalance(imbalance, source.classes, source.class_names))
+
+
+def load(name: str, split: str = "train", scale: str = "unit", **options: Any) -> Samples:
+    """The samples and labels of one split: `open_dataset(name, **options).load(split, scale)` in one line.
 
     >>> load("ring8", "test")
     ArrayDataset(2500 samples of float32[2], int64[])
     """
-    dataset = dataset_info(name)
-    if split not in SPLITS:
-        raise UserError(f"A dataset has the splits 'train' and 'test', not {split!r}.")
-    for option in options:
-        if option not in dataset.options:
-            raise UserError(f"The dataset {name!r} takes {', '.join(dataset.options)} as an option, not {option!r}.")
-    return ArrayDataset(*dataset.load(split, **options))
+    return open_dataset(name, **options).load(split, scale)
