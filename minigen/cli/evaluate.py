@@ -17,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
         description="Print, as JSON, what the newest checkpoint of a run is worth on data it was not trained on.",
     )
     parser.add_argument("path", metavar="RUN", help="the folder that `minigen train` wrote")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command="minigen evaluate --help")
 
 
 def run(args: argparse.Namespace) -> int:

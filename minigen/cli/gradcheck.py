@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from minigen.cli.arguments import natural_number, positive_integer
 from minigen.errors import UserError
+from minigen.training.options import natural_number, positive_integer
 
 
 class Row(NamedTuple):
@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("operations", nargs="*", metavar="OP", help="operations to check, such as conv2d; all if none")
     parser.add_argument("--seed", type=natural_number, default=0, help="what the examples come from (default 0)")
     parser.add_argument("--samples", type=positive_integer, default=3, help="examples of each operation (default 3)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command="minigen gradcheck --help")
 
 
 def run(args: argparse.Namespace) -> int:

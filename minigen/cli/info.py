@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         help="versions, devices and kernels",
         description="Show versions, devices, and which kernels are in use and why.",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command="minigen info --help")
 
 
 def run(args: argparse.Namespace) -> int:

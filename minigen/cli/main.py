@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         check_environment()
-        args = make_parser().parse_args([a for a in arguments if a != "--debug"])
+        arguments = [a for a in arguments if a != "--debug"]
+        args, unknown = make_parser(arguments).parse_known_args(arguments)
+        if unknown:
+            raise UserError(f"There is no option {' '.join(unknown)} ({args.help_command} shows those that there are).")
         code = args.run(args)
         sys.stdout.flush()
         return code
@@ -59,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"An unexpected failure, {what} (--debug shows where).", 1, debug)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all commands, with the options of the model where the arguments train one."""
     from minigen.cli import evaluate, gradcheck, info, sample, train
 
     parser = Parser(
@@ -70,7 +73,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minigen {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (train, sample, evaluate, gradcheck, info):
+    train.add_parser(subparsers, arguments)
+    for command in (sample, evaluate, gradcheck, info):
         command.add_parser(subparsers)
     return parser
 

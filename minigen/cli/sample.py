@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from minigen.cli.arguments import natural_number, positive_integer
 from minigen.cli.loading import load_run
 from minigen.errors import UserError
+from minigen.training.options import natural_number, positive_integer
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="a .png grid, or .npy for float32 (n, C, H, W) from 0 to 1 (default: RUN/sample-SEED.png)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command="minigen sample --help")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,45 +5,70 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from minigen.cli.arguments import natural_number, non_negative_number, positive_integer, positive_number
 from minigen.cli.loading import name_skipped
 from minigen.errors import UserError
-from minigen.training.systems import SYSTEMS, find_system
+from minigen.training.options import Option, positive_integer
+from minigen.training.systems import SYSTEMS, System, find_system
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add this command to the parser."""
-    models = "\n".join(f"  {name:5} {system.description}" for name, system in SYSTEMS.items())
+def add_parser(subparsers: Any, arguments: Sequence[str]) -> None:
+    """Add this command to the parser, with the options of the model that the arguments name."""
+    model = named_model(arguments)
+    system = None if model is None else find_system(model)
+    if system is None:
+        description = "Train a model and write a run folder: weights, records, pictures."
+        epilog = "minigen train --list shows the models, minigen train MODEL --help the options of one."
+        options: tuple[Option, ...] = ()
+    else:
+        description = f"Train the model {system.name!r}: {system.description}."
+        epilog = f"Trained on {system.defaults()['data']} unless told otherwise."
+        options = system.all_options()
     parser = subparsers.add_parser(
         "train",
         help="train a model on real data",
-        description="Train a model and write a run folder: weights, records, pictures.",
-        epilog=f"models:\n{models}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="minigen train MODEL [options]" if system is None else f"minigen train {model} [options]",
+        description=description,
+        epilog=epilog,
     )
-    parser.add_argument("model", metavar="MODEL", nargs="?", help=f"one of {', '.join(SYSTEMS)}")
-    parser.add_argument("--data", metavar="NAME", help="the data set (default: digits)")
-    parser.add_argument("--epochs", type=positive_integer, metavar="N", help=_default("epochs"))
-    parser.add_argument("--batch-size", type=positive_integer, metavar="N", help=_default("batch_size"))
-    parser.add_argument("--lr", type=positive_number, metavar="RATE", help=_default("lr", "learning rate"))
-    parser.add_argument(
-        "--latent-dim", type=positive_integer, metavar="N", help=_default("latent_dim", "size of the code")
-    )
-    parser.add_argument("--beta", type=non_negative_number, metavar="B", help=_default("beta", "weight of the KL term"))
-    parser.add_argument("--seed", type=natural_number, metavar="N", help="of weights, order and noise (default: 0)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cudasim (default: cpu)")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="its name")
+    own = parser.add_argument_group(f"options of {model}") if system else parser
+    for option in options:
+        option.add_to(own)
+    if not any(option.name == "epochs" for option in options):
+        parser.add_argument("--epochs", metavar="N", help="with --resume: how long to train in all")
+    parser.add_argument("--list", action="store_true", help="show the models, and what each is trained on")
     parser.add_argument("--out", metavar="DIR", help="the run folder, new or empty (default: runs/MODEL-1, -2, …)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in DIR; only --epochs may be changed")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command=f"minigen train {model or 'MODEL'} --help")
+
+
+def named_model(arguments: Sequence[str]) -> str | None:
+    """The model in the arguments of `minigen train`: the first that is no option and no option's value."""
+    if not arguments or arguments[0] != "train":
+        return None
+    switches = {"--quiet", "--list"}
+    for option in (option for system in SYSTEMS.values() for option in system.all_options() if option.kind is bool):
+        switches |= {option.flag, option.flag.replace("--", "--no-", 1)}
+    before = ""
+    for word in arguments[1:]:
+        is_value = before.startswith("--") and "=" not in before and before not in switches
+        if not word.startswith("-") and not is_value:
+            return word
+        before = word
+    return None
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the pictures, and say where they are."""
     from minigen.training.runs import finish_run, resume_run, start_run, train_run, will_compile
 
+    if args.list:
+        print(model_table())
+        return 0
     if args.resume is not None:
         training = resume_run(args.resume, _resumed_options(args), quiet=args.quiet)
         name_skipped(training.skipped)
@@ -68,42 +93,35 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def model_table() -> str:
+    """The models with a line each: the name, what it is, and what it is trained on by default."""
+    rows = [("model", "trained on", "what it is")]
+    rows += [(name, str(system.defaults()["data"]), system.description) for name, system in SYSTEMS.items()]
+    name, data = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return "\n".join(f"{row[0]:{name}}  {row[1]:{data}}  {row[2]}" for row in rows)
+
+
 def _config(args: argparse.Namespace) -> dict[str, Any]:
     if args.model is None:
-        raise UserError(f"Say which model to train: minigen train MODEL, one of {', '.join(SYSTEMS)}.")
+        raise UserError("Say which model to train: minigen train MODEL (minigen train --list shows them).")
     system = find_system(args.model)
-    given = _given(args)
-    for name in given:
-        if name not in system.defaults and name not in ("seed", "device"):
-            raise UserError(
-                f"The model {system.name!r} has no option {_flag(name)}; it has {', '.join(map(_flag, system.defaults))}."
-            )
-    return {"model": system.name, **system.defaults, "seed": 0, "device": "cpu", **given}
+    return {"model": system.name, **_given(args, system)}
 
 
 def _resumed_options(args: argparse.Namespace) -> dict[str, Any]:
-    given = _given(args)
-    changed = [_flag(name) for name in given if name != "epochs"]
+    given = {} if args.model is None else _given(args, find_system(args.model))
+    changed = [f"--{name.replace('_', '-')}" for name in given if name != "epochs"]
     if args.out is not None:
         changed.append("--out")
     if changed:
         raise UserError(
             f"--resume goes on with the run as it was begun, so {', '.join(changed)} cannot be given; only --epochs can."
         )
+    if args.epochs is not None:
+        given["epochs"] = Option("epochs", 1, "", positive_integer).value(args.epochs)
     return given if args.model is None else {"model": args.model, **given}
 
 
-def _given(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("data", "epochs", "batch_size", "lr", "latent_dim", "beta", "seed", "device")
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _default(name: str, what: str = "") -> str:
-    values = ", ".join(
-        f"{system.name} {system.defaults[name]}" for system in SYSTEMS.values() if name in system.defaults
-    )
-    return f"{what} (default: {values})".strip()
+def _given(args: argparse.Namespace, system: type[System]) -> dict[str, Any]:
+    given = {option: getattr(args, option.name) for option in system.all_options()}
+    return {option.name: option.value(value) for option, value in given.items() if value is not None}

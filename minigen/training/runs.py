@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -17,9 +18,6 @@ from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, 
 from minigen.training.run_folder import RunFolder, new_run_path
 from minigen.training.session import Interrupted, Session, load_weights
 from minigen.training.systems import System, make_system
-
-SAMPLES_SHOWN = 64
-RECONSTRUCTIONS_SHOWN = 20
 
 
 @dataclass
@@ -40,6 +38,11 @@ def start_run(config: dict[str, Any], out: str | PathLike[str] | None = None, qu
     """
     system = make_system(config)  # first, so that a mistake leaves no folder behind
     loader = _loader(system)
+    config = system.config
+    if config.get("init_from") is not None:
+        taken = take_weights(system, config["init_from"])
+        if not quiet:
+            print(taken, file=sys.stderr)
     run = RunFolder.create(new_run_path(system.name) if out is None else out, config)
     return Training(run, system, _session(run, system, loader, quiet))
 
@@ -100,19 +103,14 @@ def will_compile(system: System) -> bool:
 
 def finish_run(training: Training) -> list[Path]:
     """Write the pictures of a run into its folder, and return their paths."""
-    from minigen.viz import save_curves, save_image_grid, save_reconstructions
+    from minigen.viz import save_curves
 
-    system, folder = training.system, training.run.path
-    pictures = [folder / "samples.png"]
-    save_image_grid(pictures[0], system.sample(SAMPLES_SHOWN, Generator(0)))
+    folder = training.run.path
+    pictures = training.system.save_pictures(folder)
     records = training.run.records()
     if records:
         pictures.append(folder / "curves.png")
         save_curves(pictures[-1], records)
-    if system.reconstruct is not None:
-        images = system.held_out()[:RECONSTRUCTIONS_SHOWN]
-        pictures.append(folder / "reconstructions.png")
-        save_reconstructions(pictures[-1], images, system.reconstruct(images))
     return pictures
 
 
@@ -131,6 +129,36 @@ def load_system(path: str | PathLike[str]) -> tuple[System, Checkpoint]:
     return system, checkpoint
 
 
+def take_weights(system: System, path: str | PathLike[str]) -> str:
+    """Start a system from another run: take every weight and buffer whose name and shape agree.
+
+    The other run may be of another model or of other widths; what does not agree stays as it was drawn.
+
+    Returns:
+        A sentence on what was taken.
+
+    Raises:
+        UserError: `path` is no run, or nothing of it agrees.
+    """
+    arrays = load_latest(RunFolder.open(path).checkpoints).arrays
+    count = taken = 0
+    for name, module in system.modules.items():
+        own = module.state_dict()
+        fitting = {}
+        for key, value in own.items():
+            other = arrays.get(f"model.{name}.{key}")
+            fits = other is not None and other.shape == value.shape
+            fitting[key] = other if fits else value
+            count, taken = count + 1, taken + fits
+        module.load_state_dict(fitting)
+    if not taken:
+        raise UserError(
+            f"Nothing in the run {path} fits the model {system.name!r}: no name and shape of its weights agree."
+        )
+    left = f"; the other {count - taken} are fresh" if taken < count else ""
+    return f"Took {taken} of {count} weights and buffers from {path}{left}."
+
+
 def _restoring(checkpoint: Checkpoint, restore: Any) -> None:
     try:
         restore(checkpoint)
@@ -143,14 +171,15 @@ def _restoring(checkpoint: Checkpoint, restore: Any) -> None:
 def _loader(system: System) -> DataLoader:
     config = system.config
     data = system.training_data()
-    if config["batch_size"] > len(data):
+    batch_size = config.get("batch_size", len(data))  # a model without that option takes all at once
+    if batch_size > len(data):
         raise UserError(
-            f"--batch-size {config['batch_size']} is larger than the {len(data)} training images of "
-            f"{config['data']!r}; give at most {len(data)}."
+            f"--batch-size {batch_size} is larger than the {len(data)} training samples of {config['data']!r}; give at "
+            f"most {len(data)}."
         )
     return DataLoader(
         data,
-        batch_size=config["batch_size"],
+        batch_size=batch_size,
         shuffle=True,
         drop_last=True,  # batch norm and the losses see batches of one size
         generator=Generator(config["seed"]).spawn(2),
@@ -166,5 +195,6 @@ def _session(run: RunFolder, system: System, loader: DataLoader, quiet: bool) ->
         loader,
         system.config["epochs"],
         system.device,
+        system.make_schedules(system.config["epochs"] * len(loader)),
         quiet,
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -29,7 +29,7 @@ from minigen import nn
 from minigen.data import DataLoader
 from minigen.device import Device
 from minigen.errors import TrainingError
-from minigen.optim import Optimizer
+from minigen.optim import LRScheduler, Optimizer
 from minigen.random import Generator, default_generator
 from minigen.tensor import Tensor
 from minigen.training.checkpoint import Checkpoint, save_checkpoint
@@ -52,6 +52,7 @@ class Session:
         loader: batches whose first array are the inputs.
         epochs: train until this many are done.
         device: where the batches go.
+        schedules: of the optimizers' learning rates, in steps.
         quiet: show no progress.
     """
 
@@ -64,11 +65,12 @@ class Session:
         loader: DataLoader,
         epochs: int,
         device: Device,
+        schedules: Sequence[LRScheduler] = (),
         quiet: bool = False,
     ) -> None:
         self.run, self.modules, self.optimizers, self.loader = run, modules, optimizers, loader
         self.generators = {**generators, "default": default_generator}
-        self.total_epochs, self.device, self.quiet = epochs, device, quiet
+        self.total_epochs, self.device, self.schedules, self.quiet = epochs, device, schedules, quiet
         self.epoch = 0  # epochs done
         self.step = 0  # batches done, in all epochs
         self._sums: dict[str, float] = {}  # of what was logged in this epoch
@@ -97,6 +99,8 @@ class Session:
         for batch in self.loader:
             yield Tensor(batch[0], device=self.device)
             self.step += 1
+            for schedule in self.schedules:
+                schedule.step()
             self._progress.step(self._latest)
             if self._stop:
                 self.save()
@@ -167,6 +171,8 @@ class Session:
             generator.set_state(checkpoint.meta["generators"][name])
         self.loader.load_state_dict(checkpoint.meta["loader"])
         self.epoch, self.step = checkpoint.meta["epoch"], checkpoint.step
+        for schedule in self.schedules:
+            schedule.load_state_dict({"last_epoch": self.step, "base_lrs": schedule.base_lrs})
         self._sums, self._counts = dict(checkpoint.meta["sums"]), dict(checkpoint.meta["counts"])
         self.saved_step, self._saved_epoch = self.step, self.epoch
         self.run.rewind(self.epoch)

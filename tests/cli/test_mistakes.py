@@ -52,7 +52,7 @@ def run(tmp_path_factory):
         (["train", "ae", "--batch-size", "1.5"], ["--batch-size", "integer"]),
         (["train", "ae", "--batch-size", "5000"], ["1437", "5000"]),
         (["train", "ae", "--seed", "-3"], ["--seed"]),
-        (["train", "ae", "--beta", "2"], ["ae", "--beta", "--latent-dim"]),
+        (["train", "ae", "--beta", "2"], ["--beta", "minigen train ae --help"]),
         (["train", "ae", "--colour", "red"], ["--colour"]),
         (["sample", "no-such-run"], ["no-such-run", "minigen train"]),
         (["evaluate", "no-such-run"], ["no-such-run"]),

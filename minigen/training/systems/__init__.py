@@ -1,0 +1,54 @@
+"""The systems: networks, optimizers, data scale, loop and metrics under one name on the command line, a file a family."""
+
+from __future__ import annotations
+
+from minigen.errors import UserError, unknown_name
+from minigen.training.systems.autoencoders import Autoencoder
+from minigen.training.systems.gan import AdversarialNetwork
+from minigen.training.systems.system import Config, System
+from minigen.training.systems.vae import VariationalAutoencoder
+
+SYSTEMS: dict[str, type[System]] = {
+    system.name: system
+    for system in (
+        Autoencoder,
+        VariationalAutoencoder,
+        AdversarialNetwork,
+    )
+}
+
+
+def find_system(name: str) -> type[System]:
+    """The system of that name.
+
+    Raises:
+        UserError: there is none; the sentence lists them, and the closest name.
+    """
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    raise unknown_name("model", name, SYSTEMS)
+
+
+def make_system(config: Config) -> System:
+    """The system that a configuration describes, with fresh weights from its seed.
+
+    Args:
+        config: ``{"model": name, …}`` with any of the model's options; the others have their defaults.
+
+    Raises:
+        UserError: no such model, an option that it does not have, or a value that is none.
+
+    >>> make_system({"model": "ae", "latent_dim": 3}).latent_dim
+    3
+    """
+    if "model" not in config:
+        raise UserError("The configuration names no model: config.json was changed, or is of another version.")
+    system = find_system(config["model"])
+    options = {option.name: option for option in system.all_options()}
+    for name in config:
+        if name != "model" and name not in options:
+            raise UserError(f"The model {system.name!r} has no option {name!r}; it has {', '.join(options)}.")
+    values = {name: option.value(config.get(name, option.default)) for name, option in options.items()}
+    made = system({"model": system.name, **values})
+    made.check_freeze()
+    return made
