@@ -14,7 +14,7 @@ import numpy as np
 from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor, together
-from minigen.functional.arithmetic import add, mul
+from minigen.functional.arithmetic import mul
 from minigen.functional.indexing import getitem
 from minigen.functional.reduction import sum
 from minigen.functional.shape import expand, permute, reshape, swapaxes, unsqueeze
@@ -38,6 +38,23 @@ class MatMul(Function):
         if self.needs_input_grad[1]:
             gy = MatMul.apply(swapaxes(x, -1, -2), g)
         return gx, gy
+
+
+class Linear(Function):
+    """Y = XWᵀ + b for rows X (N, in);  X̄ = GW, W̄ = GᵀX, b̄ = Σₙ Gₙ."""
+
+    def forward(self, x: Any, w: Any, b: Any) -> Any:
+        self.save_for_backward(x, w)
+        y = self.device.kernels.matmul(x, w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, w = self.saved_tensors
+        gx = MatMul.apply(g, w) if self.needs_input_grad[0] else None
+        gw = MatMul.apply(swapaxes(g, 0, 1), x) if self.needs_input_grad[1] else None
+        return gx, gw, sum(g, 0) if self.needs_input_grad[2] else None
 
 
 class Einsum(Function):
@@ -122,21 +139,21 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         weight: (out_features, in_features).
         bias: (out_features,), optional.
     """
-    x, w = tensor(input), tensor(weight)
+    x, w = floating(input), floating(weight)
+    b = None if bias is None else floating(bias)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
         raise ShapeError(
             f"linear: input {x.shape} does not fit weight {w.shape}: the last axis of the input must be in_features, the "
             "second axis of the weight (out_features, in_features)."
         )
-    if bias is not None and tensor(bias).shape != w.shape[:1]:
-        raise ShapeError(
-            f"linear: bias has shape {tensor(bias).shape}, but the weight {w.shape} has {w.shape[0]} rows."
-        )
+    if b is not None and b.shape != w.shape[:1]:
+        raise ShapeError(f"linear: bias has shape {b.shape}, but the weight {w.shape} has {w.shape[0]} rows.")
+    if x.dtype != w.dtype or (b is not None and b.dtype != x.dtype):
+        wide = np.result_type(x.dtype, w.dtype, *([] if b is None else [b.dtype]))
+        x, w, b = x.astype(wide), w.astype(wide), None if b is None else b.astype(wide)
     rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    y = matmul(rows, swapaxes(w, 0, 1))
-    if x.ndim != 2:
-        y = reshape(y, x.shape[:-1] + (w.shape[0],))
-    return y if bias is None else add(y, bias)
+    y = Linear.apply(rows, w, b)
+    return y if x.ndim == 2 else reshape(y, x.shape[:-1] + (w.shape[0],))
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
