@@ -1,6 +1,33 @@
 """The losses of the systems, one file per family: each a plain function with its formula. What is returned is minimized."""
 
-from minigen.losses.adversarial import discriminator_loss, generator_loss, generator_loss_minimax
+from minigen.losses.adversarial import (
+    GAN_LOSSES,
+    GanLoss,
+    clip_weights,
+    discriminator_loss,
+    gan_loss,
+    generator_loss,
+    generator_loss_minimax,
+    hinge_discriminator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    pack,
+    relativistic_average_discriminator_loss,
+    relativistic_average_generator_loss,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
+)
+from minigen.losses.penalties import (
+    GAN_PENALTIES,
+    Penalty,
+    dragan_penalty,
+    gan_penalty,
+    r1_penalty,
+    r2_penalty,
+    wgan_gp_penalty,
+)
 from minigen.losses.reconstruction import bernoulli_nll, gaussian_nll, squared_error
 from minigen.losses.variational import (
     cyclical_annealing,

@@ -1,0 +1,134 @@
+"""Generators and discriminators of points: dense layers for vectors of 2 numbers or of 1,200.
+
+The width, depth, activation and batch norm are arguments, so that the published networks are a line each:
+
+- ours: three ReLU layers of 128 against three LeakyReLU layers of 128, no batch norm;
+- VEEGAN (Srivastava et al. 2017, arXiv 1705.07761): two ReLU layers of 128 against one;
+- PacGAN (Lin et al. 2018, arXiv 1712.04086): four layers of 400 with batch norm against three of 200 maxout units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minigen import nn
+from minigen.errors import unknown_name
+from minigen.functional import amax, reshape
+from minigen.nn.utils import spectral_norm
+from minigen.random import Generator
+from minigen.tensor import Tensor
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky-relu": lambda: nn.LeakyReLU(0.2),
+    "tanh": nn.Tanh,
+}
+MAXOUT_PIECES = 5
+
+
+class MLPGenerator(nn.Module):
+    """z (N, latent_dim) to points (N, dim).
+
+    Args:
+        dim: numbers in a point.
+        latent_dim: size of z.
+        width, depth: of the hidden layers, and how many.
+        activation: after each of them, a key of `ACTIVATIONS`.
+        batch_norm: before each activation.
+    """
+
+    def __init__(
+        self,
+        dim: int = 2,
+        latent_dim: int = 2,
+        width: int = 128,
+        depth: int = 3,
+        activation: str = "relu",
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        layers: list[nn.Module] = []
+        n_in = latent_dim
+        for _ in range(depth):
+            layers.append(nn.Linear(n_in, width, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(width))
+            layers.append(_activation(activation))
+            n_in = width
+        self.layers = nn.Sequential(*layers, nn.Linear(n_in, dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+class MLPDiscriminator(nn.Module):
+    """Points (N, packing·dim) to one logit each (N, 1): positive for real.
+
+    Args:
+        dim: numbers in a point.
+        width, depth: of the hidden layers, and how many.
+        activation: a key of `ACTIVATIONS`, or ``'maxout'``: each unit the largest of five linear ones.
+        packing: m, how many points it sees side by side (`minigen.losses.pack`).
+        spectral: divide every weight by its largest singular value (`minigen.nn.utils.spectral_norm`).
+        generator: where spectral normalization's first vectors come from.
+    """
+
+    def __init__(
+        self,
+        dim: int = 2,
+        width: int = 128,
+        depth: int = 3,
+        activation: str = "leaky-relu",
+        packing: int = 1,
+        spectral: bool = False,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_in = packing * dim
+        for _ in range(depth):
+            if activation == "maxout":
+                layers += [nn.Linear(n_in, MAXOUT_PIECES * width), Maxout(MAXOUT_PIECES)]
+            else:
+                layers += [nn.Linear(n_in, width), _activation(activation)]
+            n_in = width
+        self.layers = nn.Sequential(*layers, nn.Linear(n_in, 1))
+        if spectral:
+            normalize_spectrally(self, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Maxout(nn.Module):
+    """The largest of every `pieces` neighbouring features: (N, pieces·n) to (N, n) (Goodfellow et al. 2013).
+
+    >>> import minigen
+    >>> Maxout(2)(minigen.tensor([[1.0, 5.0, -2.0, -3.0]])).tolist()
+    [[5.0, -2.0]]
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, input: Tensor) -> Tensor:
+        n, features = input.shape
+        return amax(reshape(input, (n, features // self.pieces, self.pieces)), dim=2)
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}"
+
+
+def normalize_spectrally(module: nn.Module, generator: Generator | None = None) -> None:
+    """Spectral normalization of every dense layer and convolution in a discriminator (Miyato et al. 2018)."""
+    for layer in list(module.modules()):
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            spectral_norm(layer, generator=generator)
+
+
+def _activation(name: str) -> nn.Module:
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]()
