@@ -1,0 +1,62 @@
+"""What holds a restored image to its target, and what a restored image should be like whatever its target.
+
+A correction autoencoder minimizes E ‖x - g(f(x̃))‖² + λ·R(g(f(x̃))), x̃ the damaged image that it is given and x the
+clean one (Vincent et al. 2008). R is the total variation, the edge loss, or what a discriminator makes of the restored
+image (`minigen.losses.adversarial`). A restoration GAN minimizes -E log D(G(x̃, z)) + λ·‖y - G(x̃, z)‖₁ (Isola et al.
+2017, arXiv 1611.07004). All are sums over pixels and means over the batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigen.functional import abs, conv2d, pad, reshape, sqrt, square
+from minigen.tensor import Tensor
+
+_SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8  # the derivative along a row, smoothed down the columns
+
+
+def absolute_error(restored: Tensor, image: Tensor) -> Tensor:
+    """(1/N) Σₙ ‖x̂ₙ - xₙ‖₁, both (N, *).
+
+    pix2pix weighs it by λ = 100 as a *mean* over the values of an image; as this sum, that is 100/(C·H·W).
+    """
+    return abs(restored - image).sum() / image.shape[0]
+
+
+def total_variation(images: Tensor, isotropic: bool = True, eps: float = 1e-3) -> Tensor:
+    """How much neighbouring pixels differ (Rudin, Osher & Fatemi 1992): low for flat parts, whatever their borders.
+
+    With the differences to the right, ∂ₕ = x[i, j+1] - x[i, j], and below, ∂ᵥ = x[i+1, j] - x[i, j], both 0 at the last
+    column and row:
+
+        isotropic    (1/N) Σ √(∂ₕ² + ∂ᵥ² + ε²) - ε    smooth at 0, and the same for edges of any direction as ε → 0
+        anisotropic  (1/N) Σ |∂ₕ| + |∂ᵥ|              its subgradient at 0 is 0
+
+    Args:
+        images: (N, C, H, W), of any size; each channel counts for itself.
+        isotropic: which of the two.
+        eps: ε, on the scale of the pixels; of the isotropic form only.
+    """
+    right = images[:, :, :, 1:] - images[:, :, :, :-1]  # (N, C, H, W-1)
+    below = images[:, :, 1:] - images[:, :, :-1]  # (N, C, H-1, W)
+    if not isotropic:
+        return (abs(right).sum() + abs(below).sum()) / images.shape[0]
+    slope = square(pad(right, (0, 1))) + square(pad(below, (0, 0, 0, 1)))  # (N, C, H, W)
+    return (sqrt(slope + eps**2) - eps).sum() / images.shape[0]
+
+
+def edge_loss(restored: Tensor, image: Tensor) -> Tensor:
+    """(1/N) Σₙ ‖∇x̂ₙ - ∇xₙ‖²: edges are to be as steep as in the target, and where they are there.
+
+    ∇ are Sobel's two derivatives (Sobel & Feldman 1968) over 8, so that a ramp of slope 1 has the derivative 1; pixels
+    beyond the border repeat the last one. A restored image that is too smooth pays here even where its error is small.
+
+    Args:
+        restored, image: (N, C, H, W).
+    """
+    n, c, h, w = image.shape
+    kernels = np.stack([_SOBEL, _SOBEL.T])[:, None].astype(image.dtype)  # (2, 1, 3, 3)
+    difference = reshape(restored - image, (n * c, 1, h, w))  # the derivative is linear: once is enough
+    around = pad(difference, (1, 1, 1, 1), "replicate")
+    return square(conv2d(around, Tensor(kernels, device=image.device))).sum() / n

@@ -1,0 +1,1 @@
+"""Restoring whole images: `tiles` lets a network see any size, and `classical` is what it is measured against."""
