@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigen.errors import UserError
-from minigen.files import atomic_write
+from minigen.viz.figure import COLORS, PALE, new_figure, save_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito (2008): told apart by every kind of colour vision.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _SPLITS = ("train", "test", "val", "valid", "validation")
 _AXES = ("epoch", "step")  # what the curves are drawn against, and its kin
 _LAST = ("lr", "seconds", "time")  # of less interest than what is learnt
@@ -36,27 +34,19 @@ def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any
         UserError: No record holds a number, or the path cannot be written.
         TrainingError: The disk failed or is full.
     """
-    from io import BytesIO
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # not pyplot: the user's backend stays as it is
-    from matplotlib.figure import Figure
-
     series = _series(records)
     panels = group_metrics(series)
     if not panels:
         raise UserError("There are no numbers to draw: the records hold no metric besides their epoch.")
     columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(4.4 * columns, 3.2 * rows), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.4 * columns, 3.2 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, names) in zip(axes, panels.items()):
         _draw(axis, title, {name: series[name] for name in names})
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getbuffer())
+    save_figure(path, figure)
 
 
 def group_metrics(names: Iterable[str]) -> dict[str, list[str]]:
@@ -110,7 +100,7 @@ def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float,
 def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for color, (name, points) in zip(_COLORS * len(series), series.items()):
+    for color, (name, points) in zip(COLORS * len(series), series.items()):
         split = _words(name)[0] if _base(name) != name else None
         axis.plot(
             *zip(*points),
@@ -133,9 +123,8 @@ def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]
     axis.set_title(title, fontsize=11)
     axis.set_xlabel("epoch", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axis.tick_params(labelsize=8)
-    axis.grid(True, color="#dddddd", linewidth=0.6)
+    axis.grid(True, color=PALE, linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis)
     if [title] != list(series):
         axis.legend(fontsize=8, frameon=False)

@@ -10,9 +10,8 @@ import numpy as np
 from minigen.errors import ShapeError, UserError
 from minigen.files import atomic_write
 
-_BACKGROUND = 200  # the grey between images: apart from black digits' grounds and from white paper
+BACKGROUND = 200  # the grey between images: apart from black digits' grounds and from white paper
 _LEGIBLE = 48  # pixels: tiny images are enlarged to at least this on their longer side
-_FONT = 16
 
 
 def image_grid(
@@ -50,11 +49,11 @@ def image_grid(
         raise UserError(f"A grid needs at least 1 column and a padding of 0 or more, not {columns} and {padding}.")
     columns = min(columns, n)
     rows = math.ceil(n / columns)
-    cells = np.full((rows * columns, h + padding, w + padding, c), _BACKGROUND, np.uint8)
+    cells = np.full((rows * columns, h + padding, w + padding, c), BACKGROUND, np.uint8)
     cells[:n, padding:, padding:] = pixels
     body = cells.reshape(rows, columns, h + padding, w + padding, c)
     body = body.transpose(0, 2, 1, 3, 4).reshape(rows * (h + padding), columns * (w + padding), c)
-    picture = np.full((len(body) + padding, body.shape[1] + padding, c), _BACKGROUND, np.uint8)
+    picture = np.full((len(body) + padding, body.shape[1] + padding, c), BACKGROUND, np.uint8)
     picture[: len(body), : body.shape[1]] = body
     return picture[:, :, 0] if c == 1 else picture
 
@@ -78,59 +77,7 @@ def save_image_grid(
         ShapeError, UserError: As `image_grid`; a scale below 1; a path that cannot be written, or whose ending is no picture format.
         TrainingError: The disk failed or is full.
     """
-    _save(path, _enlarge(image_grid(images, columns, padding, value_range), images, scale))
-
-
-def save_reconstructions(
-    path: str | os.PathLike[str],
-    originals: np.ndarray,
-    reconstructions: np.ndarray,
-    columns: int = 10,
-    value_range: tuple[float, float] = (0.0, 1.0),
-    scale: int | None = None,
-) -> None:
-    """Write a picture of rows in pairs, labelled at the left: originals, and below each its reconstruction.
-
-    Args:
-        path: where to, for example `reconstructions.png`
-        originals, reconstructions: (n, c, h, w), c = 1 or 3, in the same order
-        columns: pairs in a row
-        value_range, scale: as for `save_image_grid`
-
-    Raises:
-        ShapeError, UserError, TrainingError: As `save_image_grid`; shapes that differ.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    originals, reconstructions = np.asarray(originals), np.asarray(reconstructions)
-    if originals.shape != reconstructions.shape:
-        raise ShapeError(
-            "Originals and reconstructions must have one shape, "
-            f"but they have {originals.shape} and {reconstructions.shape}."
-        )
-    labels = ("original", "reconstruction")
-    font = ImageFont.load_default(_FONT)
-    margin = int(max(font.getlength(label) for label in labels)) + _FONT
-    strips = []
-    for start in range(0, max(len(originals), 1), max(columns, 1)):
-        pair = [part[start : start + columns] for part in (originals, reconstructions)]
-        row = len(pair[0])
-        grid = _enlarge(image_grid(np.concatenate(pair), row, 1, value_range), originals, scale)
-        strip = Image.new("RGB", (margin + grid.shape[1], len(grid)), "white")
-        strip.paste(Image.fromarray(grid), (margin, 0))
-        draw = ImageDraw.Draw(strip)
-        for line, label in enumerate(labels):
-            middle = (line + 0.5) * len(grid) / 2
-            draw.text((margin - _FONT / 2, middle), label, fill="black", font=font, anchor="rm")
-        strips.append(strip)
-    gap = _FONT // 2
-    height = sum(strip.height for strip in strips) + gap * (len(strips) - 1)
-    picture = Image.new("RGB", (max(strip.width for strip in strips), height), "white")
-    top = 0
-    for strip in strips:
-        picture.paste(strip, (0, top))
-        top += strip.height + gap
-    _save(path, np.asarray(picture))
+    save_picture(path, enlarge(image_grid(images, columns, padding, value_range), images, scale))
 
 
 def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
@@ -149,14 +96,21 @@ def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarra
     return np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _enlarge(picture: np.ndarray, images: np.ndarray, scale: int | None) -> np.ndarray:
+def enlarge(picture: np.ndarray, images: np.ndarray, scale: int | None) -> np.ndarray:
+    """Make each pixel of a grid scale × scale; unless given, what brings tiny `images` to 48 pixels at least."""
     scale = max(1, math.ceil(_LEGIBLE / max(images.shape[2:]))) if scale is None else scale
     if scale < 1:
         raise UserError(f"A picture is enlarged by a whole number of at least 1, not {scale}.")
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _save(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Write uint8 pixels (H, W) or (H, W, 3) as a picture, in the format that the file's name ends in.
+
+    Raises:
+        UserError: A path that cannot be written, or whose ending is no picture format.
+        TrainingError: The disk failed or is full.
+    """
     from io import BytesIO
 
     from PIL import Image

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigen.errors import ShapeError
-from minigen.files import atomic_write
+from minigen.viz.figure import COLORS, PALE, new_figure, save_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def save_points(path: str | os.PathLike[str], samples: np.ndarray, real: np.ndarray) -> None:
@@ -24,29 +29,54 @@ def save_points(path: str | os.PathLike[str], samples: np.ndarray, real: np.ndar
         ShapeError: Not (n, 2) and (m, 2).
         UserError, TrainingError: The path cannot be written, or the disk failed.
     """
-    from io import BytesIO
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # not pyplot: the user's backend stays as it is
-    from matplotlib.figure import Figure
-
     samples, real = np.asarray(samples), np.asarray(real)
     if samples.ndim != 2 or samples.shape[1] != 2 or real.ndim != 2 or real.shape[1] != 2 or not len(real):
         raise ShapeError(f"Samples in the plane have the shapes (n, 2) and (m, 2), not {samples.shape}, {real.shape}.")
-    center, half = (real.max(axis=0) + real.min(axis=0)) / 2, 0.65 * np.ptp(real, axis=0).max() or 1.0
-    outside = int((~(np.abs(samples - center) <= half).all(axis=1)).sum())  # a sample that is NaN is outside too
-
-    figure = Figure(figsize=(5, 5.2), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5, 5.2)
     axis = figure.subplots()
-    axis.scatter(real[:, 0], real[:, 1], s=60, color="#dddddd", linewidths=0, label=f"{len(real)} real")
+    center, half = _frame(axis, real)
+    outside = int((~(np.abs(samples - center) <= half).all(axis=1)).sum())  # a sample that is NaN is outside too
+    axis.scatter(real[:, 0], real[:, 1], s=60, color=PALE, linewidths=0, label=f"{len(real)} real")
     axis.scatter(
-        samples[:, 0], samples[:, 1], s=5, color="#0072B2", alpha=0.6, linewidths=0, label=f"{len(samples)} generated"
+        samples[:, 0], samples[:, 1], s=5, color=COLORS[0], alpha=0.6, linewidths=0, label=f"{len(samples)} generated"
     )
-    axis.set(xlim=(center[0] - half, center[0] + half), ylim=(center[1] - half, center[1] + half), aspect="equal")
     axis.set_xlabel(f"{outside} of the {len(samples)} generated lie outside" if outside else "", fontsize=9)
-    axis.tick_params(labelsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.08), ncols=2, frameon=False, markerscale=1.5)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getbuffer())
+    save_figure(path, figure)
+
+
+def save_paths(path: str | os.PathLike[str], panels: Mapping[str, Sequence[np.ndarray]], real: np.ndarray) -> None:
+    """Write a picture (PNG) of lines in the plane, such as walks between latents, over real samples.
+
+    Args:
+        path: where to, for example `walk.png`
+        panels: title → lines, each (steps, 2); the panels stand side by side
+        real: (m, 2), m of at least 1
+
+    Raises:
+        ShapeError: A line that is not (steps, 2), or real samples that are not (m, 2).
+        UserError, TrainingError: The path cannot be written, or the disk failed.
+    """
+    real = np.asarray(real)
+    shapes = [np.shape(line) for lines in panels.values() for line in lines]
+    wrong = [shape for shape in (*shapes, real.shape) if len(shape) != 2 or shape[1] != 2]
+    if wrong or not len(real):
+        raise ShapeError(f"Lines and samples in the plane have the shape (n, 2), not {(wrong or [real.shape])[0]}.")
+    figure = new_figure(5 * len(panels), 5.2)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, panels.items()):
+        _frame(axis, real)
+        axis.scatter(real[:, 0], real[:, 1], s=60, color=PALE, linewidths=0)
+        for number, line in enumerate(lines):
+            color = COLORS[number % len(COLORS)]
+            axis.plot(line[:, 0], line[:, 1], color=color, linewidth=1, marker="o", markersize=3, alpha=0.8)
+        axis.set_title(title, fontsize=11)
+    save_figure(path, figure)
+
+
+def _frame(axis: Axes, real: np.ndarray) -> tuple[np.ndarray, float]:
+    """Make an axis show what lies around the real samples, whatever else is drawn; its centre and half its side."""
+    center, half = (real.max(axis=0) + real.min(axis=0)) / 2, float(0.65 * np.ptp(real, axis=0).max()) or 1.0
+    axis.set(xlim=(center[0] - half, center[0] + half), ylim=(center[1] - half, center[1] + half), aspect="equal")
+    tidy(axis)
+    return center, half

@@ -6,7 +6,7 @@ from PIL import Image
 
 from minigen.errors import ShapeError, TrainingError, UserError
 from minigen.viz import image_grid, save_image_grid, save_reconstructions
-from minigen.viz.grid import _BACKGROUND
+from minigen.viz.grid import BACKGROUND
 
 
 def numbered(n, c=1, h=2, w=3):
@@ -27,7 +27,7 @@ def test_each_image_lies_in_its_row_and_column_with_grey_all_around(n, c, h, w, 
     grid = image_grid(images, columns, padding)
     across = min(columns or int(np.ceil(np.sqrt(n))), n)
     down = -(-n // across)
-    expected = np.full((down * (h + padding) + padding, across * (w + padding) + padding, c), _BACKGROUND, np.uint8)
+    expected = np.full((down * (h + padding) + padding, across * (w + padding) + padding, c), BACKGROUND, np.uint8)
     for i in range(n):
         top = padding + (i // across) * (h + padding)
         left = padding + (i % across) * (w + padding)

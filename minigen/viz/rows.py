@@ -1,0 +1,165 @@
+"""Rows of images with words beside them: originals over reconstructions, what a class looks like, what a cluster holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minigen.errors import ShapeError, UserError
+from minigen.viz.grid import BACKGROUND, enlarge, image_grid, save_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_FONT = 16
+_SMALL = 11
+_LINE = 14  # pixels from one line of a caption to the next
+
+
+def save_rows(
+    path: str | os.PathLike[str],
+    rows: Sequence[tuple[str, np.ndarray]],
+    value_range: tuple[float, float] = (0.0, 1.0),
+    scale: int | None = None,
+) -> None:
+    """Write a picture of rows of images, each labelled at its left; a shorter row leaves grey.
+
+    Args:
+        path: where to, for example `classes.png`
+        rows: label and images (n, c, h, w), c = 1 or 3, of one shape but for n, which may be 0 in some
+        value_range, scale: as for `save_image_grid`
+
+    Raises:
+        ShapeError, UserError, TrainingError: As `save_image_grid`.
+    """
+    save_picture(path, np.asarray(_strip(rows, (), value_range, scale)))
+
+
+def save_panels(
+    path: str | os.PathLike[str],
+    panels: Mapping[str, np.ndarray],
+    columns: int,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    scale: int | None = None,
+) -> None:
+    """Write a picture of several grids side by side, each under its title.
+
+    Args:
+        path: where to, for example `walk.png`
+        panels: title → images (n, c, h, w), c = 1 or 3
+        columns: images in a row of each grid
+        value_range, scale: as for `save_image_grid`
+
+    Raises:
+        ShapeError, UserError, TrainingError: As `save_image_grid`.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_FONT)
+    parts = []
+    for title, images in panels.items():
+        grid = Image.fromarray(enlarge(image_grid(images, columns, 1, value_range), images, scale))
+        width = max(grid.width, int(font.getlength(title)) + _FONT)
+        part = Image.new("RGB", (width, grid.height + 2 * _FONT), "white")
+        part.paste(grid, ((width - grid.width) // 2, 2 * _FONT))
+        ImageDraw.Draw(part).text((width / 2, _FONT), title, fill="black", font=font, anchor="mm")
+        parts.append(part)
+    picture = Image.new("RGB", (sum(p.width for p in parts) + _FONT * (len(parts) - 1), max(p.height for p in parts)))
+    picture.paste("white", (0, 0, *picture.size))
+    left = 0
+    for part in parts:
+        picture.paste(part, (left, 0))
+        left += part.width + _FONT
+    save_picture(path, np.asarray(picture))
+
+
+def save_reconstructions(
+    path: str | os.PathLike[str],
+    originals: np.ndarray,
+    reconstructions: np.ndarray,
+    columns: int = 10,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    scale: int | None = None,
+    captions: Sequence[str] = (),
+) -> None:
+    """Write a picture of rows in pairs, labelled at the left: originals, and below each its reconstruction.
+
+    Args:
+        path: where to, for example `reconstructions.png`
+        originals, reconstructions: (n, c, h, w), c = 1 or 3, in the same order
+        columns: pairs in a row
+        value_range, scale: as for `save_image_grid`
+        captions: a few short lines to stand below each pair; none, or n of them
+
+    Raises:
+        ShapeError, UserError, TrainingError: As `save_image_grid`; shapes that differ.
+    """
+    originals, reconstructions = np.asarray(originals), np.asarray(reconstructions)
+    if originals.shape != reconstructions.shape:
+        raise ShapeError(
+            "Originals and reconstructions must have one shape, "
+            f"but they have {originals.shape} and {reconstructions.shape}."
+        )
+    if columns < 1:
+        raise UserError(f"A grid needs at least 1 column, not {columns}.")
+    strips = []
+    for start in range(0, max(len(originals), 1), columns):
+        chosen = slice(start, start + columns)
+        pair = [("original", originals[chosen]), ("reconstruction", reconstructions[chosen])]
+        strips.append(_strip(pair, captions[chosen], value_range, scale))
+    save_picture(path, np.asarray(_stack(strips)))
+
+
+def _strip(
+    rows: Sequence[tuple[str, np.ndarray]],
+    captions: Sequence[str],
+    value_range: tuple[float, float],
+    scale: int | None,
+) -> Image:
+    """Labelled rows of images, with a caption below each column."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font, small = ImageFont.load_default(_FONT), ImageFont.load_default(_SMALL)
+    columns = max((len(images) for _, images in rows), default=0)
+    filled = [_fill_up(np.asarray(images), columns, value_range) for _, images in rows]
+    images = np.concatenate(filled) if filled else np.empty((0, 1, 1, 1))
+    grid = enlarge(image_grid(images, columns or None, 1, value_range), images, scale)
+    margin = int(max(font.getlength(label) for label, _ in rows)) + _FONT
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    strip = Image.new("RGB", (margin + grid.shape[1], len(grid) + _LINE * lines), "white")
+    strip.paste(Image.fromarray(grid), (margin, 0))
+    draw = ImageDraw.Draw(strip)
+    for number, (label, _) in enumerate(rows):
+        middle = (number + 0.5) * len(grid) / len(rows)
+        draw.text((margin - _FONT / 2, middle), label, fill="black", font=font, anchor="rm")
+    for number, caption in enumerate(captions):
+        middle = margin + (number + 0.5) * grid.shape[1] / columns
+        for line, text in enumerate(caption.split("\n")):
+            draw.text((middle, len(grid) + (line + 0.5) * _LINE), text, fill="black", font=small, anchor="mm")
+    return strip
+
+
+def _fill_up(images: np.ndarray, columns: int, value_range: tuple[float, float]) -> np.ndarray:
+    """The images, and the grey of the ground up to so many."""
+    if len(images) == columns:
+        return images
+    low, high = value_range
+    grey = np.full((columns - len(images), *images.shape[1:]), low + (high - low) * BACKGROUND / 255)
+    return np.concatenate([images, grey])
+
+
+def _stack(strips: Sequence[Image]) -> Image:
+    """Strips below one another, with a white gap between."""
+    from PIL import Image
+
+    gap = _FONT // 2
+    height = sum(strip.height for strip in strips) + gap * (len(strips) - 1)
+    picture = Image.new("RGB", (max(strip.width for strip in strips), height), "white")
+    top = 0
+    for strip in strips:
+        picture.paste(strip, (0, top))
+        top += strip.height + gap
+    return picture
