@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,11 @@ from minigen.training.checkpoint import Checkpoint, Skipped
 
 if TYPE_CHECKING:
     from minigen.training.systems import System
+
+
+def run_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the run that the command reads, `args.path`."""
+    parser.add_argument("path", metavar="RUN", help="the folder that `minigen train` wrote")
 
 
 def load_run(path: str) -> tuple[System, Checkpoint]:
