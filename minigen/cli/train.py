@@ -123,5 +123,5 @@ def _resumed_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _given(args: argparse.Namespace, system: type[System]) -> dict[str, Any]:
-    given = {option: getattr(args, option.name) for option in system.all_options()}
-    return {option.name: option.value(value) for option, value in given.items() if value is not None}
+    given = [(option, getattr(args, option.name)) for option in system.all_options()]
+    return {option.name: option.value(value) for option, value in given if value is not None}
