@@ -1,4 +1,8 @@
-"""Datasets: a length, and the samples at given indices."""
+"""Datasets: a length, and the samples at given indices.
+
+`ArrayDataset` holds its samples as they are; `ImageDataset` may hold images as bytes, or cut them out of larger ones, and
+hands them out as numbers.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +62,51 @@ class ArrayDataset:
     def __repr__(self) -> str:
         kinds = ", ".join(f"{array.dtype}{list(array.shape[1:])}" for array in self.arrays)
         return f"ArrayDataset({len(self)} samples of {kinds})"
+
+
+class ImageDataset:
+    """Images and their labels; what is kept as bytes becomes numbers only in the batch that asks for it.
+
+    Args:
+        images: (n, C, H, W), uint8 from 0 to 255 or float32 from 0 to 1; an array, or any object that has its `shape`,
+            `dtype` and `images[indices]` (`minigen.data.photographs.Patches`)
+        labels: (n,) int64
+        scale: of what is handed out: 'unit' for [0, 1], 'tanh' for [-1, 1]
+
+    >>> dataset = ImageDataset(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1), np.array([3, 4]), scale="tanh")
+    >>> images, labels = dataset[np.array([1, 0])]
+    >>> images.ravel().tolist(), labels.tolist()
+    ([1.0, -1.0], [4, 3])
+    """
+
+    def __init__(self, images: Any, labels: np.ndarray, scale: str = "unit") -> None:
+        if len(images) != len(labels):
+            raise ShapeError(f"ImageDataset takes as many labels as images, not {len(labels)} and {len(images)}.")
+        self.images = images
+        self.labels = labels
+        self.scale = scale
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> tuple[np.ndarray, ...]:
+        return scaled(self.images[index], self.scale), self.labels[index]
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """All images (n, C, H, W) float32, and all labels: made anew each time, so ask for batches where they are many."""
+        return scaled(self.images[:], self.scale), self.labels[:]
+
+    def __repr__(self) -> str:
+        low = 0 if self.scale == "unit" else -1
+        return f"ImageDataset({len(self)} images of {list(self.images.shape[1:])} from {low} to 1)"
+
+
+def scaled(images: np.ndarray, scale: str) -> np.ndarray:
+    """Images that are uint8, or float32 from 0 to 1, as float32 in a scale: 'unit' ([0, 1]) or 'tanh' ([-1, 1]).
+
+    >>> scaled(np.array([0, 51, 255], np.uint8), "unit").tolist() == [0.0, np.float32(0.2), 1.0]
+    True
+    """
+    light = images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
+    return light if scale == "unit" else light * np.float32(2) - np.float32(1)

@@ -14,7 +14,7 @@ from minigen.errors import UserError
 Imbalance = str | Mapping[int | str, float]
 
 
-def parse_imbalance(imbalance: Imbalance, classes: int, class_names: tuple[str, ...] | None = None) -> dict[int, float]:
+def parse_imbalance(imbalance: Imbalance, classes: int, class_names: tuple[str, ...] = ()) -> dict[int, float]:
     """The share of each class to keep, checked.
 
     Args:
@@ -84,8 +84,8 @@ def _pairs(imbalance: Imbalance) -> list[tuple[int | str, float | str]]:
     return pairs
 
 
-def _find_class(key: int | str, classes: int, class_names: tuple[str, ...] | None) -> int:
-    if class_names and key in class_names:
+def _find_class(key: int | str, classes: int, class_names: tuple[str, ...]) -> int:
+    if key in class_names:
         return class_names.index(str(key))
     number = -1
     if not isinstance(key, bool) and str(key).isdecimal():

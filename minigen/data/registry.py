@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from minigen.data.digits import load_digits
+from minigen.data.digits import open_digits, open_digits28
 from minigen.data.imbalance import Imbalance, parse_imbalance
-from minigen.data.mixtures import grid, grid_centers, ring, ring_centers
-from minigen.data.source import SPLITS, DataSource, Samples, as_arrays
+from minigen.data.points import open_grid25, open_mixture1200, open_moons, open_ring8, open_spiral
+from minigen.data.source import DataSource, Samples
 from minigen.errors import unknown_name
-from minigen.random import Generator
-
-POINTS = {"train": 10_000, "test": 2_500}  # 2,500 is how many VEEGAN and PacGAN judge by
-
-Draw = Callable[[int, Generator], tuple[np.ndarray, np.ndarray]]
-
-
-def _points(
-    name: str,
-    description: str,
-    classes: int,
-    draw: Draw,
-    centers: np.ndarray | None = None,
-    std: float | None = None,
-) -> DataSource:
-    def read(split: str, scale: str) -> tuple[np.ndarray, np.ndarray]:
-        stream = Generator(0).spawn(SPLITS.index(split))  # as with the digits, no user's seed changes the data
-        return draw(POINTS[split], stream)
-
-    shape = (2,) if centers is None else centers.shape[1:]
-    return DataSource(name, description, "point", shape, classes, as_arrays(read), centers=centers, std=std, draw=draw)
-
 
 DATASETS: dict[str, DataSource] = {
     source.name: source
     for source in (
-        DataSource("digits", "1,797 real handwritten digits, 8×8", "image", (1, 8, 8), 10, as_arrays(load_digits)),
-        _points("ring8", "8 Gaussians on a circle of radius 1", 8, ring, ring_centers(), 0.01),
-        _points("grid25", "25 Gaussians on a 5×5 grid", 25, grid, grid_centers(), 0.05),
+        open_digits(),
+        open_digits28(),
+        open_ring8(),
+        open_grid25(),
+        open_spiral(),
+        open_moons(),
+        open_mixture1200(),
     )
 }
 

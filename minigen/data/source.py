@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigen.data.dataset import ArrayDataset, Dataset
+from minigen.data.dataset import ArrayDataset, Dataset, ImageDataset
 from minigen.data.imbalance import keep_shares
 from minigen.errors import UserError
 from minigen.random import Generator
@@ -36,10 +36,13 @@ class DataSource:
         kind: 'image' for samples (channels, height, width), or 'point' for vectors
         shape: of one sample
         classes: how many classes the labels count from 0; 0 where there are no labels (and they are all 0)
-        class_names: what the classes are called, where they have names
+        class_names: what the classes are called, where they have names; else ()
         centers: of a mixture of Gaussians, the means of its modes, (modes, *shape) float32; else None
         std: of a mixture of Gaussians, the standard deviation within a mode; else None
+        intrinsic_dim: of a mixture of Gaussians, in how many dimensions a mode spreads; else None
         draw: of points made by a formula, `draw(n, generator)` makes n more, samples and labels; else None
+        read: `read(split)` gives samples and labels: images as uint8, or as float32 from 0 to 1
+        shares: of the classes that are rare in the training split, what is kept of them (`minigen.data.imbalance`)
 
     >>> from minigen.data import open_dataset
     >>> source = open_dataset("ring8")
@@ -54,10 +57,11 @@ class DataSource:
     kind: str
     shape: tuple[int, ...]
     classes: int
-    read: Callable[[str, str], Samples] = field(repr=False)
-    class_names: tuple[str, ...] | None = None
+    read: Callable[[str], tuple[Any, np.ndarray]] = field(repr=False)
+    class_names: tuple[str, ...] = ()
     centers: np.ndarray | None = field(default=None, repr=False)
     std: float | None = None
+    intrinsic_dim: int | None = None
     draw: Callable[[int, Generator], tuple[np.ndarray, np.ndarray]] | None = field(default=None, repr=False)
     shares: dict[int, float] = field(default_factory=dict)
 
@@ -75,26 +79,24 @@ class DataSource:
         Raises:
             UserError: An unknown split or scale; files that are missing or damaged.
         """
-        if split not in SPLITS:
-            raise UserError(f"A dataset has the splits 'train' and 'test', not {split!r}.")
-        if scale not in SCALES:
-            raise UserError(f"Images come in the scales 'unit' ([0, 1]) and 'tanh' ([-1, 1]), not {scale!r}.")
-        samples = self.read(split, scale)
-        if split == "test" or not self.shares:
-            return samples
-        kept = keep_shares(samples.arrays[1], self.shares)
-        return ArrayDataset(*(array[kept] for array in samples.arrays))
+        check_split(split)
+        check_scale(scale)
+        samples, labels = self.read(split)
+        if split == "train" and self.shares:
+            kept = keep_shares(labels, self.shares)
+            if len(kept) == 0:
+                raise UserError(f"The imbalance leaves nothing of {self.name!r} to train on: keep more of some class.")
+            samples, labels = samples[kept], labels[kept]
+        return ImageDataset(samples, labels, scale) if self.kind == "image" else ArrayDataset(samples, labels)
 
 
-def as_arrays(read: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Callable[[str, str], Samples]:
-    """The `read` of a data source, from a function (split, scale) that returns samples and labels."""
-
-    def read_arrays(split: str, scale: str) -> Samples:
-        return ArrayDataset(*read(split, scale))
-
-    return read_arrays
+def check_split(split: str) -> None:
+    """Raise a UserError unless `split` is 'train' or 'test'."""
+    if split not in SPLITS:
+        raise UserError(f"A dataset has the splits 'train' and 'test', not {split!r}.")
 
 
-def is_natural(value: Any) -> bool:
-    """Whether a value is an integer of at least 1."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
+def check_scale(scale: str) -> None:
+    """Raise a UserError unless `scale` is 'unit' or 'tanh'."""
+    if scale not in SCALES:
+        raise UserError(f"Images come in the scales 'unit' ([0, 1]) and 'tanh' ([-1, 1]), not {scale!r}.")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigen import manual_seed
-from minigen.data.digits import load_digits, split_indices
+from minigen.data.digits import load_digits, load_digits28, split_indices
 from minigen.errors import UserError
 
 
@@ -62,8 +62,29 @@ def test_the_split_of_a_class_of_five_holds_one_out():
     assert [index // 5 for index in test] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("load", [load_digits, load_digits28])
 @pytest.mark.parametrize("arguments", [{"split": "valid"}, {"scale": "255"}])
-def test_an_unknown_split_or_scale_is_named_with_those_there_are(arguments):
+def test_an_unknown_split_or_scale_is_named_with_those_there_are(load, arguments):
     (value,) = arguments.values()
     with pytest.raises(UserError, match=f"not '{value}'"):
-        load_digits(**arguments)
+        load(**arguments)
+
+
+def cubic(distance):
+    """Keys' kernel with a = -1/2."""
+    d = np.abs(distance)
+    return np.where(d < 1, 1.5 * d**3 - 2.5 * d**2 + 1, np.where(d < 2, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2, 0))
+
+
+def test_the_large_digits_are_the_small_ones_interpolated_in_a_black_frame():
+    small, labels = load_digits("test")
+    large, same_labels = load_digits28("test")
+    np.testing.assert_array_equal(labels, same_labels)
+    assert large.shape == (360, 1, 28, 28)
+    at = (np.arange(20) + 0.5) * 8 / 20 - 0.5  # where the centres of the new pixels lie among those of the old
+    weights = cubic(at[:, None] - np.arange(8))
+    weights /= weights.sum(axis=1, keepdims=True)  # at the edges a part of the kernel has no pixel
+    expected = np.einsum("yi,nij,xj->nyx", weights, small[:, 0], weights).clip(0, 1)
+    np.testing.assert_allclose(large[:, 0, 4:24, 4:24], expected, atol=1e-5)
+    large[:, :, 4:24, 4:24] = 0
+    assert not large.any()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minigen import Generator
-from minigen.data.mixtures import grid, grid_centers, ring, ring_centers
+from minigen.data.mixtures import grid, grid_centers, mixture1200, mixture1200_centers, ring, ring_centers
 from minigen.errors import UserError
 
 CASES = [(ring, ring_centers(), 0.01), (grid, grid_centers(), 0.05)]
@@ -62,6 +62,7 @@ def test_no_samples_are_an_empty_array():
         (lambda g: ring(5, g, modes=0), "modes"),
         (lambda g: ring(5, g, radius=float("nan")), "radius"),
         (lambda g: ring(5, g, std=-0.1), "std"),
+        (lambda g: mixture1200(-1, g), "n"),
         (lambda g: grid(5, g, side=0), "side"),
         (lambda g: grid(5, g, spacing=0), "spacing"),
     ],
@@ -69,3 +70,35 @@ def test_no_samples_are_an_empty_array():
 def test_a_value_out_of_range_is_named(call, name):
     with pytest.raises(UserError, match=f"The {name} of a mixture must be"):
         call(Generator(0))
+
+
+def test_the_ring_of_unrolled_gans_is_a_choice_of_parameters():
+    samples, modes = ring(20_000, Generator(0), radius=2, std=0.02)
+    noise = samples - ring_centers(radius=2)[modes]
+    np.testing.assert_allclose(np.linalg.norm(ring_centers(radius=2), axis=1), 2, rtol=1e-6)
+    np.testing.assert_allclose(noise.std(axis=0), 0.02, rtol=0.03)
+
+
+def test_the_modes_of_the_1200_dimensions_are_flats_of_700():
+    samples, modes = mixture1200(3000, Generator(1))
+    assert samples.shape == (3000, 1200)
+    assert (samples.dtype, modes.dtype) == (np.float32, np.int64)
+    levels = [-13, -5.5, -2.5, -2, -1, -0.5, 0, 0.25, 0.5, 10]
+    noise = samples - np.array(levels, np.float32)[modes][:, None]
+    assert not noise[:, 700:].any()
+    stirred = noise[:, :700]
+    np.testing.assert_allclose(stirred.mean(axis=0), 0, atol=5 / np.sqrt(3000))
+    np.testing.assert_allclose(stirred.var(axis=0), 1, atol=5 * np.sqrt(2 / 3000))
+    np.testing.assert_allclose(np.bincount(modes, minlength=10), 300, atol=5 * np.sqrt(300))
+    centers = mixture1200_centers()
+    assert centers.shape == (10, 1200)
+    np.testing.assert_array_equal(centers, np.outer(levels, np.ones(1200)))
+
+
+def test_the_nearest_mean_is_a_true_samples_own_and_about_root_700_away():
+    samples, modes = mixture1200(500, Generator(2))
+    distance = np.linalg.norm(samples[:, None] - mixture1200_centers(), axis=2)
+    np.testing.assert_array_equal(distance.argmin(axis=1), modes)
+    own = distance.min(axis=1)
+    np.testing.assert_allclose(own.mean(), np.sqrt(700), atol=0.2)
+    assert own.min() > 10  # so the rule of the paper, within 10 standard deviations, refuses every true sample
