@@ -7,6 +7,7 @@ LeakyReLU down, no pooling, tanh at the end, weights from N(0, 0.02²).
 from __future__ import annotations
 
 from minigen import nn
+from minigen.nn.utils import spectral_norm
 from minigen.random import Generator
 from minigen.tensor import Tensor
 
@@ -50,6 +51,8 @@ class ConvDiscriminator(nn.Module):
         image_shape: (C, H, W), H and W multiples of 4.
         width: channels of the first convolution; the second has twice as many.
         dropout: probability of dropping a feature, which keeps a small data set from being learnt by heart.
+        packing: m, how many images it sees side by side in its channels (`minigen.losses.pack`).
+        spectral: divide every weight by its largest singular value.
         generator: where the dropout masks come from.
     """
 
@@ -58,12 +61,14 @@ class ConvDiscriminator(nn.Module):
         image_shape: tuple[int, int, int] = (1, 8, 8),
         width: int = 48,
         dropout: float = 0.2,
+        packing: int = 1,
+        spectral: bool = False,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
         channels, h, w = image_shape
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=2, padding=1),  # (N, width, H/2, W/2)
+            nn.Conv2d(packing * channels, width, 4, stride=2, padding=1),  # (N, width, H/2, W/2)
             nn.LeakyReLU(0.2),
             nn.Dropout(dropout, generator=generator),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),  # (N, 2·width, H/4, W/4)
@@ -73,6 +78,8 @@ class ConvDiscriminator(nn.Module):
             nn.Linear(2 * width * (h // 4) * (w // 4), 1),
         )
         initialize(self)
+        if spectral:
+            normalize_spectrally(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -85,3 +92,13 @@ def initialize(module: nn.Module) -> None:
             nn.init.normal_(layer.weight, std=0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def normalize_spectrally(module: nn.Module) -> None:
+    """Divide the weight of every dense layer and convolution by its largest singular value (Miyato et al. 2018).
+
+    Together with LeakyReLU that bounds the slope of a discriminator. Call it after `initialize`.
+    """
+    for layer in list(module.modules()):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            spectral_norm(layer)

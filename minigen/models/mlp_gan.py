@@ -1,6 +1,6 @@
 """Generators and discriminators of points: dense layers for vectors of 2 numbers or of 1,200.
 
-The width, depth, activation and batch norm are arguments, so that the published networks are a line each:
+Widths, activation and batch norm are arguments, so that the published networks are a line each:
 
 - ours: three ReLU layers of 128 against three LeakyReLU layers of 128, no batch norm;
 - VEEGAN (Srivastava et al. 2017, arXiv 1705.07761): two ReLU layers of 128 against one;
@@ -9,13 +9,14 @@ The width, depth, activation and batch norm are arguments, so that the published
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from minigen import nn
 from minigen.errors import unknown_name
 from minigen.functional import amax, reshape
-from minigen.nn.utils import spectral_norm
-from minigen.random import Generator
+from minigen.models.gan import normalize_spectrally
 from minigen.tensor import Tensor
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -32,7 +33,7 @@ class MLPGenerator(nn.Module):
     Args:
         dim: numbers in a point.
         latent_dim: size of z.
-        width, depth: of the hidden layers, and how many.
+        hidden: widths of the hidden layers.
         activation: after each of them, a key of `ACTIVATIONS`.
         batch_norm: before each activation.
     """
@@ -41,8 +42,7 @@ class MLPGenerator(nn.Module):
         self,
         dim: int = 2,
         latent_dim: int = 2,
-        width: int = 128,
-        depth: int = 3,
+        hidden: Sequence[int] = (128, 128, 128),
         activation: str = "relu",
         batch_norm: bool = False,
     ) -> None:
@@ -50,7 +50,7 @@ class MLPGenerator(nn.Module):
         self.latent_dim = latent_dim
         layers: list[nn.Module] = []
         n_in = latent_dim
-        for _ in range(depth):
+        for width in hidden:
             layers.append(nn.Linear(n_in, width, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(width))
@@ -67,27 +67,24 @@ class MLPDiscriminator(nn.Module):
 
     Args:
         dim: numbers in a point.
-        width, depth: of the hidden layers, and how many.
+        hidden: widths of the hidden layers.
         activation: a key of `ACTIVATIONS`, or ``'maxout'``: each unit the largest of five linear ones.
         packing: m, how many points it sees side by side (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value (`minigen.nn.utils.spectral_norm`).
-        generator: where spectral normalization's first vectors come from.
     """
 
     def __init__(
         self,
         dim: int = 2,
-        width: int = 128,
-        depth: int = 3,
+        hidden: Sequence[int] = (128, 128, 128),
         activation: str = "leaky-relu",
         packing: int = 1,
         spectral: bool = False,
-        generator: Generator | None = None,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         n_in = packing * dim
-        for _ in range(depth):
+        for width in hidden:
             if activation == "maxout":
                 layers += [nn.Linear(n_in, MAXOUT_PIECES * width), Maxout(MAXOUT_PIECES)]
             else:
@@ -95,7 +92,7 @@ class MLPDiscriminator(nn.Module):
             n_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(n_in, 1))
         if spectral:
-            normalize_spectrally(self, generator)
+            normalize_spectrally(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -121,11 +118,37 @@ class Maxout(nn.Module):
         return f"pieces={self.pieces}"
 
 
-def normalize_spectrally(module: nn.Module, generator: Generator | None = None) -> None:
-    """Spectral normalization of every dense layer and convolution in a discriminator (Miyato et al. 2018)."""
-    for layer in list(module.modules()):
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):
-            spectral_norm(layer, generator=generator)
+class Scaling(nn.Module):
+    """x ↦ (x - mean)/std, with a mean for each number of a point and one standard deviation for all, kept as buffers.
+
+    One std for all keeps the shape of a cloud of points; until `fit`, nothing is changed.
+
+    >>> import numpy as np
+    >>> scaling = Scaling(2)
+    >>> scaling.fit(np.array([[0.0, 10.0], [2.0, 8.0]]))
+    >>> scaling(np.array([[0.0, 10.0]])).tolist(), scaling.undo(np.array([[1.0, 1.0]])).tolist()
+    ([[-1.0, 1.0]], [[2.0, 10.0]])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", Tensor(np.zeros(dim, np.float32)))
+        self.register_buffer("std", Tensor(np.ones(1, np.float32)))
+
+    def fit(self, points: np.ndarray) -> None:
+        """Take mean and standard deviation from points (N, dim)."""
+        mean = points.mean(axis=0, dtype=np.float64)
+        std = float(np.sqrt(np.square(points - mean).mean()))
+        self.mean.copy_(mean)
+        self.std.fill_(std if std > 0 else 1.0)
+
+    def forward(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, dim) to the scale of training, float32."""
+        return ((points - self.mean.cpu().numpy()) / self.std.cpu().numpy()).astype(np.float32)
+
+    def undo(self, points: np.ndarray) -> np.ndarray:
+        """And back."""
+        return (points * self.std.cpu().numpy() + self.mean.cpu().numpy()).astype(np.float32)
 
 
 def _activation(name: str) -> nn.Module:

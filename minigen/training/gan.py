@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigen import nn
 from minigen.autograd import no_grad
 from minigen.creation import randn
 from minigen.functional import sigmoid
-from minigen.losses.adversarial import GAN_LOSSES, GanLoss, clip_weights, pack
-from minigen.losses.penalties import Penalty
+from minigen.losses import GAN_LOSSES, GanLoss, Penalty, clip_weights, pack
 from minigen.optim import ExponentialMovingAverage, Optimizer
 from minigen.random import Generator
 from minigen.tensor import Tensor
@@ -28,7 +28,8 @@ def train_gan(
     penalty: Penalty | None = None,
     critic_steps: int = 1,
     packing: int = 1,
-    weight_limit: float = 0.0,
+    weight_clip: float = 0.0,
+    instance_noise: Callable[[int], float] = lambda step: 0.0,
 ) -> None:
     """Algorithm 1 of Goodfellow et al. (2014): for every batch one step of D, after every k of them one of G.
 
@@ -38,28 +39,36 @@ def train_gan(
     Args:
         generator: z (N, latent_dim) to samples, with the attribute `latent_dim`.
         discriminator: samples, or packs of them, to logits.
-        noise: where z comes from.
+        noise: where z, and all other noise, comes from.
         average: a running average of the generator's weights, whose samples wander less from step to step.
         loss: both sides of it, from `minigen.losses.gan_loss`.
         penalty: on the discriminator's gradient, from `minigen.losses.gan_penalty`.
         critic_steps: k.
         packing: samples that the discriminator sees side by side, a divisor of the batch size.
-        weight_limit: clip the discriminator's weights to ± this, unless it is 0.
+        weight_clip: clip the discriminator's weights to ± this, unless it is 0.
+        instance_noise: the standard deviation, by step, of Gaussian noise on all that the discriminator sees, real or
+            not: blurred, the two have common ground from the start (Arjovsky & Bottou 2017, arXiv 1701.04862).
     """
+    learning = [weight for weight in discriminator.parameters() if weight.requires_grad]
+
+    def seen(x: Tensor) -> Tensor:
+        std = instance_noise(session.step)
+        blurred = x if std == 0 else x + std * randn(*x.shape, generator=noise, device=x.device)
+        return pack(blurred, packing)
 
     def fakes(n: int) -> Tensor:
-        return pack(generator(randn(n, generator.latent_dim, generator=noise, device=session.device)), packing)
+        return seen(generator(randn(n, generator.latent_dim, generator=noise, device=session.device)))
 
     for _ in session.epochs():
         for batch in session.batches():
-            real = pack(batch, packing)
-
             # The discriminator: real up, fake down. The fakes are made without a graph: G learns nothing here.
+            real = seen(batch)
             with no_grad():
                 fake = fakes(len(batch))
             real_logits, fake_logits = discriminator(real), discriminator(fake)
             d_loss = loss.discriminator(real_logits, fake_logits)
-            session.log(d_loss=d_loss, d_real=sigmoid(real_logits).mean(), d_fake=sigmoid(fake_logits).mean())
+            with no_grad():
+                session.log(d_loss=d_loss, d_real=sigmoid(real_logits).mean(), d_fake=sigmoid(fake_logits).mean())
             if penalty is not None:
                 d_penalty = penalty(discriminator, real, fake)
                 session.log(d_penalty=d_penalty)
@@ -68,22 +77,24 @@ def train_gan(
             optimizer_d.zero_grad()
             d_loss.backward()
             optimizer_d.step()
-            if weight_limit > 0:
-                clip_weights(discriminator.parameters(), weight_limit)
-
+            if weight_clip > 0:
+                clip_weights(learning, weight_clip)
             if (session.step + 1) % critic_steps:
                 continue
 
             # The generator: its fakes up. The discriminator only passes the gradient on: its own is not computed.
-            discriminator.requires_grad_(False)
-            real_logits = discriminator(real) if loss.relativistic else None
-            g_loss = loss.generator(real_logits, discriminator(fakes(len(batch))))
+            for weight in learning:
+                weight.requires_grad_(False)
+            g_loss = loss.generator(
+                discriminator(real) if loss.relativistic else None, discriminator(fakes(len(batch)))
+            )
             session.log(g_loss=g_loss)
 
             optimizer_g.zero_grad()
             g_loss.backward()
             optimizer_g.step()
-            discriminator.requires_grad_(True)
+            for weight in learning:
+                weight.requires_grad_(True)
             average.update()
 
         session.end_epoch()

@@ -1,50 +1,109 @@
-"""The generative adversarial networks."""
+"""The generative adversarial networks: one loop, and a choice of networks, losses and ways to keep the two in balance."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from minigen import nn
 from minigen.autograd import no_grad
-from minigen.models import ConvDiscriminator, ConvGenerator
+from minigen.data import ArrayDataset
+from minigen.data.imbalance import keep_shares
+from minigen.errors import UserError
+from minigen.losses import GAN_LOSSES, GAN_PENALTIES, gan_loss, gan_penalty
+from minigen.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from minigen.models.gan import ConvDiscriminator, ConvGenerator
+from minigen.models.gan64 import ConvDiscriminator64, ConvGenerator64, DenseDiscriminator, DenseGenerator
+from minigen.models.mlp_gan import ACTIVATIONS, MLPDiscriminator, MLPGenerator, Scaling
 from minigen.optim import ExponentialMovingAverage
 from minigen.random import Generator
 from minigen.tensor import Tensor
 from minigen.training.gan import train_gan
-from minigen.training.options import Option, positive_integer
+from minigen.training.options import Option, non_negative_number, positive_integer, positive_number, share, widths
 from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
+SAMPLES_COUNTED = 2_500  # as in VEEGAN and PacGAN
+TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own splits
 
-class AdversarialNetwork(System):
-    """``minigen train gan``."""
 
-    name = "gan"
-    description = "convolutional GAN, non-saturating loss"
-    options = (
-        *data_options("digits"),
-        *training_options(epochs=60, batch_size=64, lr=2e-3),
-        Option("latent_dim", 16, "size of z", positive_integer),
+def gan_options(
+    latent_dim: int, beta1: float = 0.5, beta2: float = 0.999, instance_noise: float = 0.0
+) -> tuple[Option, ...]:
+    """The switches of every GAN, each of which goes with each other."""
+    return (
+        Option("latent_dim", latent_dim, "size of z", positive_integer),
+        Option("loss", "non-saturating", f"the loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
+        Option("lr_d", None, "learning rate of the discriminator (default: as --lr)", positive_number, metavar="RATE"),
+        Option("beta1", beta1, "Adam's first decay rate", share, metavar="B"),
+        Option("beta2", beta2, "Adam's second decay rate", share, metavar="B"),
+        Option("critic_steps", 1, "steps of the discriminator for each of the generator", positive_integer),
+        Option("label_smoothing", 0.0, "how far below 1 the label of real samples is", share, metavar="S"),
+        Option(
+            "gradient_penalty",
+            "none",
+            f"on the discriminator's gradient: none, {', '.join(GAN_PENALTIES)}",
+            choices=("none", *GAN_PENALTIES),
+        ),
+        Option("penalty_weight", 10.0, "of the gradient penalty", non_negative_number, metavar="W"),
+        Option("weight_clip", 0.0, "clip the discriminator's weights to ± this; 0: do not", non_negative_number),
+        Option("spectral_norm", False, "divide the discriminator's weights by their largest singular value", bool),
+        Option("packing", 1, "samples that the discriminator sees side by side (PacGAN)", positive_integer),
+        Option(
+            "instance_noise",
+            instance_noise,
+            "noise on what the discriminator sees, falling to 0 over the first half of the run",
+            non_negative_number,
+            metavar="STD",
+        ),
+        Option("ema", 0.999, "decay of the generator's running average, which is sampled; 0: none", share, metavar="D"),
     )
+
+
+class Adversarial(System):
+    """A generator, a discriminator, and the average of the generator that samples are drawn from."""
+
     scale = "tanh"
-    multiple_of = 4
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.latent_dim = config["latent_dim"]
-        self.generator = ConvGenerator(self.image_shape, latent_dim=config["latent_dim"])
-        self.discriminator = ConvDiscriminator(self.image_shape, generator=self.noise)
-        self.generator.to(self.device)
-        self.discriminator.to(self.device)
-        self.average = ExponentialMovingAverage(self.generator, decay=0.999)
-        self.modules = {
+        self.latent_dim: int = config["latent_dim"]
+        self._check_switches()
+        self.loss = gan_loss(config["loss"], config["label_smoothing"])
+        self.penalty = gan_penalty(config["gradient_penalty"], config["penalty_weight"], self.noise)
+        generator, discriminator = self.make_networks()
+        self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        self.average = ExponentialMovingAverage(self.generator, decay=config["ema"])
+        self.modules |= {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "average": self.average,
         }
-        self.add_optimizer("generator", "generator", betas=(0.5, 0.999))
-        self.add_optimizer("discriminator", "discriminator", betas=(0.5, 0.999))
+        betas = (config["beta1"], config["beta2"])
+        self.add_optimizer("generator", "generator", betas=betas)
+        self.add_optimizer("discriminator", "discriminator", lr=config["lr_d"], betas=betas)
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator with fresh weights."""
+        raise NotImplementedError
+
+    def _check_switches(self) -> None:
+        config = self.config
+        if config["batch_size"] % config["packing"]:
+            raise UserError(
+                f"--batch-size {config['batch_size']} does not split into packs of {config['packing']}; give a multiple."
+            )
+        bounded = config["weight_clip"] > 0 or config["gradient_penalty"] != "none" or config["spectral_norm"]
+        if config["loss"] == "wasserstein" and not bounded:
+            raise UserError(
+                "The Wasserstein loss needs a critic whose slope is bounded: add --gradient-penalty wgan-gp, "
+                "--weight-clip 0.01 or --spectral-norm."
+            )
 
     def train(self, session: Session) -> None:
+        config, steps = self.config, session.total_epochs * len(session.loader)
         train_gan(
             self.generator,
             self.discriminator,
@@ -53,14 +112,158 @@ class AdversarialNetwork(System):
             session,
             self.noise,
             self.average,
+            self.loss,
+            self.penalty,
+            config["critic_steps"],
+            config["packing"],
+            config["weight_clip"],
+            falling_noise(config["instance_noise"], steps),
         )
 
     def prior(self, n: int, generator: Generator) -> np.ndarray:
         """N(0, I)."""
-        return generator.normal((n, self.config["latent_dim"]))
+        return generator.normal((n, self.latent_dim))
 
     @no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Images of the averaged generator."""
         model = self.average.module.eval()
         return ((model(Tensor(z, device=self.device)) + 1) * 0.5).cpu().numpy()
+
+
+class AdversarialNetwork(Adversarial):
+    """``minigen train gan``."""
+
+    name = "gan"
+    description = "convolutional GAN for small images, non-saturating loss"
+    options = (
+        *data_options("digits"),
+        *training_options(epochs=60, batch_size=64, lr=2e-3),
+        *gan_options(latent_dim=16),
+    )
+    multiple_of = 4
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        packing, spectral = self.config["packing"], self.config["spectral_norm"]
+        return (
+            ConvGenerator(self.image_shape, latent_dim=self.latent_dim),
+            ConvDiscriminator(self.image_shape, packing=packing, spectral=spectral, generator=self.noise),
+        )
+
+
+class DCGAN(Adversarial):
+    """``minigen train dcgan``."""
+
+    name = "dcgan"
+    description = "DCGAN for 28×28, as in Keras's tutorial: 5×5 convolutions, dropout"
+    options = (
+        *data_options("digits28"),
+        *training_options(epochs=50, batch_size=64, lr=1e-4),
+        *gan_options(latent_dim=100, beta1=0.9),
+    )
+    multiple_of = 4
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        packing, spectral = self.config["packing"], self.config["spectral_norm"]
+        return (
+            DCGANGenerator(self.image_shape, self.latent_dim, generator=self.noise),
+            DCGANDiscriminator(self.image_shape, packing=packing, spectral=spectral, generator=self.noise),
+        )
+
+
+class GAN64(Adversarial):
+    """``minigen train gan64``."""
+
+    name = "gan64"
+    description = "GAN for colour images of 64×64, convolutional or dense"
+    options = (
+        *data_options("photos64"),
+        *training_options(epochs=20, batch_size=32, lr=2e-4),
+        *gan_options(latent_dim=100),
+        Option("network", "conv", "conv (DCGAN's) or dense", choices=("conv", "dense")),
+        Option("width", 32, "channels of the widest maps of the convolutional networks", positive_integer),
+    )
+    multiple_of = 16
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        shape, width = self.image_shape, self.config["width"]
+        packing, spectral = self.config["packing"], self.config["spectral_norm"]
+        if self.config["network"] == "dense":
+            return (
+                DenseGenerator(shape, self.latent_dim),
+                DenseDiscriminator(shape, packing=packing, spectral=spectral),
+            )
+        return (
+            ConvGenerator64(shape, width, self.latent_dim),
+            ConvDiscriminator64(shape, width, packing=packing, spectral=spectral),
+        )
+
+
+class PointGAN(Adversarial):
+    """``minigen train gan2d``: trained on points brought to mean 0 and standard deviation 1, which are brought back."""
+
+    name = "gan2d"
+    description = "GAN of dense layers for points: mixtures on which lost modes can be counted"
+    options = (
+        *data_options("grid25"),
+        *training_options(epochs=38, batch_size=256, lr=1e-3, lr_schedule="linear"),
+        *gan_options(latent_dim=2, beta2=0.99, instance_noise=0.3),
+        Option("hidden", [128, 128, 128], "widths of the generator's layers", widths, metavar="N,N"),
+        Option("hidden_d", [128, 128, 128], "widths of the discriminator's layers", widths, metavar="N,N"),
+        Option("activation", "relu", "of the generator", choices=tuple(ACTIVATIONS)),
+        Option("activation_d", "leaky-relu", "of the discriminator", choices=(*ACTIVATIONS, "maxout")),
+        Option("batch_norm", False, "batch norm in the generator", bool),
+        Option("standardize", True, "bring the points to mean 0 and standard deviation 1 for training", bool),
+    )
+    kinds = ("point",)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.modules["scale"] = self.scaling = Scaling(self.sample_shape[0]).to(self.device)
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        config, dim = self.config, self.sample_shape[0]
+        return (
+            MLPGenerator(dim, self.latent_dim, config["hidden"], config["activation"], config["batch_norm"]),
+            MLPDiscriminator(
+                dim, config["hidden_d"], config["activation_d"], config["packing"], config["spectral_norm"]
+            ),
+        )
+
+    def training_data(self) -> Any:
+        """Points to train on, standardized: where a formula makes them, 100,000 in the plane and fewer in high dimensions."""
+        if self.source.draw is None:
+            points, labels = self.source.load("train").arrays
+        else:
+            dim = self.sample_shape[0]
+            stream = Generator(0).spawn(TRAINING_STREAM)  # as with the data sets, no user's seed changes the data
+            points, labels = self.source.draw(max(10_000, min(100_000, 1_000_000 // dim)), stream)
+            if self.source.shares:
+                kept = keep_shares(labels, self.source.shares)
+                points, labels = points[kept], labels[kept]
+        if self.config["standardize"]:
+            self.scaling.fit(points)
+        return ArrayDataset(self.scaling.forward(points), labels)
+
+    def train(self, session: Session) -> None:
+        self.training_data()  # weights taken from another run brought its scale
+        super().train(session)
+
+    @no_grad()
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Points of the averaged generator, in the data's own units."""
+        model = self.average.module.eval()
+        return self.scaling.undo(model(Tensor(z, device=self.device)).cpu().numpy())
+
+    def measure(self) -> Config:
+        """Where the data are a mixture: which modes 2,500 samples reach, and how well."""
+        from minigen.metrics.modes import mode_report
+
+        if self.source.centers is None or self.source.std is None:
+            return {}
+        return mode_report(self.sample(SAMPLES_COUNTED, Generator(0)), self.source.centers, self.source.std)
+
+
+def falling_noise(start: float, steps: int) -> Callable[[int], float]:
+    """The standard deviation of instance noise: start·(1 - 2t/steps)² in the first half of the run, then 0."""
+    return lambda step: start * max(0.0, 1 - 2 * step / steps) ** 2
