@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minigen.errors import UserError, unknown_name
 from minigen.training.systems.autoencoders import Autoencoder
-from minigen.training.systems.gan import AdversarialNetwork
+from minigen.training.systems.gan import DCGAN, GAN64, AdversarialNetwork, PointGAN
 from minigen.training.systems.system import Config, System
 from minigen.training.systems.vae import VariationalAutoencoder
 
@@ -14,6 +14,9 @@ SYSTEMS: dict[str, type[System]] = {
         Autoencoder,
         VariationalAutoencoder,
         AdversarialNetwork,
+        DCGAN,
+        GAN64,
+        PointGAN,
     )
 }
 
