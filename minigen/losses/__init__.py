@@ -19,6 +19,7 @@ from minigen.losses.adversarial import (
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
+from minigen.losses.contractive import contractive_penalty, contractive_penalty_estimate
 from minigen.losses.penalties import (
     GAN_PENALTIES,
     Penalty,
@@ -29,6 +30,7 @@ from minigen.losses.penalties import (
     wgan_gp_penalty,
 )
 from minigen.losses.reconstruction import bernoulli_nll, gaussian_nll, squared_error
+from minigen.losses.sparsity import kl_sparsity, l1_sparsity
 from minigen.losses.variational import (
     cyclical_annealing,
     free_bits,
