@@ -6,6 +6,7 @@ Each kind of value is a function from text to the value, which refuses in words 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +58,10 @@ class Option:
             if not isinstance(given, bool):
                 raise UserError(f"{self.flag} must be true or false, not {given!r}.")
             return given
-        text = ",".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)
+        if isinstance(given, dict):
+            text = json.dumps(given)
+        else:
+            text = ",".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)
         if self.choices and text not in self.choices:
             raise unknown_name(f"value of {self.flag}", text, self.choices)
         try:

@@ -174,7 +174,7 @@ def _restoring(checkpoint: Checkpoint, restore: Any) -> None:
 def _loader(system: System) -> DataLoader:
     config = system.config
     data = system.training_data()
-    batch_size = config.get("batch_size", len(data))  # a model without that option takes all at once
+    batch_size = config["batch_size"] or len(data)
     if batch_size > len(data):
         raise UserError(
             f"--batch-size {batch_size} is larger than the {len(data)} training samples of {config['data']!r}; give at "

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from minigen.errors import UserError, unknown_name
-from minigen.training.systems.autoencoders import Autoencoder
+from minigen.training.systems.autoencoders import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from minigen.training.systems.gan import DCGAN, GAN64, AdversarialNetwork, PointGAN
+from minigen.training.systems.mixture import Mixture
 from minigen.training.systems.system import Config, System
-from minigen.training.systems.vae import VariationalAutoencoder
+from minigen.training.systems.vae import (
+    ConvVariationalAutoencoder,
+    ImportanceWeightedAutoencoder,
+    VariationalAutoencoder,
+)
 
 SYSTEMS: dict[str, type[System]] = {
     system.name: system
     for system in (
         Autoencoder,
+        ConvolutionalAutoencoder,
+        SparseAutoencoder,
+        ContractiveAutoencoder,
+        DenoisingAutoencoder,
         VariationalAutoencoder,
+        ConvVariationalAutoencoder,
+        ImportanceWeightedAutoencoder,
         AdversarialNetwork,
         DCGAN,
         GAN64,
         PointGAN,
+        Mixture,
     )
 }
 
