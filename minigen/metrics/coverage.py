@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minigen.metrics.arrays import as_probabilities
+
 
 def class_coverage(probabilities: np.ndarray, share: float = 0.01, confidence: float = 0.8) -> dict[str, Any]:
     """How the samples spread over the classes.
@@ -18,13 +20,18 @@ def class_coverage(probabilities: np.ndarray, share: float = 0.01, confidence: f
 
     Returns:
         ``classes_covered``; ``class_shares``, of all samples, those that count; ``confident_share``, their sum; and
-        ``class_entropy``, of the shares of the most probable classes, over its maximum log(classes): 1 when even.
+        ``class_entropy``, of the shares of the most probable classes, over its maximum log(classes): 1 when even (and
+        when there is one class).
+
+    Raises:
+        ShapeError, UserError: not probabilities.
     """
+    probabilities = as_probabilities("class_coverage", probabilities)
     n, classes = probabilities.shape
     label, sure = probabilities.argmax(axis=1), probabilities.max(axis=1) >= confidence
     shares = np.bincount(label[sure], minlength=classes) / n
     p = np.bincount(label, minlength=classes) / n
-    entropy = -(p[p > 0] * np.log(p[p > 0])).sum() / np.log(classes)
+    entropy = -(p[p > 0] * np.log(p[p > 0])).sum() / np.log(classes) if classes > 1 else 1.0
     return {
         "classes_covered": int((shares >= share).sum()),
         "class_shares": [round(float(s), 4) for s in shares],
