@@ -54,7 +54,7 @@ def gan_options(
         Option(
             "instance_noise",
             instance_noise,
-            "noise on what the discriminator sees, falling to 0 over the first half of the run",
+            "noise on what the discriminator sees, falling to 0 over the first 40 % of the run",
             non_negative_number,
             metavar="STD",
         ),
@@ -177,7 +177,7 @@ class GAN64(Adversarial):
     name = "gan64"
     description = "GAN for colour images of 64×64, convolutional or dense"
     options = (
-        *data_options("photos64"),
+        *data_options("photographs"),
         *training_options(epochs=20, batch_size=32, lr=2e-4),
         *gan_options(latent_dim=100),
         Option("network", "conv", "conv (DCGAN's) or dense", choices=("conv", "dense")),
@@ -207,7 +207,7 @@ class PointGAN(Adversarial):
     options = (
         *data_options("grid25"),
         *training_options(epochs=38, batch_size=256, lr=1e-3, lr_schedule="linear"),
-        *gan_options(latent_dim=2, beta2=0.99, instance_noise=0.3),
+        *gan_options(latent_dim=2, beta2=0.99, instance_noise=0.2),
         Option("hidden", [128, 128, 128], "widths of the generator's layers", widths, metavar="N,N"),
         Option("hidden_d", [128, 128, 128], "widths of the discriminator's layers", widths, metavar="N,N"),
         Option("activation", "relu", "of the generator", choices=tuple(ACTIVATIONS)),
@@ -257,13 +257,15 @@ class PointGAN(Adversarial):
 
     def measure(self) -> Config:
         """Where the data are a mixture: which modes 2,500 samples reach, and how well."""
-        from minigen.metrics.modes import mode_report
+        from minigen.metrics.modes import mode_radius, mode_report
 
-        if self.source.centers is None or self.source.std is None:
+        source = self.source
+        if source.centers is None or source.std is None:
             return {}
-        return mode_report(self.sample(SAMPLES_COUNTED, Generator(0)), self.source.centers, self.source.std)
+        radius = mode_radius(source.std, source.intrinsic_dim or self.sample_shape[0])
+        return mode_report(self.sample(SAMPLES_COUNTED, Generator(0)), source.centers, source.std, radius)
 
 
 def falling_noise(start: float, steps: int) -> Callable[[int], float]:
-    """The standard deviation of instance noise: start·(1 - 2t/steps)² in the first half of the run, then 0."""
-    return lambda step: start * max(0.0, 1 - 2 * step / steps) ** 2
+    """The standard deviation of instance noise by step: from `start` in a straight line to 0 at 40 % of the run."""
+    return lambda step: start * max(0.0, 1 - step / (0.4 * steps))
