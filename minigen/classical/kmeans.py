@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -73,6 +74,7 @@ class KMeans:
         middle = x.mean(axis=0)
         x = x - middle  # so that distances keep their digits
         tol = self.tol * x.var(axis=0).mean()
+        starts: Iterable[np.ndarray]
         if start is None:
             starts = (kmeans_plus_plus(x, self.n_clusters, self.generator)[0] for _ in range(self.n_init))
         else:
@@ -80,7 +82,7 @@ class KMeans:
             if given.shape != (self.n_clusters, x.shape[1]):
                 expected = (self.n_clusters, x.shape[1])
                 raise ShapeError(f"KMeans: the start must be of shape {expected}, not {given.shape}.")
-            starts = (centres for centres in [given - middle])
+            starts = [given - middle]
         best = min((lloyd(x, centres, self.max_iter, tol) for centres in starts), key=lambda end: end.inertia)
         self.cluster_centers_ = best.centres + middle
         self.labels_, self.inertia_, self.n_iter_ = best.labels, best.inertia, best.n_iter

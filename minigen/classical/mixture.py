@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -93,17 +94,14 @@ class GaussianMixture:
             UserError: too few samples, NaN, a wrong shape; a covariance that became singular with reg_covar=0.
         """
         data = samples(x, "GaussianMixture", least=max(2, self.n_components))
+        starts: Iterable[MixtureParameters]
         if start is None:
             starts = (self._first_parameters(data) for _ in range(self.n_init))
         else:
             self._check_start(start, data)
-            starts = (parameters for parameters in [start])
-        best = -np.inf
-        for parameters in starts:
-            parameters, bounds, converged = self._climb(data, parameters)
-            if not best > bounds[-1]:
-                best = bounds[-1]
-                self.parameters_, self.lower_bounds_, self.converged_ = parameters, bounds, converged
+            starts = [start]
+        best = max((self._climb(data, parameters) for parameters in starts), key=lambda end: end[1][-1])
+        self.parameters_, self.lower_bounds_, self.converged_ = best
         self.lower_bound_, self.n_iter_ = self.lower_bounds_[-1], len(self.lower_bounds_)
         self.dtype = floating_type(x)
         return self

@@ -55,6 +55,12 @@ def test_an_empty_cluster_takes_a_far_sample():
     assert len(np.unique(model.labels_)) == 3
 
 
+def test_a_cluster_is_not_emptied_to_fill_another():
+    x = np.array([[0.0], [0.1], [0.3], [100.0]])
+    model = KMeans(3, max_iter=1).fit(x, [[0.1], [60.0], [500.0]])  # 100 is the farthest, and alone
+    np.testing.assert_allclose(sorted(model.cluster_centers_.ravel()), [0.05, 0.3, 100.0])
+
+
 @pytest.mark.parametrize("offset", [0.0, 0.1, 1e6])
 def test_with_fewer_distinct_samples_than_clusters_every_sample_is_at_a_centre(offset):
     x = np.repeat([[0.0, 1.0], [2.0, 0.3], [5.0, 5.0]], 7, axis=0) + offset
