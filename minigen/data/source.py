@@ -100,3 +100,11 @@ def check_scale(scale: str) -> None:
     """Raise a UserError unless `scale` is 'unit' or 'tanh'."""
     if scale not in SCALES:
         raise UserError(f"Images come in the scales 'unit' ([0, 1]) and 'tanh' ([-1, 1]), not {scale!r}.")
+
+
+def check_image_size(image_size: int, largest: int, why: str) -> int:
+    """`image_size` as an int; a UserError unless it is an integer from 1 to `largest`, which the sentence explains."""
+    is_integer = isinstance(image_size, (int, np.integer)) and not isinstance(image_size, bool)
+    if not is_integer or not 1 <= image_size <= largest:
+        raise UserError(f"The image size must be a whole number from 1 to {largest} ({why}), not {image_size!r}.")
+    return int(image_size)
