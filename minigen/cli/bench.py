@@ -7,7 +7,7 @@ from typing import Any
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
-    from minigen.bench import modes
+    from minigen.bench import modes, restoration
 
     parser = subparsers.add_parser(
         "bench",
@@ -15,7 +15,10 @@ def add_parser(subparsers: Any) -> None:
         description="Train, measure and print a table of results, beside those that others have published.",
     )
     tables = parser.add_subparsers(title="tables", metavar="NAME", required=True)
-    for name, module, what in (("modes", modes, "which GANs keep all modes of a mixture of Gaussians"),):
+    for name, module, what in (
+        ("modes", modes, "which GANs keep all modes of a mixture of Gaussians"),
+        ("restoration", restoration, "how well networks restore photographs, beside classical methods"),
+    ):
         table = tables.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         module.add_arguments(table)
         table.set_defaults(run=module.run)

@@ -18,12 +18,13 @@ from minigen.tensor import Tensor
 
 
 class UNet(nn.Module):
-    """x̂ = G(x̃, z): damaged images to restored ones of the same size, any size from one pixel.
+    """x̂ = x̃ + f(x̃, z): damaged images to restored ones of the same size, any size from one pixel.
 
-    With a mask, it is one more channel of the input. Images are continued by their mirror image until their sides are
+    The layers draw only the difference f, and start near f = 0, where the restored image is the damaged one: training
+    begins from there, not from noise. With a mask, it is one more channel of the input. Images are continued by their mirror image until their sides are
     multiples of 2^(levels - 1), and the result is cut back.
 
-    Without biases and without z, the whole network is homogeneous: G(a·x̃) = a·G(x̃) for a > 0, so that what it learns
+    Without biases, mask and z the whole network is homogeneous: G(a·x̃) = a·G(x̃) for a > 0, so that what it learns
     at one strength of noise carries over to others (Mohan et al. 2020, arXiv 1906.05478).
 
     Args:
@@ -62,6 +63,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList([nn.ConvTranspose2d(b, a, 2, stride=2, bias=bias) for a, b in pairwise(widths)])
         self.decoder = nn.ModuleList([_blocks(width, blocks, bias) for width in widths[:-1]])
         self.tail = nn.Conv2d(widths[0], channels, 3, padding=1, bias=bias)
+        self.tail.weight.data = self.tail.weight.data * 0.1  # f is small at first
         self.latent = nn.Linear(latent_dim, widths[-1], bias=False) if latent_dim else None
 
     def forward(self, damaged: Tensor, mask: Tensor | None = None, z: Tensor | None = None) -> Tensor:
@@ -96,8 +98,8 @@ class UNet(nn.Module):
         x = self.middle(x)
         for block, up in zip(reversed(list(self.decoder)), reversed(list(self.up))):
             x = block(up(x) + skipped.pop())
-        restored = self.tail(x)[:, :, :h, :w]
-        return restored * (1 - mask) + damaged * mask if self.keep_known and mask is not None else restored
+        difference = self.tail(x)[:, :, :h, :w]
+        return damaged + (difference * (1 - mask) if self.keep_known and mask is not None else difference)
 
 
 class ResidualBlock(nn.Module):

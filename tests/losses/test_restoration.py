@@ -113,7 +113,9 @@ def test_losses_agree_with_pytorch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x, y = images((2, 3, 8, 9), 6), images((2, 3, 8, 9), 7)
     a = torch.tensor(x, requires_grad=True)
-    slope = torch.nn.functional.pad(a.diff(dim=3), (0, 1)) ** 2 + torch.nn.functional.pad(a.diff(dim=2), (0, 0, 0, 1)) ** 2
+    slope = (
+        torch.nn.functional.pad(a.diff(dim=3), (0, 1)) ** 2 + torch.nn.functional.pad(a.diff(dim=2), (0, 0, 0, 1)) ** 2
+    )
     theirs = ((slope + 0.01).sqrt() - 0.1).sum() / 2 + (a - torch.tensor(y)).abs().sum() / 2
     (first,) = torch.autograd.grad(theirs, a, create_graph=True)
     second = torch.autograd.grad((first**2).sum(), a)[0]

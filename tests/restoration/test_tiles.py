@@ -96,7 +96,9 @@ def test_tiles_that_cannot_be_are_refused(tile, overlap, batch_size):
         restore_by_tiles(identity, image(9, 9), tile=tile, overlap=overlap, batch_size=batch_size)
 
 
-@pytest.mark.parametrize(("shape", "mask"), [((9, 9), None), ((3, 0, 9), None), ((3, 9, 9), (9, 8)), ((3, 9, 9), (1, 9, 9))])
+@pytest.mark.parametrize(
+    ("shape", "mask"), [((9, 9), None), ((3, 0, 9), None), ((3, 9, 9), (9, 8)), ((3, 9, 9), (1, 9, 9))]
+)
 def test_other_shapes_are_refused(shape, mask):
     with pytest.raises(ShapeError, match="takes an image"):
         restore_by_tiles(identity, np.zeros(shape, np.float32), None if mask is None else np.ones(mask, np.float32))

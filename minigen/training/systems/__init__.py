@@ -12,6 +12,7 @@ from minigen.training.systems.autoencoders import (
 )
 from minigen.training.systems.gan import DCGAN, GAN64, AdversarialNetwork, PointGAN
 from minigen.training.systems.mixture import Mixture
+from minigen.training.systems.restoration import CorrectionAutoencoder, RestorationGan
 from minigen.training.systems.system import Config, System
 from minigen.training.systems.vae import (
     ConvVariationalAutoencoder,
@@ -27,6 +28,7 @@ SYSTEMS: dict[str, type[System]] = {
         SparseAutoencoder,
         ContractiveAutoencoder,
         DenoisingAutoencoder,
+        CorrectionAutoencoder,
         VariationalAutoencoder,
         ConvVariationalAutoencoder,
         ImportanceWeightedAutoencoder,
@@ -34,6 +36,7 @@ SYSTEMS: dict[str, type[System]] = {
         DCGAN,
         GAN64,
         PointGAN,
+        RestorationGan,
         Mixture,
     )
 }
