@@ -25,7 +25,7 @@ def as_numbers(metric: str, values: Any, dtype: Any = np.float64) -> np.ndarray:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # CuPy's arrays do not turn into NumPy's by themselves
         raise DtypeError(
-            f"{metric}: takes NumPy arrays; of a tensor on a GPU, give .cpu().numpy() ({error})."
+            f"{metric}: needs an array of real numbers (of a tensor on a GPU, its .cpu().numpy()): {error}"
         ) from error
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"{metric}: takes arrays of real numbers, not of {array.dtype}.")
