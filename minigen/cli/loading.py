@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from minigen.training.checkpoint import Checkpoint, Skipped
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from minigen.training.systems import System
 
 
@@ -25,6 +27,16 @@ def load_run(path: str) -> tuple[System, Checkpoint]:
     system, checkpoint = load_system(path)
     name_skipped(checkpoint.skipped)
     return system, checkpoint
+
+
+def read_images(system: System, path: str) -> tuple[np.ndarray, list[str]]:
+    """The images of --input in the model's size, and their names; those that cannot be used are named on stderr."""
+    from minigen.tasks import read_inputs
+
+    images, names, skipped = read_inputs(system, path)
+    for sentence in skipped:
+        print(f"minigen: {sentence.rstrip('.')}; it is skipped.", file=sys.stderr)
+    return images, names
 
 
 def name_skipped(skipped: Sequence[Skipped]) -> None:

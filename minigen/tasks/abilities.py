@@ -34,14 +34,21 @@ def in_batches(method: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, b
     return np.concatenate(parts)
 
 
-def samples_and_labels(system: System, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """All samples of a split (images from 0 to 1), and their labels (n,), or None where the data have none."""
+def samples_and_labels(system: System, split: str, at_most: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples of a split (images from 0 to 1), and their labels (n,), or None where the data have none.
+
+    Args:
+        system: whose data are meant
+        split: 'train' or 'test'
+        at_most: this many, evenly spaced, where there are more; None for all
+    """
     data = system.source.load(split)
-    samples, labels = data[np.arange(len(data))][:2]
+    count = len(data) if at_most is None else min(len(data), at_most)
+    samples, labels = data[np.arange(count) * len(data) // max(count, 1)][:2]
     return samples, labels if system.source.classes else None
 
 
 def class_name(system: System, label: int) -> str:
     """What a class is called: its name, where the data have names, or its number."""
     names = system.source.class_names
-    return str(label) if names is None else names[label]
+    return names[label] if names else str(label)
