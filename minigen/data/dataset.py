@@ -95,7 +95,7 @@ class ImageDataset:
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """All images (n, C, H, W) float32, and all labels: made anew each time, so ask for batches where they are many."""
-        return scaled(self.images[:], self.scale), self.labels[:]
+        return scaled(self.images[:], self.scale), self.labels.copy()
 
     def __repr__(self) -> str:
         low = 0 if self.scale == "unit" else -1

@@ -66,7 +66,7 @@ def read_image(path: str | os.PathLike[str], channels: int | None = None) -> np.
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "grey.png"
     >>> write_image(path, np.array([[[0.0, 0.2, 1.0]]]))
-    >>> read_image(path).round(3).tolist()
+    >>> read_image(path).astype(float).round(3).tolist()
     [[[0.0, 0.2, 1.0]]]
     >>> read_image(path, channels=3).shape
     (3, 1, 3)

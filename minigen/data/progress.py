@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
-Item = TypeVar("Item")
+from typing import Any
 
 
-def track(items: Iterable[Item], total: int, description: str, unit: int = 1) -> Iterator[Item]:
+def track(items: Iterable[Any], total: int, description: str, by_length: bool = False) -> Iterator[Any]:
     """Yield `items`, and show how many of `total` have been; the bar goes when they end, or when the loop is left.
 
     Args:
         items: what to yield
-        total: their number, or their bytes
+        total: how many they are
         description: in front of the bar
-        unit: 1 counts items, 0 counts the length of each (bytes)
+        by_length: count the length of each item (bytes), and not the items
     """
     if not sys.stderr.isatty():
         yield from items
@@ -28,4 +26,4 @@ def track(items: Iterable[Item], total: int, description: str, unit: int = 1) ->
         task = progress.add_task(description, total=total)
         for item in items:
             yield item
-            progress.advance(task, unit or len(item))  # type: ignore[arg-type]
+            progress.advance(task, len(item) if by_length else 1)

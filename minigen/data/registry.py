@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from minigen.data.cifar import open_cifar10
 from minigen.data.digits import open_digits, open_digits28
 from minigen.data.folder import open_folder
 from minigen.data.imbalance import Imbalance, parse_imbalance
+from minigen.data.mnist import open_fashion_mnist, open_mnist
 from minigen.data.photographs import open_photographs
 from minigen.data.points import open_grid25, open_mixture1200, open_moons, open_ring8, open_spiral
 from minigen.data.source import DataSource, Samples
@@ -27,10 +29,17 @@ DATASETS: dict[str, DataSource] = {
         open_spiral(),
         open_moons(),
         open_mixture1200(),
+        open_mnist(),
+        open_fashion_mnist(),
+        open_cifar10(),
     )
 }
 
-_WITH_ROOT: dict[Any, Callable[..., DataSource]] = {}
+_WITH_ROOT: dict[Any, Callable[..., DataSource]] = {
+    "mnist": open_mnist,
+    "fashion-mnist": open_fashion_mnist,
+    "cifar10": open_cifar10,
+}
 _WITH_SIZE: dict[Any, Callable[..., DataSource]] = {"photographs": open_photographs}
 
 

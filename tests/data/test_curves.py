@@ -31,7 +31,7 @@ def test_without_noise_the_moons_are_scikit_learns():
     for label in (0, 1):
         ours, curve = samples[moon == label], theirs[labels == label]
         gaps = np.linalg.norm(ours[:, None] - curve[None, ::10], axis=2).min(axis=1)
-        assert gaps.max() < 0.002
+        assert gaps.max() < 0.004
     assert moon.mean() == pytest.approx(0.5, abs=0.03)
 
 
