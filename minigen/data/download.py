@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minigen.data.progress import track
 from minigen.errors import UserError
 from minigen.files import atomic_write, write_error
+
+if TYPE_CHECKING:
+    import http.client
 
 _TIMEOUT = 15.0  # seconds without an answer, or without a further byte
 _ATTEMPTS = 5  # at one file from one mirror, each going on where the one before broke off
@@ -62,6 +62,9 @@ def fetch(remote: Remote, filename: str, root: Path, missing: tuple[str, ...] = 
     Raises:
         UserError: No mirror gave it (no network, no such file, another checksum), or it cannot be written.
     """
+    import http.client
+    from urllib.parse import urlsplit
+
     reasons = []
     for mirror in remote.mirrors:
         url = mirror + filename
@@ -69,10 +72,10 @@ def fetch(remote: Remote, filename: str, root: Path, missing: tuple[str, ...] = 
         try:
             content = _download(url)
         except (OSError, http.client.HTTPException) as error:
-            reasons.append(f"{urllib.parse.urlsplit(url).netloc}: {_reason(error)}")
+            reasons.append(f"{urlsplit(url).netloc}: {_reason(error)}")
             continue
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != remote.md5[filename]:
-            reasons.append(f"{urllib.parse.urlsplit(url).netloc}: what it gave has a wrong checksum")
+            reasons.append(f"{urlsplit(url).netloc}: what it gave has a wrong checksum")
             continue
         path = root / remote.name / filename
         try:
@@ -89,6 +92,8 @@ def fetch(remote: Remote, filename: str, root: Path, missing: tuple[str, ...] = 
 
 def _download(url: str) -> bytearray:
     """The content of a URL; where the connection breaks off, it is taken up at that byte, if the server can."""
+    import http.client
+
     content = bytearray()
     for _ in range(_ATTEMPTS):
         before = len(content)
@@ -103,14 +108,16 @@ def _download(url: str) -> bytearray:
 
 def _continue(url: str, content: bytearray) -> bool:
     """Append to `content` what follows it; whether that is the end."""
+    from http import HTTPStatus
+    from urllib.request import Request, urlopen
+
     headers = {"User-Agent": "minigen"} | ({"Range": f"bytes={len(content)}-"} if content else {})
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
-        if content and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as response:
+        if content and response.status != HTTPStatus.PARTIAL_CONTENT:
             content.clear()
         announced = response.headers.get("Content-Length")
         total = None if announced is None else len(content) + int(announced)
-        filename = urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1]
-        for chunk in track(_chunks(response), int(announced or 0), filename, by_length=True):
+        for chunk in track(_chunks(response), int(announced or 0), url.rsplit("/", 1)[-1], by_length=True):
             content += chunk
     return total is None or len(content) >= total
 
@@ -121,9 +128,11 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, urllib.error.HTTPError):
+    from urllib.error import HTTPError, URLError
+
+    if isinstance(error, HTTPError):
         return f"{error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
+    if isinstance(error, URLError) and isinstance(error.reason, BaseException):
         error = error.reason
     if isinstance(error, TimeoutError):
         return "no answer in time"

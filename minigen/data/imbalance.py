@@ -73,8 +73,10 @@ def keep_shares(labels: np.ndarray, shares: Mapping[int, float]) -> np.ndarray:
 
 
 def _pairs(imbalance: Imbalance) -> list[tuple[int | str, float | str]]:
-    if not isinstance(imbalance, str):
+    if isinstance(imbalance, Mapping):
         return list(imbalance.items())
+    if not isinstance(imbalance, str):
+        raise UserError(f"An imbalance is text such as 0:0.02,3:0.5 or a mapping, not {imbalance!r}.")
     pairs: list[tuple[int | str, float | str]] = []
     for part in imbalance.split(","):
         key, colon, share = part.rpartition(":")

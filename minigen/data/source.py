@@ -26,7 +26,7 @@ class Samples(Dataset, Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSource:
     """A data set: what its samples are, and how to get them.
 

@@ -181,6 +181,17 @@ def test_shrinking_averages_and_a_jpeg_decoded_at_a_fraction_of_its_size_looks_t
     assert np.abs(rough - exact).max() <= 4
 
 
+def test_a_large_photograph_lying_on_its_side_is_turned_before_it_is_cut(tmp_path):
+    upright = np.zeros((900, 600, 3), np.uint8)
+    upright[:450, :300] = 255  # upper left
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    square = read_square(saved(tmp_path, np.rot90(upright), "side.jpg", exif=exif), 8, 3)
+    np.testing.assert_allclose(square[:, :3, :3], 255, atol=3)
+    np.testing.assert_allclose(square[:, 5:], 0, atol=3)
+    np.testing.assert_allclose(square[:, :, 5:], 0, atol=3)
+
+
 def test_a_very_long_picture_needs_no_memory_for_its_length(tmp_path):
     path = saved(tmp_path, np.full((1, 50_000), 77, np.uint8))
     np.testing.assert_array_equal(read_square(path, 32, 1), np.full((1, 32, 32), 77))

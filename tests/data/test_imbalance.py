@@ -50,6 +50,7 @@ def test_the_kept_are_spread_evenly_over_their_class():
         ("0:nan", "not nan"),
         ("0:few", "not few"),
         ("0.02", "written CLASS:SHARE"),
+        (0.5, "text such as 0:0.02,3:0.5 or a mapping, not 0.5"),
         ("", "'' is not"),
         ("0:0.1,", "'' is not"),
         ("0:0.1,0:0.2", "names class 0 twice"),
