@@ -86,9 +86,14 @@ def _shown(row: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _verdict(rows: list[dict[str, Any]]) -> str:
     """Whether the new images help beyond repeats of the old ones, as far as the classifiers' spread lets it be said."""
+    from scipy.stats import t
+
+    from minigen.tasks.augmentation import SEEDS
+
     _, repeats, new = rows
     gain = new["accuracy"] - repeats["accuracy"]
-    spread = 2 * (new["error"] ** 2 + repeats["error"] ** 2) ** 0.5
+    quantile = float(t.ppf(0.975, 2 * (SEEDS - 1)))  # Student's, for the difference of two means of few
+    spread = quantile * (new["error"] ** 2 + repeats["error"] ** 2) ** 0.5
     if gain > spread:
         return f"The new images help: {gain:+.2%} over repeats of the training images."
     if gain < -spread:

@@ -19,14 +19,15 @@ TABLES = {".csv": "a table", ".json": "the table and a summary"}
 Rows = Sequence[Mapping[str, Any]]
 
 
-def output_path(given: str | None, run: str, name: str, kinds: Mapping[str, str]) -> Path:
+def output_path(given: str | None, run: str, name: str, kinds: Mapping[str, str], option: str = "--out") -> Path:
     """The file to write, checked before the work begins.
 
     Args:
-        given: what --out says, if anything
+        given: what the option says, if anything
         run: the run's folder
         name: of the file in it, where nothing is given
         kinds: the endings it may have, and what each is
+        option: how it is called
 
     Raises:
         UserError: another ending, or a folder that is not there.
@@ -34,7 +35,7 @@ def output_path(given: str | None, run: str, name: str, kinds: Mapping[str, str]
     path = Path(run) / name if given is None else Path(given)
     if path.suffix not in kinds:
         known = " or ".join(f"{ending} ({what})" for ending, what in kinds.items())
-        raise UserError(f"--out must end in {known}, not {path.name!r}.")
+        raise UserError(f"{option} must end in {known}, not {path.name!r}.")
     if given is not None and not path.parent.is_dir():
         raise UserError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
     return path

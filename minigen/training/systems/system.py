@@ -29,7 +29,6 @@ from minigen.training.options import Option, natural_number, positive_integer, p
 from minigen.training.session import Session
 
 Config = dict[str, Any]
-SAMPLES_JUDGED = 1000
 SAMPLES_SHOWN = 64
 RECONSTRUCTIONS_SHOWN = 20
 
@@ -241,13 +240,17 @@ class System:
             f"A run of the model {self.name!r} cannot {what} (`minigen train --list` shows what each can)."
         )
 
-    def evaluate(self) -> Config:
-        """Numbers on held-out data: the model's own, and how good its samples are."""
+    def evaluate(self, inception: str | None = None) -> Config:
+        """Numbers on held-out data: the model's own, and how good its samples are.
+
+        Args:
+            inception: a file with the weights of the Inception network, for the FID and the KID of images.
+        """
         result = self.measure()
         if self.can_sample:
             from minigen.training.systems.evaluation import judge_samples
 
-            result |= judge_samples(self.source, self.sample(SAMPLES_JUDGED, Generator(0)))
+            result |= judge_samples(self.source, self.sample, inception)
         return result
 
     def measure(self) -> Config:
