@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     ("argv", "words"),
     [
         (["train", "vea"], ["vea", "did you mean 'vae'"]),
-        (["train", "transformer"], ["transformer", "ae, vae, gan"]),
+        (["train", "transformer"], ["transformer", "ae, conv-ae", "gmm"]),
         (["train"], ["which model"]),
         ([], ["COMMAND"]),
         (["trian", "ae"], ["trian", "train"]),
