@@ -2,4 +2,4 @@
 
 from minigen.models.autoencoder import DenseAutoencoder
 from minigen.models.gan import ConvDiscriminator, ConvGenerator
-from minigen.models.vae import ConvVAE
+from minigen.models.vae import VAE, ConvVAE, DenseVAE

@@ -1,48 +1,64 @@
-"""The convolutional variational autoencoder."""
+"""The variational autoencoders: dense and convolutional networks for q(z|x) and p(x|z)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
 from minigen import nn
+from minigen.errors import UserError, unknown_name
+from minigen.functional import sigmoid
+from minigen.losses.reconstruction import bernoulli_nll, gaussian_nll
 from minigen.losses.variational import reparametrize
 from minigen.tensor import Tensor
 
+LIKELIHOODS = ("bernoulli", "gaussian")
 
-class ConvVAE(nn.Module):
-    """q(z|x) = N(μ(x), σ²(x)) by convolutions that halve the image twice; p(x|z) by transposed ones that double it.
+
+class VAE(nn.Module):
+    """What the networks share: q(z|x) = N(μ(x), σ²(x)), and one number a pixel from the decoder, which fixes p(x|z).
 
     Args:
-        image_shape: (C, H, W), H and W multiples of 4, values from 0 to 1.
-        width: channels of the first convolution; the second has twice as many.
+        encoder: images (N, C, H, W) to features (N, features).
+        decoder: z (N, latent_dim) to (N, C, H, W).
+        features: what μ and log σ² are linear in.
         latent_dim: size of z.
+        likelihood: ``'bernoulli'``, where the decoder gives logits, or ``'gaussian'``, where it gives means.
+        sigma: of the Gaussian likelihood, the same for all pixels; learnt, starting from e⁻¹, unless given. (From 1,
+            far above the spread of pixels from 0 to 1, the KL term weighs so much at first that dimensions collapse.)
+
+    Raises:
+        UserError: a likelihood that there is not, or a sigma that is not positive or belongs to no Gaussian.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8), width: int = 32, latent_dim: int = 8) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        features: int,
+        latent_dim: int,
+        likelihood: str = "bernoulli",
+        sigma: float | None = None,
+    ) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
-        channels, h, w = image_shape
-        small = (2 * width, h // 4, w // 4)
-        features = 2 * width * (h // 4) * (w // 4)
-        self.encoder = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=2, padding=1),  # (N, width, H/2, W/2)
-            nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),  # (N, 2·width, H/4, W/4)
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(features, 4 * width),
-            nn.ReLU(),
-        )
-        self.mu = nn.Linear(4 * width, latent_dim)
-        self.logvar = nn.Linear(4 * width, latent_dim)
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, 4 * width),
-            nn.ReLU(),
-            nn.Linear(4 * width, features),
-            nn.ReLU(),
-            nn.Unflatten(1, small),
-            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1),  # (N, width, H/2, W/2)
-            nn.ReLU(),
-            nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),  # (N, C, H, W)
-        )
+        if likelihood not in LIKELIHOODS:
+            raise unknown_name("likelihood", likelihood, LIKELIHOODS)
+        if sigma is not None and (likelihood != "gaussian" or not 0 < sigma < math.inf):
+            raise UserError(
+                f"sigma is the positive standard deviation of the 'gaussian' likelihood; {sigma!r} with {likelihood!r} "
+                "is none."
+            )
+        self.latent_dim, self.likelihood = latent_dim, likelihood
+        self.encoder, self.decoder = encoder, decoder
+        self.mu = nn.Linear(features, latent_dim)
+        self.logvar = nn.Linear(features, latent_dim)
+        if likelihood == "gaussian":
+            self.pixel_logvar: Tensor | float = (
+                nn.Parameter(np.full((), -2, np.float32)) if sigma is None else 2 * math.log(sigma)
+            )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, C, H, W) to μ and log σ², both (N, latent_dim)."""
@@ -50,10 +66,108 @@ class ConvVAE(nn.Module):
         return self.mu(features), self.logvar(features)
 
     def decode(self, z: Tensor) -> Tensor:
-        """z (N, latent_dim) to the logits of the pixels (N, C, H, W)."""
+        """z (N, latent_dim) to the logits or means of the pixels (N, C, H, W)."""
         return self.decoder(z)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the reconstruction from z = μ + σ·noise, with μ and log σ². The noise is (N, latent_dim)."""
+        """Logits or means at z = μ + σ·noise, with μ and log σ². The noise is (N, latent_dim)."""
         mu, logvar = self.encode(x)
         return self.decode(reparametrize(mu, logvar, noise)), mu, logvar
+
+    def nll(self, decoded: Tensor, x: Tensor, reduction: str = "mean") -> Tensor:
+        """-log p(x|z) in nats, from what `decode` gave; ``'mean'`` over the batch, or ``'none'`` for (N,)."""
+        if self.likelihood == "bernoulli":
+            return bernoulli_nll(decoded, x, reduction)
+        return gaussian_nll(decoded, x, self.pixel_logvar, reduction)
+
+    def image(self, decoded: Tensor) -> Tensor:
+        """E[x|z], the image to show, from what `decode` gave."""
+        return sigmoid(decoded) if self.likelihood == "bernoulli" else decoded
+
+
+class DenseVAE(VAE):
+    """Dense layers, ReLU between: 784–200–200–50 and back, say, as Burda et al. 2016 have it (with tanh) for 28×28.
+
+    Without hidden layers and with the Gaussian likelihood it is probabilistic principal component analysis (Tipping &
+    Bishop 1999), whose likelihood is known.
+
+    Args:
+        image_shape: (C, H, W), values from 0 to 1.
+        hidden: widths of the hidden layers of the encoder; the decoder has them backwards.
+        latent_dim, likelihood, sigma: as for `VAE`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (1, 8, 8),
+        hidden: Sequence[int] = (200, 200),
+        latent_dim: int = 8,
+        likelihood: str = "bernoulli",
+        sigma: float | None = None,
+    ) -> None:
+        widths = [math.prod(image_shape), *hidden]
+        encoder = nn.Sequential(nn.Flatten(), *_dense(widths))
+        back = [latent_dim, *reversed(hidden)]
+        decoder = nn.Sequential(*_dense(back), nn.Linear(back[-1], widths[0]), nn.Unflatten(1, image_shape))
+        super().__init__(encoder, decoder, widths[-1], latent_dim, likelihood, sigma)
+
+
+class ConvVAE(VAE):
+    """Convolutions that halve the image, and transposed ones that double it again, with a dense layer between.
+
+    Twice, or more often until no side is above 8: 8×8 to 2×2, 28×28 to 7×7, 64×64 to 8×8. Channels double each time.
+
+    Args:
+        image_shape: (C, H, W), of any size; values from 0 to 1.
+        width: channels of the first convolution.
+        latent_dim, likelihood, sigma: as for `VAE`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (1, 8, 8),
+        width: int = 32,
+        latent_dim: int = 8,
+        likelihood: str = "bernoulli",
+        sigma: float | None = None,
+    ) -> None:
+        sizes = halved_sizes(image_shape[1], image_shape[2])
+        channels = [image_shape[0], *(width * 2**i for i in range(len(sizes) - 1))]
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
+        for i, (large, small) in enumerate(pairwise(sizes)):
+            down += [nn.Conv2d(channels[i], channels[i + 1], 4, stride=2, padding=1), nn.ReLU()]
+            odd = (large[0] - 2 * small[0], large[1] - 2 * small[1])
+            double = nn.ConvTranspose2d(channels[i + 1], channels[i], 4, stride=2, padding=1, output_padding=odd)
+            up = [nn.ReLU(), double, *up]
+        corner = (channels[-1], *sizes[-1])
+        features, dense = math.prod(corner), 4 * width
+        encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, dense), nn.ReLU())
+        decoder = nn.Sequential(
+            nn.Linear(latent_dim, dense), nn.ReLU(), nn.Linear(dense, features), nn.Unflatten(1, corner), *up
+        )
+        super().__init__(encoder, decoder, dense, latent_dim, likelihood, sigma)
+
+
+def halved_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """The sizes that a stack of halving convolutions gives an image, twice or until no side is above 8.
+
+    An odd side loses half a pixel, which the way back has to add; a side of one pixel cannot be halved.
+
+    >>> halved_sizes(28, 28)
+    [(28, 28), (14, 14), (7, 7)]
+    >>> halved_sizes(5, 30)
+    [(5, 30), (2, 15), (1, 7)]
+    """
+    sizes = [(height, width)]
+    while min(sizes[-1]) > 1 and (len(sizes) <= 2 or max(sizes[-1]) > 8):
+        sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+    return sizes
+
+
+def _dense(widths: Sequence[int]) -> list[nn.Module]:
+    """Linear layers through the widths, with a ReLU after each."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return layers
