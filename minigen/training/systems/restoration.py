@@ -25,20 +25,28 @@ from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
 REGULARIZERS = {"tv": lambda restored, image: total_variation(restored), "edge": edge_loss}
+WEIGHTS = {"none": 0.0, "tv": 0.01, "edge": 0.1, "adversarial": 1.0}
 _SHOWN = 8  # images in a picture
 _JUDGED = 64  # images in an evaluation
 _BATCH = 16  # images restored at once
 
 _OPTIONS = (
     Option("corruption", "noise:sigma=5-55", "the damage, such as noise:sigma=25 or block:count=2", metavar="KIND"),
-    Option("width", 16, "channels at full resolution; 3, 6 and 8 times as many below", positive_integer),
+    Option("width", 16, "channels at full resolution; 2, 4 and 8 times as many below", positive_integer),
     Option("blocks", 1, "residual blocks at each resolution", positive_integer),
     Option("augment", True, "turn and mirror the images at random", bool),
 )
 
 
 class Restorer(System):
-    """What both have: a U-Net, its running average, and the damage they were trained on."""
+    """What both have: a U-Net, its running average, and the damage they were trained on.
+
+    Attributes:
+        any_size: images of any size can be restored, not only of the size trained on.
+        corruption: the damage.
+    """
+
+    any_size = True
 
     def __init__(self, config: Config) -> None:
         self.corruption = make_corruption(config["corruption"])
@@ -46,7 +54,7 @@ class Restorer(System):
         width = config["width"]
         self.model = UNet(
             self.image_shape[0],
-            widths=(width, 3 * width, 6 * width, 8 * width),
+            widths=(width, 2 * width, 4 * width, 8 * width),
             blocks=config["blocks"],
             mask=self.corruption.has_mask,
             keep_known=self.corruption.only_hides,
@@ -130,19 +138,26 @@ class CorrectionAutoencoder(Restorer):
     description = "U-Net that removes noise, blur or missing parts, squared error and a regularizer"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=4, batch_size=8, lr=1e-3, lr_schedule="cosine"),
+        *training_options(epochs=4, batch_size=8, lr=2e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option(
             "regularizer",
             "none",
             "R: none, tv (total variation), edge, or adversarial (a discriminator's view)",
-            choices=("none", *REGULARIZERS, "adversarial"),
+            choices=tuple(WEIGHTS),
         ),
-        Option("weight", 0.01, "λ, of the regularizer", non_negative_number, metavar="W"),
+        Option(
+            "weight",
+            None,
+            "λ, of the regularizer: tv 0.01, edge 0.1, adversarial 1 unless given",
+            non_negative_number,
+            metavar="W",
+        ),
     )
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.weight = WEIGHTS[config["regularizer"]] if config["weight"] is None else config["weight"]
         self.add_optimizer("restorer", "restorer")
         if config["regularizer"] == "adversarial":
             self._add_discriminator(conditional=False)
@@ -160,7 +175,7 @@ class CorrectionAutoencoder(Restorer):
                 session,
                 distance=squared_error,
                 distance_weight=1.0,
-                adversarial_weight=config["weight"],
+                adversarial_weight=self.weight,
                 **shared,
             )
         else:
@@ -169,7 +184,7 @@ class CorrectionAutoencoder(Restorer):
                 self.optimizers["restorer"],
                 session,
                 regularizer=REGULARIZERS.get(config["regularizer"]),
-                weight=config["weight"],
+                weight=self.weight,
                 **shared,
             )
 
@@ -181,7 +196,7 @@ class RestorationGan(Restorer):
     description = "U-Net and patch discriminator that remove noise, blur or missing parts"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=4, batch_size=8, lr=1e-3, lr_schedule="cosine"),
+        *training_options(epochs=4, batch_size=8, lr=2e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option("latent_dim", 8, "size of z; 0 for none", natural_number),
         Option("loss", "non-saturating", f"the adversarial loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
