@@ -62,6 +62,17 @@ def test_a_trial_is_what_train_gan2d_does_and_is_repeatable():
     assert first == second
 
 
+@pytest.mark.parametrize("data", modes.DATA)
+def test_true_samples_of_every_mixture_score_98_9_percent(data):
+    system = make_system({"model": "gan2d", "data": data})
+    real = system.held_out()
+    system.sample = lambda n, generator: real
+    counted = modes.count_modes(system)
+    assert counted["high_quality_share"] == pytest.approx(0.989, abs=0.01)
+    assert counted["modes_covered"] == counted["modes"]
+    assert counted["reverse_kl"] < 0.01
+
+
 def test_a_trial_that_breaks_down_is_kept_as_such():
     row = modes.Row("wild", "wild", "losses", {"lr": 1e30, "batch_size": 5000, "optimizer": "sgd"})
     record = modes.run_trial(row, "ring8", 0, "pacgan", steps=20)

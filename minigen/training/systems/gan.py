@@ -25,7 +25,6 @@ from minigen.training.options import Option, non_negative_number, positive_integ
 from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
-SAMPLES_COUNTED = 2_500  # as in VEEGAN and PacGAN
 TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own splits
 
 
@@ -254,16 +253,6 @@ class PointGAN(Adversarial):
         """Points of the averaged generator, in the data's own units."""
         model = self.average.module.eval()
         return self.scaling.undo(model(Tensor(z, device=self.device)).cpu().numpy())
-
-    def measure(self) -> Config:
-        """Where the data are a mixture: which modes 2,500 samples reach, and how well."""
-        from minigen.metrics.modes import mode_radius, mode_report
-
-        source = self.source
-        if source.centers is None or source.std is None:
-            return {}
-        radius = mode_radius(source.std, source.intrinsic_dim or self.sample_shape[0])
-        return mode_report(self.sample(SAMPLES_COUNTED, Generator(0)), source.centers, source.std, radius)
 
 
 def falling_noise(start: float, steps: int) -> Callable[[int], float]:
