@@ -17,7 +17,7 @@ from minigen.metrics.inception_score import inception_style_score
 from minigen.metrics.kernel import kernel_distance, median_distance, squared_mmd
 from minigen.metrics.manifold import density_coverage, precision_recall
 from minigen.metrics.modes import mode_radius, mode_report
-from minigen.metrics.pca import pca_error, psnr
+from minigen.metrics.pca import pca_error
 from minigen.metrics.report import generation_report
-from minigen.metrics.restoration import ms_ssim, psnr_of_mse, ssim
+from minigen.metrics.restoration import ms_ssim, psnr, psnr_of_mse, ssim
 from minigen.metrics.two_sample import nearest_neighbour_accuracy

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from minigen.errors import UserError
@@ -26,8 +24,3 @@ def pca_error(train: np.ndarray, images: np.ndarray, components: int) -> float:
     kept = axes[:components]
     centred = y - mean
     return float(((centred - centred @ kept.T @ kept) ** 2).sum(axis=1).mean())
-
-
-def psnr(mean_squared_error: float, data_range: float = 1.0) -> float:
-    """Peak signal-to-noise ratio 10·log₁₀(L²/MSE) in decibels, MSE a mean over pixels; infinite when MSE is 0."""
-    return math.inf if mean_squared_error == 0 else 10 * math.log10(data_range**2 / mean_squared_error)

@@ -5,8 +5,7 @@ import pytest
 
 from minigen import Generator
 from minigen.errors import MinigenError
-from minigen.metrics import ms_ssim, psnr_of_mse, ssim
-from minigen.metrics.restoration import psnr
+from minigen.metrics import ms_ssim, psnr, psnr_of_mse, ssim
 
 METRICS = [psnr, ssim, ms_ssim]
 
