@@ -17,6 +17,7 @@ from minigen.losses.reconstruction import squared_error
 from minigen.metrics.restoration import psnr_of_mse
 from minigen.models.patch_discriminator import PatchDiscriminator
 from minigen.models.unet import UNet
+from minigen.nn.utils import clip_grad_norm_
 from minigen.optim import ExponentialMovingAverage, Optimizer
 from minigen.random import Generator
 from minigen.tensor import Tensor
@@ -24,6 +25,7 @@ from minigen.training.session import Session
 
 Pair = Callable[[Tensor, Tensor], Tensor]  # a loss of restored images and their targets
 _WATCHED = 32  # held-out images that are restored after each epoch
+_STEEPEST = 20.0  # a gradient with a larger norm is shortened to this: without normalization, one bad step can ruin all
 
 
 def train_correction(
@@ -64,6 +66,7 @@ def train_correction(
 
             optimizer.zero_grad()
             loss.backward()
+            clip_grad_norm_(model.parameters(), _STEEPEST)
             optimizer.step()
             average.update()
 
@@ -131,6 +134,7 @@ def train_restoration_gan(
 
             optimizer_g.zero_grad()
             (adversarial_weight * g_loss + distance_weight * error).backward()
+            clip_grad_norm_(generator.parameters(), _STEEPEST)
             optimizer_g.step()
             discriminator.requires_grad_(True)
             average.update()

@@ -13,7 +13,7 @@ from minigen.training.restoration import held_out_psnr, spoil, train_restoration
 from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import make_system
 
-TINY = {"data": "digits", "epochs": 1, "batch_size": 64, "width": 4, "corruption": "noise:sigma=60"}
+TINY = {"data": "digits", "epochs": 1, "batch_size": 64, "width": 4, "lr": 4e-3, "corruption": "noise:sigma=60"}
 
 
 def trained(path, **changes):
