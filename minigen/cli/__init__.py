@@ -1,1 +1,1 @@
-"""The command line: `minigen train | sample | evaluate | gradcheck | info`."""
+"""The command line, a module for each command."""

@@ -64,7 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of all commands, with the options of the model where the arguments train one."""
-    from minigen.cli import bench, evaluate, gradcheck, info, sample, train
+    from minigen.cli import (
+        anomaly,
+        augment,
+        bench,
+        cluster,
+        demo,
+        evaluate,
+        gradcheck,
+        info,
+        reconstruct,
+        restore,
+        sample,
+        train,
+    )
 
     parser = Parser(
         prog="minigen",
@@ -74,7 +87,7 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minigen {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     train.add_parser(subparsers, arguments)
-    for command in (sample, evaluate, bench, gradcheck, info):
+    for command in (sample, reconstruct, restore, anomaly, augment, cluster, evaluate, bench, demo, gradcheck, info):
         command.add_parser(subparsers)
     return parser
 

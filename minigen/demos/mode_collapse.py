@@ -33,7 +33,7 @@ EVERY = 250  # steps between two looks
 SHOWN = (500, 1000, 2000, 3000)
 SAMPLES = 2500
 STD = 0.01  # within a mode, of the ring of radius 1
-UNIT_SIZE = np.float32(2**0.5)  # what brings the ring to the standard deviation 1
+UNIT_SIZE = 2**0.5  # what brings the ring to the standard deviation 1
 
 
 class Look(NamedTuple):
@@ -47,7 +47,7 @@ class Look(NamedTuple):
 class Rehearsal:
     """As much of a `Session` as the loop needs: batches of fresh samples, and a look at the generator now and then."""
 
-    def __init__(self, look: Any, batch_size: int, scale: np.float32, schedules: list[LRScheduler]) -> None:
+    def __init__(self, look: Any, batch_size: int, scale: float, schedules: list[LRScheduler]) -> None:
         self.look, self.batch_size, self.scale, self.schedules = look, batch_size, scale, schedules
         self.device: Device = device("cpu")
         self.step = 0
@@ -114,15 +114,14 @@ def save_collapse(path: Path, runs: dict[str, list[Look]]) -> None:
 
     centers = ring_centers()
     figure = new_figure(6 * len(runs), 8.6)
-    halves = np.atleast_1d(figure.subfigures(1, len(runs), wspace=0.05))
+    halves = figure.subfigures(1, len(runs), wspace=0.05, squeeze=False)[0]
     for half, (title, looks) in zip(halves, runs.items()):
         axes = half.subplots(3, 2, height_ratios=[1, 1, 0.55])
         last = looks[-1].report
         half.suptitle(
-            f"{title}\n{last['modes_covered']} of {last['modes']} modes, "
-            f"{last['high_quality_share']:.0%} of the samples near one, "
-            f"{max(last['mode_shares']):.0%} of them in a single mode's sector",
-            fontsize=11,
+            f"{title}: {last['modes_covered']} of {last['modes']} modes\n"
+            f"{last['high_quality_share']:.0%} of the samples hit a mode, {max(last['mode_shares']):.0%} are nearest to one and the same",
+            fontsize=10,
         )
         shown = [look for look in looks if look.step in SHOWN]
         for axis, look in zip(axes[:2].ravel(), shown):
@@ -138,7 +137,7 @@ def save_collapse(path: Path, runs: dict[str, list[Look]]) -> None:
         axes[2, 0].set_title("modes reached", fontsize=9)
         axes[2, 1].plot(steps, [look.report["reverse_kl"] for look in looks], color=COLORS[1], marker="o", markersize=4)
         axes[2, 1].set(ylim=(-0.1, np.log(len(centers)) + 0.1), xlabel="steps")
-        axes[2, 1].set_title("reverse KL: 0 for all modes alike, 2.08 for one alone", fontsize=9)
+        axes[2, 1].set_title("reverse KL (2.08 = log 8: one mode)", fontsize=9)
         for axis in axes[2]:
             tidy(axis)
     save_figure(path, figure)
@@ -162,12 +161,12 @@ def _train(
     beta2: float,
     batch_size: int,
     average: float,
-    scale: np.float32 = np.float32(1),  # noqa: B008 - a number
+    scale: float = 1.0,
     falling_rate: bool = False,
     instance_noise: float = 0.0,
 ) -> list[Look]:
-    adams = [Adam(model.parameters(), lr=1e-3, betas=(0.5, beta2)) for model in (generator, discriminator)]
-    schedules: list[LRScheduler] = [LinearLR(adam, 1.0, 0.0, STEPS) for adam in adams] if falling_rate else []
+    adam_g, adam_d = (Adam(model.parameters(), lr=1e-3, betas=(0.5, beta2)) for model in (generator, discriminator))
+    schedules: list[LRScheduler] = [LinearLR(a, 1.0, 0.0, STEPS) for a in (adam_g, adam_d)] if falling_rate else []
     averaged = ExponentialMovingAverage(generator, average)
     looks: list[Look] = []
 
@@ -179,6 +178,9 @@ def _train(
 
     rehearsal: Any = Rehearsal(look, batch_size, scale, schedules)
     noise = Generator(seed).spawn(1)
-    fading = lambda step: instance_noise * max(0.0, 1 - step / (0.4 * STEPS))  # noqa: E731
-    train_gan(generator, discriminator, *adams, rehearsal, noise, averaged, instance_noise=fading)
+
+    def fading(step: int) -> float:
+        return instance_noise * max(0.0, 1 - step / (0.4 * STEPS))
+
+    train_gan(generator, discriminator, adam_g, adam_d, rehearsal, noise, averaged, instance_noise=fading)
     return looks
