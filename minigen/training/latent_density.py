@@ -21,7 +21,7 @@ class LatentDensity:
     A wide code lies near a space of few dimensions; the mixture is fitted where 99 % of the variance is.
 
     Args:
-        codes: (n, latent_dim), n of at least 2.
+        codes: (n, latent_dim), n of at least 1.
         components: of the mixture; chosen by BIC unless given.
 
     Raises:
@@ -40,10 +40,10 @@ class LatentDensity:
     def __init__(self, codes: np.ndarray, components: int | None = None) -> None:
         n = len(codes)
         check_components(components, n)
-        codes = codes.astype(np.float64)
+        codes = np.repeat(codes, 2 if n == 1 else 1, axis=0).astype(np.float64)  # one image has no variance
         self.mean = codes.mean(axis=0)
         _, lengths, axes = np.linalg.svd(codes - self.mean, full_matrices=False)
-        variances = lengths**2 / n  # falling
+        variances = lengths**2 / len(codes)  # falling
         share = variances.cumsum() / max(variances.sum(), np.finfo(np.float64).tiny)
         kept = min(int(np.searchsorted(share, KEPT_VARIANCE)) + 1, len(axes))
         self.axes = axes[:kept]  # (kept, latent_dim), orthonormal

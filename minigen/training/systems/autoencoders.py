@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from itertools import islice
 from pathlib import Path
 
@@ -46,6 +47,14 @@ MIXTURE = Option(
     "mixture", None, "Gaussians in the density of the codes; as many as BIC chooses unless given", positive_integer
 )
 LATENT_DIM = Option("latent_dim", 8, "size of the code", positive_integer)
+
+
+def _part(text: str) -> float:
+    """A number above 0 and below 1."""
+    value = share(text)
+    if value == 0:
+        raise ArgumentTypeError(f"must be a number above 0 and below 1, not {text!r}")
+    return value
 
 
 class AutoencoderSystem(System):
@@ -177,7 +186,7 @@ class SparseAutoencoder(AutoencoderSystem):
             "penalty", "kl", "kl, to a share of activity, on a sigmoid code; l1, on a ReLU code", choices=("kl", "l1")
         ),
         Option("sparsity", 0.2, "weight of the penalty", non_negative_number, metavar="L"),
-        Option("rho", 0.05, "for kl: the share of the images that a unit is to be on for", share, metavar="SHARE"),
+        Option("rho", 0.05, "for kl: the share of the images that a unit is to be on for", _part, metavar="SHARE"),
         MIXTURE,
     )
     model: DenseAutoencoder
