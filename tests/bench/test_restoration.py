@@ -26,10 +26,9 @@ class Oracle:
 
 @pytest.fixture
 def small(monkeypatch):
-    """Pieces of 24 pixels, of which 2 are held out."""
-    real = restoration._pieces
-    pieces = {split: [piece[:, 40:64, 40:64] for piece in real(split)[-2:]] for split in ("train", "test")}
-    monkeypatch.setattr(restoration, "_pieces", lambda split: pieces[split])
+    """Two held-out pieces, of 24 pixels."""
+    pieces = [piece[:, 40:64, 40:64] for piece in restoration.held_out_pieces()][-2:]
+    monkeypatch.setattr(restoration, "held_out_pieces", lambda: pieces)
     return pieces
 
 
@@ -40,7 +39,7 @@ def with_network(monkeypatch, answers):
 def test_the_held_out_pieces_are_parts_of_the_held_out_regions_and_share_no_pixel():
     from minigen.data.photographs import load_photographs
 
-    pieces, regions = restoration._pieces("test"), load_photographs("test")
+    pieces, regions = restoration.held_out_pieces(), load_photographs("test")
     assert [piece.shape for piece in pieces] == [(3, 142, 128)] * 6
     for i, piece in enumerate(pieces):
         np.testing.assert_array_equal(piece, regions[i // 3][:, 142 * (i % 3) : 142 * (i % 3 + 1)])
@@ -50,10 +49,10 @@ def test_the_held_out_pieces_are_parts_of_the_held_out_regions_and_share_no_pixe
 def test_every_method_is_given_the_same_damage_and_measured_against_the_clean_pieces(
     small, monkeypatch, tmp_path, name
 ):
-    with_network(monkeypatch, small["test"])
+    with_network(monkeypatch, small)
     rows = run_task(name, [NETWORK], tmp_path)
-    clean = np.stack(small["test"])
-    damaged = np.stack([image for image, _ in restoration._damage(TASKS[name], small["test"], 0)]).clip(0, 1)
+    clean = np.stack(small)
+    damaged = np.stack([image for image, _ in restoration._damage(TASKS[name], small, 0)]).clip(0, 1)
     assert rows["identity"].psnr == pytest.approx(psnr(damaged, clean))
     assert rows["identity"].ssim == pytest.approx(ssim(damaged, clean))
     assert rows[NETWORK].psnr == np.inf
@@ -69,12 +68,12 @@ def test_every_method_is_given_the_same_damage_and_measured_against_the_clean_pi
     )
 
 
-def test_parameters_are_chosen_on_training_pieces(small, monkeypatch, tmp_path):
+def test_every_classical_method_has_the_parameter_that_is_best_for_it(monkeypatch, tmp_path):
     rough = list(np.random.default_rng(0).random((2, 3, 24, 24), np.float32))
     flat = [np.full_like(piece, 0.5) for piece in rough]
     chosen = []
-    for tuning in (rough, flat):
-        monkeypatch.setattr(restoration, "_pieces", {"train": tuning, "test": small["test"]}.__getitem__)
+    for pieces in (rough, flat):
+        monkeypatch.setattr(restoration, "held_out_pieces", lambda pieces=pieces: pieces)
         chosen.append(run_task("noise15", [], tmp_path)["gaussian"].parameter)
     assert chosen == [0.3, 2.2]  # the least and the most blur there is
 
@@ -91,7 +90,7 @@ def test_the_verdict_says_whether_the_network_wins(ours, words):
 
 
 def test_the_command_prints_the_table_and_writes_json_and_pictures(small, monkeypatch, tmp_path, capsys):
-    with_network(monkeypatch, [*small["test"], *small["test"]])
+    with_network(monkeypatch, [*small, *small])
     out = tmp_path / "bench"
     arguments = [
         "--tasks",
