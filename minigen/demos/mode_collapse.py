@@ -1,10 +1,11 @@
 """Mode collapse: a GAN that draws one of eight modes, and the same loss trained well, which draws them all.
 
 On a ring of eight narrow Gaussians the plain GAN with the settings of Srivastava et al. (2017, arXiv 1705.07761) puts all
-its samples near one mode. Where the discriminator has learnt to tell that place from the data, it moves to another: the
+its samples in one place. Where the discriminator has learnt to tell that place from the data, it moves to another: the
 generator is never asked to be in several places at once. Theirs: z of 254 numbers, two layers of 128 against a single one,
-data as they are. The cure changes neither loss nor algorithm: z of two numbers, three layers each, data of unit size, a
-falling learning rate, noise on what the discriminator sees that fades away, and the running average of the generator.
+data as they are (in batches of 128 here). The cure changes neither loss nor algorithm: z of two numbers, three layers each,
+data of unit size, a falling learning rate, noise on what the discriminator sees that fades away, and the running average
+of the generator.
 """
 
 from __future__ import annotations

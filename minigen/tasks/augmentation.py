@@ -138,7 +138,7 @@ def _varied(system: System, n: int, generator: Generator) -> tuple[np.ndarray, n
         in_batches(system.decode, z.astype(np.float32))  # type: ignore[arg-type]
         for z in (codes[chosen], moved)
     )
-    return images[chosen] + after - before, wanted
+    return images[chosen] + (after - before), wanted
 
 
 def within_classes(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
