@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, unknown = make_parser(arguments).parse_known_args(arguments)
         if unknown:
             raise UserError(f"There is no option {' '.join(unknown)} ({args.help_command} shows those that there are).")
-        code = args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = args.run(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -98,6 +101,10 @@ def check_environment() -> None:
         threads_asked_for()
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _warn(message: Warning | str, *where: Any) -> None:
+    print(f"minigen: {message}", file=sys.stderr)
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

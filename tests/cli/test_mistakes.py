@@ -233,3 +233,22 @@ def test_output_that_cannot_be_written_is_one_sentence():
 def test_a_closed_standard_output_is_no_failure(monkeypatch):
     monkeypatch.setattr("sys.stdout", None)
     assert main(["info"]) == 0
+
+
+def test_a_broken_image_in_a_folder_is_left_out_and_named_in_one_line(capsys, tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "run"
+    argv = ["train", "ae", "--data", str(folder), "--image-size", "16", "--epochs", "1", "--batch-size", "4"]
+    code, err = answer(capsys, *argv, "--quiet", "--out", str(out))
+    assert code == 0
+    (line,) = err.splitlines()
+    assert line.startswith("minigen: ")
+    assert "broken.png" in line
+    assert (out / "samples.png").exists()
