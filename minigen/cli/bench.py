@@ -7,7 +7,7 @@ from typing import Any
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
-    from minigen.bench import modes, restoration
+    from minigen.bench import modes, restoration, vae
 
     parser = subparsers.add_parser(
         "bench",
@@ -18,6 +18,7 @@ def add_parser(subparsers: Any) -> None:
     for name, module, what in (
         ("modes", modes, "which GANs keep all modes of a mixture of Gaussians"),
         ("restoration", restoration, "how well networks restore photographs, beside classical methods"),
+        ("vae", vae, "how good VAEs and importance-weighted autoencoders are, in nats"),
     ):
         table = tables.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         module.add_arguments(table)
