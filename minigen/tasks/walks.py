@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,7 @@ def latent_walk(system: System, n: int = 8, steps: int = 8, generator: Generator
     >>> latent_walk(system, n=4, steps=10).shape                  # doctest: +SKIP
     (4, 2, 10, 1, 8, 8)
     """
-    prior = ability(system, "prior", "walk between latents")
-    decode = ability(system, "decode", "walk between latents")
+    prior, decode = _latents(system, "walk between latents")
     if n < 1 or steps < 2:
         raise UserError(f"A walk needs at least 1 pair of latents and 2 steps, not {n} and {steps}.")
     ends = prior(2 * n, generator or Generator(0))
@@ -117,11 +117,10 @@ def latent_manifold(system: System, side: int = 20) -> np.ndarray:
     Raises:
         UserError: a model without latents or whose latents are not of two numbers, or a side below 2.
     """
-    ability(system, "prior", "show a latent space")
-    decode = ability(system, "decode", "show a latent space")
+    prior, decode = _latents(system, "show a latent space")
     if side < 2:
         raise UserError(f"A manifold needs at least 2 samples a side, not {side}.")
-    dimensions = system.prior(1, Generator(0)).shape[1]  # type: ignore[misc] # there is a prior: see above
+    dimensions = prior(1, Generator(0)).shape[1]
     if dimensions != 2:
         raise UserError(
             f"Only latents of two numbers fill a picture, and those of this run have {dimensions}: train one with "
@@ -142,6 +141,13 @@ def prior_quantiles(system: System, p: np.ndarray) -> np.ndarray:
     if np.array_equal(few, Generator(0).normal(few.shape)):  # N(0, I): the draws are the generator's own
         return np.repeat(ndtri(p)[:, None], few.shape[1], axis=1)
     return np.quantile(prior(_DRAWS, Generator(0)).astype(np.float64), p, axis=0)
+
+
+def _latents(system: System, what: str) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
+    """The prior and the decoder of a system that has latents; a mixture of Gaussians on raw samples has none."""
+    if getattr(system, "coder", system) is None:
+        raise system.cannot(f"{what}: it has none unless it is trained on codes, with --encoder RUN")
+    return ability(system, "prior", what), ability(system, "decode", what)
 
 
 def _along(start: Any, end: Any, t: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
