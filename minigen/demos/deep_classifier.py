@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from minigen import nn
 from minigen.autograd import no_grad
 from minigen.data import load_digits
 from minigen.functional import cross_entropy
+from minigen.nn import init
 from minigen.optim import Optimizer
 from minigen.random import Generator, default_generator
 from minigen.tensor import Tensor
@@ -35,7 +37,7 @@ class DeepClassifier(nn.Module):
         depth: layers before the last one.
         width: of each.
         activation: makes one.
-        initialize: gives a layer its first weights.
+        initialize: gives a layer its first weights; biases begin at 0.
         batch_norm: before each activation.
     """
 
@@ -44,17 +46,18 @@ class DeepClassifier(nn.Module):
         depth: int,
         width: int,
         activation: Callable[[], nn.Module],
-        initialize: Callable[[nn.Linear], None],
+        initialize: Callable[[Tensor], Any],
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
         widths = [64, *[width] * depth]
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) if batch_norm else nn.Identity() for _ in range(depth))
         self.activation = activation()
         self.last = nn.Linear(width, 10)
         for layer in (*self.linears, self.last):
-            initialize(layer)
+            initialize(layer.weight)
+            init.zeros_(layer.bias)
 
     def hidden(self, x: Tensor) -> list[Tensor]:
         """The activations of every layer, (N, width) each."""

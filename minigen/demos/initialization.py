@@ -8,9 +8,10 @@ He et al. (2015) double it, because a ReLU passes half.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from minigen import nn
 from minigen.demos.deep_classifier import Course, DeepClassifier, activation_spreads, seeded, train
 from minigen.nn import init
 from minigen.optim import SGD
+from minigen.tensor import Tensor
 
 NAME = "initialization"
 DESCRIPTION = "a network that learns or does not, by its first weights alone"
@@ -25,7 +27,7 @@ DESCRIPTION = "a network that learns or does not, by its first weights alone"
 STEPS = 400
 DEPTH, WIDTH, LR = 10, 100, 0.02
 
-STARTS = {
+STARTS: dict[str, Callable[[Tensor], Any]] = {
     "zeros": init.zeros_,
     "too small (std 0.01)": partial(init.normal_, std=0.01),
     "too large (std 0.5)": partial(init.normal_, std=0.5),
@@ -45,13 +47,8 @@ def compare(steps: int = STEPS, seed: int = 0) -> dict[str, Trial]:
     """Train the network from each kind of first weights, on the same batches."""
     trials = {}
     for name, fill in STARTS.items():
-
-        def initialize(layer: nn.Linear, fill=fill) -> None:  # type: ignore[no-untyped-def] # bound at once
-            fill(layer.weight)
-            init.zeros_(layer.bias)
-
         with seeded(seed):
-            network = DeepClassifier(DEPTH, WIDTH, nn.ReLU, initialize)
+            network = DeepClassifier(DEPTH, WIDTH, nn.ReLU, fill)
         spreads = activation_spreads(network)
         trials[name] = Trial(spreads, train(network, SGD(network.parameters(), lr=LR, momentum=0.9), steps, seed))
     return trials

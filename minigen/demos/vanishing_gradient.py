@@ -10,19 +10,22 @@ logit is -D(G(z)). Goodfellow et al. (2014) therefore minimize -log D(G(z)), who
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigen import nn
-from minigen.autograd import grad
 from minigen.data.mixtures import ring
 from minigen.demos.deep_classifier import Course, DeepClassifier, gradient_norms, seeded, train
 from minigen.functional import sigmoid
 from minigen.losses.adversarial import discriminator_loss, generator_loss, generator_loss_minimax
 from minigen.models.mlp_gan import MLPDiscriminator, MLPGenerator
 from minigen.nn import init
+from minigen.nn.utils import clip_grad_norm_
 from minigen.optim import Adam
 from minigen.random import Generator
 from minigen.tensor import Tensor
@@ -55,16 +58,12 @@ class Contest(NamedTuple):
 def compare_networks(steps: int = STEPS, seed: int = 0) -> dict[str, Trial]:
     """Train the three networks on the same batches by the same Adam."""
 
-    def small(layer: nn.Linear) -> None:
-        bound = 1 / layer.in_features**0.5
-        init.uniform_(layer.weight, -bound, bound)
-        init.zeros_(layer.bias)
+    def small(weight: Tensor) -> None:
+        bound = 1 / weight.shape[1] ** 0.5
+        init.uniform_(weight, -bound, bound)
 
-    def he(layer: nn.Linear) -> None:
-        init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        init.zeros_(layer.bias)
-
-    kinds = {
+    he = partial(init.kaiming_normal_, nonlinearity="relu")
+    kinds: dict[str, tuple[Callable[[], nn.Module], Callable[[Tensor], Any], bool]] = {
         "sigmoid, small uniform weights": (nn.Sigmoid, small, False),
         "the same with batch norm": (nn.Sigmoid, small, True),
         "ReLU, He's weights": (nn.ReLU, he, False),
@@ -92,8 +91,9 @@ def contest(steps: int = GAN_STEPS, seed: int = 0) -> Contest:
             found.steps.append(step)
             found.fooled.append(sigmoid(logits).mean().item())
             for loss, norms in ((generator_loss_minimax, found.minimax), (generator_loss, found.non_saturating)):
-                gradients = grad(loss(None, discriminator(generator(z))), weights)
-                norms.append(float(np.sqrt(sum(float((g.numpy().astype(np.float64) ** 2).sum()) for g in gradients))))
+                generator.zero_grad()
+                loss(None, discriminator(generator(z))).backward()
+                norms.append(clip_grad_norm_(weights, math.inf).item())
         real = Tensor(ring(256, noise)[0])
         fake = generator(Tensor(noise.normal((256, generator.latent_dim)))).detach()
         d_loss = discriminator_loss(discriminator(real), discriminator(fake))
