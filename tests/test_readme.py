@@ -1,12 +1,14 @@
 """What the README shows is true."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import minigen
-from minigen.cli.main import main
+from minigen.cli.main import main, make_parser
+from minigen.training.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,13 +31,36 @@ def test_ci_runs_its_test_command_to_the_letter():
 
 
 def test_every_command_it_names_is_one(capsys):
-    (block,) = re.findall(r"```\n(minigen .*?)```", README, re.DOTALL)
+    block = re.findall(r"```\n(minigen .*?)```", README, re.DOTALL)[0]
     names = set(re.findall(r"^minigen (\w+)", block, re.MULTILINE))
-    assert len(names) == 5
+    assert names == set(commands())
     for name in names:
         with pytest.raises(SystemExit, match=r"^0$"):
             main([name, "--help"])
     assert "usage" in capsys.readouterr().out
+
+
+def commands():
+    """The commands that there are."""
+    (action,) = [action for action in make_parser()._actions if action.choices]
+    return action.choices
+
+
+def test_every_model_is_in_its_table_and_every_example_is_accepted():
+    for name in SYSTEMS:
+        assert f"`{name}`" in README
+    examples = re.findall(r"```\n(minigen .*?)```", README, re.DOTALL)[1]
+    for line in examples.splitlines():
+        for command in line.split("#")[0].split("&&"):
+            arguments = shlex.split(command)[1:]
+            args, unknown = make_parser(arguments).parse_known_args(arguments)
+            assert not unknown
+            if arguments[0] == "train":
+                system = SYSTEMS[args.model]
+                for option in system.all_options():
+                    given = getattr(args, option.name)
+                    if given is not None and option.name not in ("init_from", "encoder"):
+                        option.value(given)
 
 
 def test_every_file_it_points_to_is_there():
