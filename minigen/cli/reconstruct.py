@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     kinds = {".png": "a picture", **TABLES, ".npy": "an array"}
     out = output_path(args.out, args.path, "reconstruct.png", kinds)
     system, _ = load_run(args.path)
-    if system.reconstruct is None:
-        raise system.cannot("reconstruct images")
-    images, names = (None, []) if args.input is None else read_images(system, args.input)
+    images, names = None, list[str]()
+    if args.input is not None and system.reconstruct is not None:
+        images, names = read_images(system, args.input)
     made = reconstruct(system, images)
     label = "sample" if args.input is None else "file"
     rows = [

@@ -121,7 +121,7 @@ def _labelled(system: System, split: str) -> tuple[np.ndarray, np.ndarray]:
     samples, labels = samples_and_labels(system, split)
     if system.source.kind != "image" or labels is None:
         raise UserError(
-            f"New labelled images are made for images with labels, and {system.source.name!r} has none; train on digits."
+            f"New labelled images are made for images with labels, and {system.source.name!r} is no such data; train on digits."
         )
     return samples, labels
 

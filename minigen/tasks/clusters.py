@@ -89,7 +89,10 @@ def cluster_codes(
     codes = in_batches(encode, samples).astype(np.float64)
     raw = samples.reshape(len(samples), -1).astype(np.float64)
     generator = generator or Generator(0)
-    of_codes, of_samples = (assign(x, k, method, eps, generator) for x in (codes, raw))
+    state = generator.get_state()
+    of_codes = assign(codes, k, method, eps, generator)
+    generator.set_state(state)  # the same starts for both
+    of_samples = assign(raw, k, method, eps, generator)
     agreement = [
         _agreement("codes", codes, of_codes, labels),
         _agreement("pixels" if system.source.kind == "image" else "points", raw, of_samples, labels),

@@ -44,7 +44,8 @@ def reconstruct(system: System, images: np.ndarray | None = None) -> Reconstruct
     >>> reconstruct(system).errors.mean()                     # doctest: +SKIP
     0.67
     """
-    method = ability(system, "reconstruct", "reconstruct images")
+    instead = ": `minigen restore` is what it is for" if system.restore is not None else ""
+    method = ability(system, "reconstruct", f"reconstruct images{instead}")
     originals = system.held_out() if images is None else images
     made = in_batches(method, originals)
     squares = (originals.astype(np.float64) - made) ** 2

@@ -206,7 +206,7 @@ def test_demo_lists_what_there_is(capsys):
         ("anomaly vae --score best", "invalid choice: 'best'"),
         ("anomaly gmm --input point.png", "trained on points, 'ring8'"),
         ("anomaly ae --input empty", "There is no image in the folder empty"),
-        ("augment gmm", "'ring8' has none"),
+        ("augment gmm", "'ring8' is no such data"),
         ("augment ae --n 0", "--n"),
         ("augment ae --out x.npy", "--out must end in .npz"),
         ("cluster gan", "'gan' cannot cluster"),

@@ -122,7 +122,7 @@ def test_what_it_is_worth_is_measured_beside_the_training_data_alone_and_repeats
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (system(model="gmm", data="ring8"), "'ring8' has none"),
+        (system(model="gmm", data="ring8"), "'ring8' is no such data"),
         (system(encode=None, prior=None, latent_dim=3), "neither decodes codes nor samples"),
     ],
 )

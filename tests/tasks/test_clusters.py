@@ -48,6 +48,12 @@ def test_k_the_split_and_the_generator_are_what_was_asked_for():
     np.testing.assert_array_equal(found.of_codes, again.of_codes)
 
 
+def test_codes_that_are_the_pixels_are_clustered_as_the_pixels():
+    for method in ("kmeans", "gmm", "dbscan"):
+        found = cluster_codes(system(lambda images: images.reshape(len(images), -1)), method=method)
+        np.testing.assert_array_equal(found.of_codes, found.of_samples)
+
+
 def test_the_typical_radius_makes_half_of_the_samples_dense():
     x = Generator(0).normal((201, 3), dtype=np.float64)
     distances, _ = NearestNeighbors(n_neighbors=MIN_SAMPLES).fit(x).kneighbors(x)
