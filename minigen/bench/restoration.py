@@ -4,7 +4,7 @@ The regions are the held-out parts of the two photographs, in pieces of about 12
 fixed seed, and every method is given the same damaged piece. A classical method is told what a network has to find out
 by itself: the strength of the noise, the kernel of the blur; and its parameter is the one of a grid that turns out best
 on these very pieces, in the measure that the task is judged by, which nobody could know beforehand. Restored pieces are
-clipped to 0 and 1.
+clipped to 0 and 1. The networks for missing parts begin from the biharmonic surface: what they add is what is measured.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from minigen import nn
 from minigen.errors import ShapeError, UserError
 from minigen.functional import cat
-from minigen.models.gan import initialize
 from minigen.nn.utils import spectral_norm
 from minigen.random import Generator
 from minigen.tensor import Tensor
@@ -51,7 +50,6 @@ class PatchDiscriminator(nn.Module):
             n_in = width * 2**i
         layers += [nn.Conv2d(n_in, 2 * n_in, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(2 * n_in, 1, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
-        initialize(self)
         if spectral:
             for layer in self.layers:
                 if isinstance(layer, nn.Conv2d):

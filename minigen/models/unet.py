@@ -21,8 +21,9 @@ class UNet(nn.Module):
     """x̂ = x̃ + f(x̃, z): damaged images to restored ones of the same size, any size from one pixel.
 
     The layers draw only the difference f, and start near f = 0, where the restored image is the damaged one: training
-    begins from there, not from noise. With a mask, it is one more channel of the input. Images are continued by their mirror image until their sides are
-    multiples of 2^(levels - 1), and the result is cut back.
+    begins from there, not from noise. A mask of known pixels is one more channel of the input; what stands in the
+    missing ones is where the network begins there. Images are continued by their mirror image until
+    their sides are multiples of 2^(levels - 1), and the result is cut back.
 
     Without biases, mask and z the whole network is homogeneous: G(a·x̃) = a·G(x̃) for a > 0, so that what it learns
     at one strength of noise carries over to others (Mohan et al. 2020, arXiv 1906.05478).

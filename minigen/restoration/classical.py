@@ -158,6 +158,12 @@ def biharmonic_inpainting(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return filled.reshape(image.shape)
 
 
+def fill_missing(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """`biharmonic_inpainting` of a batch: images (N, C, H, W) with masks (N, 1, H, W), 1 where a pixel is known."""
+    filled = [biharmonic_inpainting(image, mask[0]) for image, mask in zip(images, masks)]
+    return np.stack(filled) if filled else images
+
+
 def _frequencies(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The transfer function of a convolution with `kernel`, whose centre is the origin, on a periodic image."""
     from scipy import fft

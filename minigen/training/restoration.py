@@ -20,6 +20,7 @@ from minigen.models.unet import UNet
 from minigen.nn.utils import clip_grad_norm_
 from minigen.optim import ExponentialMovingAverage, Optimizer
 from minigen.random import Generator
+from minigen.restoration.classical import fill_missing
 from minigen.tensor import Tensor
 from minigen.training.session import Session
 
@@ -145,11 +146,16 @@ def train_restoration_gan(
 def spoil(
     batch: Tensor, corruption: Corruption, noise: Generator, augment: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one."""
+    """Clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one.
+
+    Missing pixels of the damaged images are filled by the smoothest surface through their borders, so that a network
+    has to learn only what such a surface lacks.
+    """
     image = batch.cpu().numpy()
     if augment:
         image = turn(image, noise)
     damaged, mask = corruption(image, noise)
+    damaged = damaged if mask is None else fill_missing(damaged, mask)
     device = batch.device
     return (
         Tensor(image, device=device),
@@ -174,5 +180,6 @@ def held_out_psnr(model: nn.Module, corruption: Corruption, held_out: np.ndarray
     """The PSNR of the mean error of some held-out images, damaged the same way each time and restored with z = 0."""
     images = held_out[:: max(1, len(held_out) // _WATCHED)][:_WATCHED]
     damaged, mask = corruption(images, Generator(0))
+    damaged = damaged if mask is None else fill_missing(damaged, mask)
     restored = model(Tensor(damaged, device=device), None if mask is None else Tensor(mask, device=device))
     return psnr_of_mse(float(np.mean((restored.cpu().numpy().clip(0, 1) - images) ** 2)))

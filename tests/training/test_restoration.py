@@ -9,6 +9,7 @@ from minigen.errors import ShapeError, UserError
 from minigen.losses.adversarial import GAN_LOSSES, GanLoss
 from minigen.losses.reconstruction import squared_error
 from minigen.losses.restoration import absolute_error
+from minigen.restoration.classical import biharmonic_inpainting
 from minigen.training.restoration import held_out_psnr, spoil, train_restoration_gan, turn
 from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import make_system
@@ -128,7 +129,9 @@ def test_the_discriminator_sees_clean_images_as_real_and_restored_ones_as_fake(t
 def test_spoiling_leaves_the_clean_image_and_its_damage_in_step():
     batch = Tensor(np.random.default_rng(0).random((5, 3, 8, 8), np.float32))
     image, damaged, mask = spoil(batch, make_corruption("block:size=3"), Generator(1), augment=True)
-    np.testing.assert_array_equal(damaged.numpy(), image.numpy() * mask.numpy())
+    np.testing.assert_array_equal((damaged * mask).numpy(), (image * mask).numpy())
+    np.testing.assert_array_equal(damaged.numpy()[2], biharmonic_inpainting(image.numpy()[2], mask.numpy()[2, 0]))
+    assert (damaged.numpy() != image.numpy()).mean() == pytest.approx(9 / 64)
     image, damaged, mask = spoil(batch, make_corruption("noise:sigma=10"), Generator(1), augment=False)
     assert mask is None
     np.testing.assert_array_equal(image.numpy(), batch.numpy())

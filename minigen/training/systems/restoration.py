@@ -18,6 +18,7 @@ from minigen.models.patch_discriminator import PatchDiscriminator
 from minigen.models.unet import UNet
 from minigen.optim import ExponentialMovingAverage
 from minigen.random import Generator
+from minigen.restoration.classical import fill_missing
 from minigen.tensor import Tensor
 from minigen.training.options import Option, natural_number, non_negative_number, positive_integer
 from minigen.training.restoration import train_correction, train_restoration_gan
@@ -67,7 +68,10 @@ class Restorer(System):
 
     def _add_discriminator(self, conditional: bool) -> None:
         self.discriminator = PatchDiscriminator(
-            self.image_shape[0], conditional=conditional, spectral=True, generator=self.noise
+            self.image_shape[0],
+            conditional=conditional,
+            spectral=self.config.get("spectral_norm", False),
+            generator=self.noise,
         )
         self.discriminator.to(self.device)
         self.modules["discriminator"] = self.discriminator
@@ -78,7 +82,7 @@ class Restorer(System):
         """Clean images from damaged ones, both (n, C, H, W) and of any size; the averaged network's.
 
         Args:
-            images: x̃.
+            images: x̃; what stands where pixels are missing is of no account.
             mask: (n, 1, H, W), 1 where a pixel is known; for a run whose damage has missing parts, and all known there
                 unless given.
             z: (n, latent_dim) for a restoration GAN; zeros unless given.
@@ -93,6 +97,7 @@ class Restorer(System):
             )
         if mask is None and self.corruption.has_mask:
             mask = np.ones((len(images), 1, *images.shape[2:]), np.float32)
+        images = images if mask is None else fill_missing(images, mask)
         network = self.average.module.eval()
         restored = [
             network(
@@ -202,6 +207,7 @@ class RestorationGan(Restorer):
         Option("loss", "non-saturating", f"the adversarial loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
         Option("l1_weight", 100.0, "λ, of the mean absolute error", non_negative_number, metavar="W"),
         Option("conditional", True, "show the discriminator the damaged image too", bool),
+        Option("spectral_norm", False, "hold the discriminator's layers to slopes of 1", bool),
     )
 
     def __init__(self, config: Config) -> None:
