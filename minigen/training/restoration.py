@@ -52,7 +52,7 @@ def train_correction(
         held_out: images (N, C, H, W) from 0 to 1 that are not trained on.
         regularizer: R, a function of the restored and the clean images.
         weight: λ.
-        augment: turn and mirror the images at random.
+        augment: turn and mirror the images, and exchange their colours, at random.
     """
     for _ in session.epochs():
         for batch in session.batches():
@@ -148,13 +148,16 @@ def spoil(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one.
 
-    Missing pixels of the damaged images are filled by the smoothest surface through their borders, so that a network
-    has to learn only what such a surface lacks.
+    Half of the damaged images, by chance, are clipped to 0 and 1 as a file would have them, for the network will meet
+    both. Missing pixels are filled by the smoothest surface through their borders, so that it has to learn only what
+    such a surface lacks.
     """
     image = batch.cpu().numpy()
     if augment:
-        image = turn(image, noise)
+        image = exchange_colours(turn(image, noise), noise)
     damaged, mask = corruption(image, noise)
+    clipped = noise.integers(0, 2, (len(image), 1, 1, 1)) == 1
+    damaged = np.where(clipped, damaged.clip(0, 1), damaged)
     damaged = damaged if mask is None else fill_missing(damaged, mask)
     device = batch.device
     return (
@@ -173,6 +176,12 @@ def turn(images: np.ndarray, generator: Generator) -> np.ndarray:
     if images.shape[2] == images.shape[3]:
         images[transposed] = images[transposed].transpose(0, 1, 3, 2)
     return images
+
+
+def exchange_colours(images: np.ndarray, generator: Generator) -> np.ndarray:
+    """The channels of each image (C, H, W) in an order of its own: a few photographs show few colours."""
+    order = generator.uniform(images.shape[:2]).argsort(axis=1)  # (N, C)
+    return np.take_along_axis(images, order[:, :, None, None], axis=1)
 
 
 @no_grad()

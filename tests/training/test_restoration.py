@@ -10,7 +10,7 @@ from minigen.losses.adversarial import GAN_LOSSES, GanLoss
 from minigen.losses.reconstruction import squared_error
 from minigen.losses.restoration import absolute_error
 from minigen.restoration.classical import biharmonic_inpainting
-from minigen.training.restoration import held_out_psnr, spoil, train_restoration_gan, turn
+from minigen.training.restoration import exchange_colours, held_out_psnr, spoil, train_restoration_gan, turn
 from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import make_system
 
@@ -138,6 +138,20 @@ def test_spoiling_leaves_the_clean_image_and_its_damage_in_step():
     assert (damaged - image).numpy().std() == pytest.approx(10 / 255, rel=0.1)
 
 
+def test_half_of_the_damaged_images_are_clipped_as_in_files():
+    black = Tensor(np.zeros((400, 1, 4, 4), np.float32))
+    _, damaged, _ = spoil(black, make_corruption("noise:sigma=50"), Generator(0), augment=False)
+    clipped = damaged.numpy().min(axis=(1, 2, 3)) >= 0
+    assert clipped.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_colours_are_exchanged_in_every_order_and_stay_whole():
+    one = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+    exchanged = exchange_colours(np.repeat(one, 200, axis=0), Generator(0))
+    assert len({image.tobytes() for image in exchanged}) == 6
+    np.testing.assert_array_equal(np.sort(exchanged, axis=1), np.repeat(one, 200, axis=0))
+
+
 def test_turning_gives_all_eight_positions_of_squares_and_the_four_of_other_images():
     one = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
     turned = {image.tobytes() for image in turn(np.repeat(one, 300, axis=0), Generator(0))}
@@ -198,5 +212,8 @@ def test_the_squared_error_is_weighed_as_in_the_formula(tmp_path):
     training = trained(tmp_path / "run", model="correction-ae", lr=1e-12, augment=False)
     x = training.system.held_out()
     damaged, _ = make_corruption("noise:sigma=60")(x, Generator(0))
-    before = squared_error(training.system.model(Tensor(damaged)), Tensor(x)).item()
+    halves = [
+        squared_error(training.system.model(Tensor(part)), Tensor(x)).item() for part in (damaged, damaged.clip(0, 1))
+    ]
+    before = np.mean(halves)  # half of the damaged images are clipped
     assert training.run.records()[0]["error"] == pytest.approx(before, rel=0.05)

@@ -35,7 +35,7 @@ _OPTIONS = (
     Option("corruption", "noise:sigma=5-55", "the damage, such as noise:sigma=25 or block:count=2", metavar="KIND"),
     Option("width", 16, "channels at full resolution; 2, 4 and 8 times as many below", positive_integer),
     Option("blocks", 1, "residual blocks at each resolution", positive_integer),
-    Option("augment", True, "turn and mirror the images at random", bool),
+    Option("augment", True, "turn and mirror the images, and exchange their colours, at random", bool),
 )
 
 
@@ -143,7 +143,7 @@ class CorrectionAutoencoder(Restorer):
     description = "U-Net that removes noise, blur or missing parts, squared error and a regularizer"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
+        *training_options(epochs=6, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option(
             "regularizer",
@@ -201,7 +201,7 @@ class RestorationGan(Restorer):
     description = "U-Net and patch discriminator that remove noise, blur or missing parts"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
+        *training_options(epochs=6, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option("latent_dim", 8, "size of z; 0 for none", natural_number),
         Option("loss", "non-saturating", f"the adversarial loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
