@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from minigen.classical import GaussianMixture, choose_components
+from minigen.classical import GaussianMixture
 from minigen.errors import UserError
 from minigen.random import Generator
 
-CANDIDATES = (1, 2, 5, 10, 20, 40)  # numbers of components that BIC chooses among
+CANDIDATES = (1, 2, 5, 10, 20, 40)  # numbers of components, tried in this order until BIC rises
 KEPT_VARIANCE = 0.99
 SAMPLES_PER_COMPONENT = 5  # fewer give no covariance worth the name
 
@@ -53,7 +54,7 @@ class LatentDensity:
         coordinates = (codes - self.mean) @ self.axes.T
         sizes = [k for k in CANDIDATES if SAMPLES_PER_COMPONENT * k <= n] or [1]
         sizes = sizes if components is None else [components]
-        self.mixture = choose_components(coordinates, sizes, generator=Generator(0)).mixture
+        self.mixture = _fit(coordinates, sizes)
 
     def sample(self, n: int, generator: Generator) -> np.ndarray:
         """n codes, (n, latent_dim) float32; what lies off the principal coordinates is left at its mean."""
@@ -75,3 +76,14 @@ def check_components(components: int | None, n: int) -> None:
             f"A mixture of {components} needs {SAMPLES_PER_COMPONENT * components} training images, and there are {n}: give "
             f"a --mixture of at most {max(1, n // SAMPLES_PER_COMPONENT)}."
         )
+
+
+def _fit(x: np.ndarray, sizes: Sequence[int]) -> GaussianMixture:
+    """The mixture before the first whose BIC is no better; the larger ones, which take longest, are not tried."""
+    best = GaussianMixture(sizes[0], generator=Generator(0)).fit(x)
+    for k in sizes[1:]:
+        mixture = GaussianMixture(k, generator=Generator(0)).fit(x)
+        if mixture.bic(x) >= best.bic(x):
+            break
+        best = mixture
+    return best

@@ -34,7 +34,7 @@ from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
 WATCHED = 1000  # held-out images that are looked at after every epoch
-FITTED = 4000  # training images whose codes give the density
+FITTED = 3000  # training images whose codes give the density
 PCA_PIXELS = 2**24  # of the training images whose principal components are found
 TWIN_STEPS = 2000  # batches that a network without the penalty is trained on, to compare with
 EXAMPLES = 10  # damaged images in a picture
