@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigen.cli.loading import load_run, run_argument
 from minigen.training.options import natural_number, positive_integer
+
+if TYPE_CHECKING:
+    from minigen.training.systems import System
 
 SHOWN = 12  # new images of each class in the picture
 
@@ -75,13 +78,33 @@ def run(args: argparse.Namespace) -> int:
         print("\nAccuracy on held-out images of classifiers trained on")
         names = [f"class {class_name(system, c)}" for c in classes]
         print(text_table([_shown(row, names) for row in rows]))
-        print(_verdict(rows))
+        print(_verdict(rows) + _rarest(system, rows))
     return 0
 
 
 def _shown(row: dict[str, Any], names: list[str]) -> dict[str, Any]:
     plain = {key: value for key, value in row.items() if key != "class_accuracy"}
     return plain | {name: round(value, 3) for name, value in zip(names, row["class_accuracy"])}
+
+
+def _rarest(system: System, rows: list[dict[str, Any]]) -> str:
+    """What becomes of the rarest class, where one is less than half as large as the largest."""
+    import numpy as np
+
+    from minigen.tasks.abilities import class_name, samples_and_labels
+
+    _, labels = samples_and_labels(system, "train")
+    if labels is None:
+        return ""
+    classes, counts = np.unique(labels, return_counts=True)  # one left out altogether is none that can be mended
+    rarest, count = int(classes[counts.argmin()]), int(counts.min())
+    if 2 * count >= counts.max():
+        return ""
+    alone, repeats, new = (row["class_accuracy"][rarest] for row in rows)
+    return (
+        f"\nOf class {class_name(system, rarest)}, the rarest in training ({count} images), {alone:.1%} are "
+        f"recognized without them, {repeats:.1%} with repeats and {new:.1%} with the new images."
+    )
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from minigen.random import Generator
 from minigen.tasks.abilities import in_batches, samples_and_labels
 from minigen.training.systems import System
 
+STEP = 0.5  # of a code, in units of the spread within classes
 CONFIDENCE = 0.95  # with which a classifier must recognize a sample to label it
 ROUNDS = 20  # of sampling, until a class that a generator never makes is given up
 SEEDS = 3  # classifiers trained on each set
@@ -37,11 +38,12 @@ def augment(system: System, n: int = 100, generator: Generator | None = None) ->
     """n new samples of each class of the training data.
 
     A model that encodes (f) and decodes (g) makes them out of real ones. An image x of the class, drawn at random, has
-    the code z = f(x); it is moved to z' = z + ε, ε ~ N(0, Σ), and the new image is x + g(z') - g(z), clipped to 0 to 1.
+    the code z = f(x); it is moved to z' = z + ½ε, ε ~ N(0, Σ), and the new image is x + g(z') - g(z), clipped to 0 to 1.
     Σ is the covariance of codes within classes, pooled over all of them, so that a class of three images varies as the
-    others do (after DeVries & Taylor 2017, 1702.05538, who move features of one class by its own variation). The
-    difference of two decoded images is added, and not g(z') itself taken, because what a decoder draws is smoother than
-    a real image: a classifier trained on such does worse on real ones. A class with no image in training gets none.
+    others do (after DeVries & Taylor 2017, 1702.05538, who move features of one class by its own variation). A whole ε
+    was measured to serve classifiers of the digits less well than half of it. The difference of two decoded images is
+    added, and not g(z') itself taken, because what a decoder draws is smoother than a real image: a classifier trained
+    on such does worse on real ones. A class with no image in training gets none.
 
     A model that can only draw samples makes them without a class, and a classifier trained on the same training data
     labels those that it recognizes with 95 % confidence; the others are thrown away. Classes it makes too rarely may
@@ -133,7 +135,7 @@ def _varied(system: System, n: int, generator: Generator) -> tuple[np.ndarray, n
     wanted = np.repeat(classes, n)
     chosen = same_class(labels, wanted, generator)
     root = covariance_root(within_classes(codes, labels))
-    moved = codes[chosen] + generator.normal((len(chosen), codes.shape[1]), dtype=np.float64) @ root
+    moved = codes[chosen] + STEP * generator.normal((len(chosen), codes.shape[1]), dtype=np.float64) @ root
     before, after = (
         in_batches(system.decode, z.astype(np.float32))  # type: ignore[arg-type]
         for z in (codes[chosen], moved)

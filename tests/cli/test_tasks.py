@@ -156,6 +156,21 @@ def test_augment_writes_labelled_images_and_says_what_they_are_worth(runs, tmp_p
         np.testing.assert_array_equal(first["images"], second["images"])
 
 
+def test_augment_says_what_becomes_of_the_rarest_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(augmentation, "train_classifier", lambda x, y, seed=0: int((y == 4).sum()))
+    monkeypatch.setattr(
+        augmentation, "class_probabilities", lambda judge, x: np.eye(10)[[4 if judge > 7 else 0] * len(x)]
+    )
+    run = str(tmp_path / "run")
+    options = ["--epochs", "1", "--batch-size", "512", "--imbalance", "4:0.02,5:0", "--quiet"]
+    assert main(["train", "ae", *options, "--out", run]) == 0
+    assert main(["augment", run, "--n", "5"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(
+        "Of class 4, the rarest in training (3 images), 0.0% are recognized without them, 100.0% with"
+    )
+
+
 def test_evaluate_prints_json_a_table_and_writes_both_and_a_picture(runs, tmp_path, capsys):
     assert main(["evaluate", str(runs / "vae")]) == 0
     captured = capsys.readouterr()
