@@ -8,6 +8,8 @@ have two hidden layers of 200 with tanh, where ours have ReLU, and train for 3,2
 
 The ELBO is always the one with β = 1, whatever a row is trained with. The log-likelihood is the bound of many importance
 samples. It is close to log p(x) where the effective samples, how many equally good ones they are worth, are many.
+
+IWAE with k = 1 has the VAE's gradient in expectation, but a noisier one: its KL term is a sample, the VAE's a formula.
 """
 
 from __future__ import annotations
