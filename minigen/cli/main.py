@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if unknown:
             raise UserError(f"There is no option {' '.join(unknown)} ({args.help_command} shows those that there are).")
         with warnings.catch_warnings():
-            warnings.showwarning = _warn
+            warnings.showwarning = _warn  # type: ignore[assignment]
             code = args.run(args)
         sys.stdout.flush()
         return code

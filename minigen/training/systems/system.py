@@ -237,7 +237,7 @@ class System:
     def cannot(self, what: str) -> UserError:
         """The error for an ability that this model lacks."""
         return UserError(
-            f"A run of the model {self.name!r} cannot {what} (`minigen train --list` shows what each can)."
+            f"A run of the model {self.name!r} cannot {what}; use another model (`minigen train --list` shows them)."
         )
 
     def evaluate(self, inception: str | None = None) -> Config:
