@@ -21,12 +21,13 @@ class UNet(nn.Module):
     """x̂ = x̃ + f(x̃, z): damaged images to restored ones of the same size, any size from one pixel.
 
     The layers draw only the difference f, and start near f = 0, where the restored image is the damaged one: training
-    begins from there, not from noise. A mask of known pixels is one more channel of the input; what stands in the
-    missing ones is where the network begins there. Images are continued by their mirror image until
+    begins from there, not from noise. Which pixels are missing is one more channel of the input; what stands in
+    them is where the network begins there. Images are continued by their mirror image until
     their sides are multiples of 2^(levels - 1), and the result is cut back.
 
-    Without biases, mask and z the whole network is homogeneous: G(a·x̃) = a·G(x̃) for a > 0, so that what it learns
-    at one strength of noise carries over to others (Mohan et al. 2020, arXiv 1906.05478).
+    The layers have no biases, and see the image less its mean. So without mask and z, G(a·x̃ + b) = a·G(x̃) + b for a > 0:
+    what is learnt at one strength of noise and one brightness carries over to others (Mohan et al. 2020, arXiv 1906.05478;
+    Herbreteau et al. 2023, arXiv 2306.05037).
 
     Args:
         channels: C of the images.
@@ -35,7 +36,6 @@ class UNet(nn.Module):
         mask: whether the network is told which pixels are known.
         keep_known: with a mask, give known pixels back as they came, and restore only the others.
         latent_dim: size of z, which reaches the lowest resolution; 0 for a network without.
-        bias: whether the convolutions have biases.
     """
 
     def __init__(
@@ -46,7 +46,6 @@ class UNet(nn.Module):
         mask: bool = False,
         keep_known: bool = False,
         latent_dim: int = 0,
-        bias: bool = False,
     ) -> None:
         super().__init__()
         if not widths or min(*widths, blocks, channels) < 1:
@@ -57,13 +56,13 @@ class UNet(nn.Module):
             raise UserError("UNet: keep_known=True needs mask=True, which says what is known.")
         self.channels, self.mask, self.keep_known, self.latent_dim = channels, mask, keep_known, latent_dim
         self.multiple = 2 ** (len(widths) - 1)
-        self.head = nn.Conv2d(channels + mask, widths[0], 3, padding=1, bias=bias)
-        self.encoder = nn.ModuleList([_blocks(width, blocks, bias) for width in widths[:-1]])
-        self.down = nn.ModuleList([nn.Conv2d(a, b, 2, stride=2, bias=bias) for a, b in pairwise(widths)])
-        self.middle = _blocks(widths[-1], blocks, bias)
-        self.up = nn.ModuleList([nn.ConvTranspose2d(b, a, 2, stride=2, bias=bias) for a, b in pairwise(widths)])
-        self.decoder = nn.ModuleList([_blocks(width, blocks, bias) for width in widths[:-1]])
-        self.tail = nn.Conv2d(widths[0], channels, 3, padding=1, bias=bias)
+        self.head = nn.Conv2d(channels + mask, widths[0], 3, padding=1, bias=False)
+        self.encoder = nn.ModuleList([_blocks(width, blocks) for width in widths[:-1]])
+        self.down = nn.ModuleList([nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairwise(widths)])
+        self.middle = _blocks(widths[-1], blocks)
+        self.up = nn.ModuleList([nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairwise(widths)])
+        self.decoder = nn.ModuleList([_blocks(width, blocks) for width in widths[:-1]])
+        self.tail = nn.Conv2d(widths[0], channels, 3, padding=1, bias=False)
         self.tail.weight.data = self.tail.weight.data * 0.1  # f is small at first
         self.latent = nn.Linear(latent_dim, widths[-1], bias=False) if latent_dim else None
 
@@ -87,7 +86,8 @@ class UNet(nn.Module):
                 f"{damaged.shape} {'without' if mask is None else 'with'} one."
             )
         h, w = damaged.shape[2:]
-        x = damaged if mask is None else cat([damaged, mask], 1)
+        x = damaged - damaged.mean((1, 2, 3), keepdim=True)
+        x = x if mask is None else cat([x, 1 - mask], 1)
         x = self.head(mirror(x, -h % self.multiple, -w % self.multiple))
         skipped = []
         for block, down in zip(self.encoder, self.down):
@@ -110,10 +110,10 @@ class ResidualBlock(nn.Module):
     learning rate (Zhang et al. 2019, arXiv 1901.09321).
     """
 
-    def __init__(self, channels: int, bias: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,5 +134,5 @@ def mirror(images: Tensor, rows: int, columns: int) -> Tensor:
     return images
 
 
-def _blocks(width: int, blocks: int, bias: bool) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, bias) for _ in range(blocks)))
+def _blocks(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))

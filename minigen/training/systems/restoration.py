@@ -60,7 +60,6 @@ class Restorer(System):
             mask=self.corruption.has_mask,
             keep_known=self.corruption.only_hides,
             latent_dim=config.get("latent_dim", 0),
-            bias=self.corruption.has_mask,
         )
         self.model.to(self.device)
         self.average = ExponentialMovingAverage(self.model, decay=0.995)
