@@ -13,7 +13,7 @@ from itertools import pairwise
 from minigen import nn
 from minigen.errors import unknown_name
 from minigen.functional import flatten, linear, reshape, sigmoid
-from minigen.models.vae import halved_sizes
+from minigen.models.stacks import dense_stack, halving_stacks
 from minigen.tensor import Tensor
 
 CODES: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "relu": nn.ReLU}
@@ -78,9 +78,9 @@ class DenseAutoencoder(Autoencoder):
         code: str = "linear",
     ) -> None:
         pixels = math.prod(image_shape)
-        encoder = nn.Sequential(nn.Flatten(), *_dense([pixels, *hidden, latent_dim]))
+        encoder = nn.Sequential(nn.Flatten(), *dense_stack([pixels, *hidden, latent_dim]))
         decoder = nn.Sequential(
-            *_dense([latent_dim, *reversed(hidden), pixels]), nn.Sigmoid(), nn.Unflatten(1, image_shape)
+            *dense_stack([latent_dim, *reversed(hidden), pixels]), nn.Sigmoid(), nn.Unflatten(1, image_shape)
         )
         super().__init__(encoder, decoder, latent_dim, code)
 
@@ -115,19 +115,10 @@ class ConvAutoencoder(Autoencoder):
         latent_dim: int = 8,
         code: str = "linear",
     ) -> None:
-        sizes = halved_sizes(image_shape[1], image_shape[2])
-        channels = [image_shape[0], *(width * 2**i for i in range(len(sizes) - 1))]
-        down: list[nn.Module] = []
-        up: list[nn.Module] = []
-        for i, (large, small) in enumerate(pairwise(sizes)):
-            down += [nn.Conv2d(channels[i], channels[i + 1], 4, stride=2, padding=1), nn.ReLU()]
-            odd = (large[0] - 2 * small[0], large[1] - 2 * small[1])
-            double = nn.ConvTranspose2d(channels[i + 1], channels[i], 4, stride=2, padding=1, output_padding=odd)
-            up = [nn.ReLU(), double, *up]
-        corner = (channels[-1], *sizes[-1])
+        down, up, corner = halving_stacks(image_shape, width)
         dense = [math.prod(corner), 4 * width, latent_dim]
-        encoder = nn.Sequential(*down, nn.Flatten(), *_dense(dense))
-        decoder = nn.Sequential(*_dense(dense[::-1]), nn.Unflatten(1, corner), *up, nn.Sigmoid())
+        encoder = nn.Sequential(*down, nn.Flatten(), *dense_stack(dense))
+        decoder = nn.Sequential(*dense_stack(dense[::-1]), nn.Unflatten(1, corner), *up, nn.Sigmoid())
         super().__init__(encoder, decoder, latent_dim, code)
 
 
@@ -177,11 +168,3 @@ class TiedAutoencoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images to their reconstructions."""
         return self.decode(self.encode(x))
-
-
-def _dense(widths: Sequence[int]) -> list[nn.Module]:
-    """Linear layers through the widths, with a ReLU between each two."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return layers[:-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from minigen.errors import UserError, unknown_name
 from minigen.functional import sigmoid
 from minigen.losses.reconstruction import bernoulli_nll, gaussian_nll
 from minigen.losses.variational import reparametrize
+from minigen.models.stacks import dense_stack, halving_stacks
 from minigen.tensor import Tensor
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -106,9 +106,9 @@ class DenseVAE(VAE):
         sigma: float | None = None,
     ) -> None:
         widths = [math.prod(image_shape), *hidden]
-        encoder = nn.Sequential(nn.Flatten(), *_dense(widths))
+        encoder = nn.Sequential(nn.Flatten(), *dense_stack(widths), nn.ReLU())
         back = [latent_dim, *reversed(hidden)]
-        decoder = nn.Sequential(*_dense(back), nn.Linear(back[-1], widths[0]), nn.Unflatten(1, image_shape))
+        decoder = nn.Sequential(*dense_stack([*back, widths[0]]), nn.Unflatten(1, image_shape))
         super().__init__(encoder, decoder, widths[-1], latent_dim, likelihood, sigma)
 
 
@@ -131,43 +131,10 @@ class ConvVAE(VAE):
         likelihood: str = "bernoulli",
         sigma: float | None = None,
     ) -> None:
-        sizes = halved_sizes(image_shape[1], image_shape[2])
-        channels = [image_shape[0], *(width * 2**i for i in range(len(sizes) - 1))]
-        down: list[nn.Module] = []
-        up: list[nn.Module] = []
-        for i, (large, small) in enumerate(pairwise(sizes)):
-            down += [nn.Conv2d(channels[i], channels[i + 1], 4, stride=2, padding=1), nn.ReLU()]
-            odd = (large[0] - 2 * small[0], large[1] - 2 * small[1])
-            double = nn.ConvTranspose2d(channels[i + 1], channels[i], 4, stride=2, padding=1, output_padding=odd)
-            up = [nn.ReLU(), double, *up]
-        corner = (channels[-1], *sizes[-1])
+        down, up, corner = halving_stacks(image_shape, width)
         features, dense = math.prod(corner), 4 * width
         encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, dense), nn.ReLU())
         decoder = nn.Sequential(
             nn.Linear(latent_dim, dense), nn.ReLU(), nn.Linear(dense, features), nn.Unflatten(1, corner), *up
         )
         super().__init__(encoder, decoder, dense, latent_dim, likelihood, sigma)
-
-
-def halved_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes that a stack of halving convolutions gives an image, twice or until no side is above 8.
-
-    An odd side loses half a pixel, which the way back has to add; a side of one pixel cannot be halved.
-
-    >>> halved_sizes(28, 28)
-    [(28, 28), (14, 14), (7, 7)]
-    >>> halved_sizes(5, 30)
-    [(5, 30), (2, 15), (1, 7)]
-    """
-    sizes = [(height, width)]
-    while min(sizes[-1]) > 1 and (len(sizes) <= 2 or max(sizes[-1]) > 8):
-        sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
-    return sizes
-
-
-def _dense(widths: Sequence[int]) -> list[nn.Module]:
-    """Linear layers through the widths, with a ReLU after each."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return layers
