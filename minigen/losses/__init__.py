@@ -30,7 +30,7 @@ from minigen.losses.penalties import (
     wgan_gp_penalty,
 )
 from minigen.losses.reconstruction import bernoulli_nll, gaussian_nll, squared_error
-from minigen.losses.restoration import absolute_error, edge_loss, total_variation
+from minigen.losses.restoration import absolute_error, edge_loss, structural_loss, total_variation
 from minigen.losses.sparsity import kl_sparsity, l1_sparsity
 from minigen.losses.variational import (
     cyclical_annealing,

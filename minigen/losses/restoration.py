@@ -1,8 +1,8 @@
 """What holds a restored image to its target, and what a restored image should be like whatever its target.
 
 A correction autoencoder minimizes E ‖x - g(f(x̃))‖² + λ·R(g(f(x̃))), x̃ the damaged image that it is given and x the
-clean one (Vincent et al. 2008). R is the total variation, the edge loss, or what a discriminator makes of the restored
-image (`minigen.losses.adversarial`). A restoration GAN minimizes -E log D(G(x̃, z)) + λ·‖y - G(x̃, z)‖₁ (Isola et al.
+clean one (Vincent et al. 2008). R is the total variation, the edge or the structural loss, or what a discriminator makes
+of the restored image (`minigen.losses.adversarial`). A restoration GAN minimizes -E log D(G(x̃, z)) + λ·‖y - G(x̃, z)‖₁ (Isola et al.
 2017, arXiv 1611.07004). All are sums over pixels and means over the batch.
 """
 
@@ -60,3 +60,33 @@ def edge_loss(restored: Tensor, image: Tensor) -> Tensor:
     difference = reshape(restored - image, (n * c, 1, h, w))  # the derivative is linear: once is enough
     around = pad(difference, (1, 1, 1, 1), "replicate")
     return square(conv2d(around, Tensor(kernels, device=image.device))).sum() / n
+
+
+def structural_loss(restored: Tensor, image: Tensor) -> Tensor:
+    """(1/N) Σₙ Σ 1 - SSIM over the windows of each channel (Wang et al. 2004; as a loss, Zhao et al. 2017, arXiv 1511.08861).
+
+    The least squared error where much is uncertain is the mean of what might be there: too flat. Of two images with the
+    same correlation to the target, this loss prefers the one whose contrast is the target's too.
+
+        SSIM = (2·μ₁μ₂ + C₁)(2·σ₁₂ + C₂) / ((μ₁² + μ₂² + C₁)(σ₁² + σ₂² + C₂)),  C₁ = 0.01², C₂ = 0.03²
+
+    in Gaussian windows of 11×11, σ 1.5, that lie within the image; of the largest odd side that fits in a smaller one.
+
+    Args:
+        restored, image: (N, C, H, W) from 0 to 1.
+    """
+    n, c, h, w = image.shape
+    radius = (min(11, h, w) - 1) // 2
+    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / 1.5) ** 2)
+    line = (line / line.sum()).astype(image.dtype)
+    down, across = (Tensor(line.reshape(shape), device=image.device) for shape in ((1, 1, -1, 1), (1, 1, 1, -1)))
+
+    def local(x: Tensor) -> Tensor:  # the mean in each window, (N·C, 1, H - 2·radius, W - 2·radius)
+        return conv2d(conv2d(reshape(x, (n * c, 1, h, w)), down), across)
+
+    mean_1, mean_2 = local(restored), local(image)
+    both = square(mean_1) + square(mean_2)
+    spread = local(square(restored) + square(image)) - both  # σ₁² + σ₂²
+    together = local(restored * image) - mean_1 * mean_2  # σ₁₂
+    similarity = (2 * mean_1 * mean_2 + 1e-4) * (2 * together + 9e-4) / ((both + 1e-4) * (spread + 9e-4))
+    return (1 - similarity).sum() / n

@@ -4,7 +4,8 @@ from scipy import ndimage
 
 import minigen
 from minigen import Tensor, gradcheck
-from minigen.losses.restoration import absolute_error, edge_loss, total_variation
+from minigen.losses.restoration import absolute_error, edge_loss, structural_loss, total_variation
+from minigen.metrics.restoration import ssim
 
 SHAPES = [(2, 3, 5, 4), (1, 1, 1, 1), (3, 1, 1, 6), (1, 2, 7, 1)]
 
@@ -126,3 +127,35 @@ def test_losses_agree_with_pytorch():
     assert ours.item() == pytest.approx(theirs.item())
     np.testing.assert_allclose(gradient.numpy(), first.detach().numpy(), atol=1e-12)
     np.testing.assert_allclose(hessian_product.numpy(), second.numpy(), atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 20, 17), (1, 1, 11, 30), (3, 1, 8, 8), (1, 2, 1, 5)])
+def test_the_structural_loss_counts_what_the_metric_lacks(shape):
+    x = images(shape, 8)
+    y = np.clip(x + 0.2 * np.random.default_rng(9).standard_normal(shape), 0, 1)
+    _, c, h, w = shape
+    side = min(11, h, w)
+    side -= 1 - side % 2
+    windows = c * (h - side + 1) * (w - side + 1)
+    expected = np.mean([1 - ssim(a, b) for a, b in zip(y, x)]) * windows
+    assert structural_loss(Tensor(y), Tensor(x)).item() == pytest.approx(expected, rel=1e-6)
+    assert structural_loss(Tensor(x), Tensor(x)).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_structural_loss_prefers_the_targets_contrast_to_a_flat_guess():
+    """Of c·z with a fixed correlation, squared error likes a small c best, structure one near 1."""
+    rng = np.random.default_rng(0)
+    clean, other = rng.standard_normal((2, 1, 1, 60, 60))
+    guess = 0.5 * clean + np.sqrt(0.75) * other
+    target = Tensor(0.5 + 0.15 * clean)
+    scales = [0.2, 0.5, 1.0, 2.0]
+    by_structure = [structural_loss(Tensor(0.5 + 0.15 * c * guess), target).item() for c in scales]
+    by_square = [((0.15 * c * guess - 0.15 * clean) ** 2).sum() for c in scales]
+    assert scales[int(np.argmin(by_square))] == 0.5
+    assert scales[int(np.argmin(by_structure))] == 1.0
+
+
+def test_derivatives_of_the_structural_loss_agree_with_finite_differences():
+    x = Tensor(images((1, 2, 6, 5), 3), requires_grad=True)
+    y = Tensor(images((1, 2, 6, 5), 4), requires_grad=True)
+    gradcheck(structural_loss, (x, y))

@@ -40,7 +40,7 @@ def test_training_makes_restored_digits_better_than_damaged_ones(tmp_path, model
     assert records[-1]["test_psnr"] > records[0]["test_psnr"]
 
 
-@pytest.mark.parametrize("regularizer", ["tv", "edge", "adversarial"])
+@pytest.mark.parametrize("regularizer", ["tv", "edge", "ssim", "adversarial"])
 def test_every_regularizer_takes_part(tmp_path, regularizer):
     with_it = trained(tmp_path / "with", model="correction-ae", regularizer=regularizer)
     without = trained(tmp_path / "without", model="correction-ae", regularizer=regularizer, weight=0.0)

@@ -12,7 +12,7 @@ from minigen.data.corruptions import make_corruption
 from minigen.errors import ShapeError
 from minigen.losses.adversarial import GAN_LOSSES
 from minigen.losses.reconstruction import squared_error
-from minigen.losses.restoration import absolute_error, edge_loss, total_variation
+from minigen.losses.restoration import absolute_error, edge_loss, structural_loss, total_variation
 from minigen.metrics.restoration import psnr, ssim
 from minigen.models.patch_discriminator import PatchDiscriminator
 from minigen.models.unet import UNet
@@ -25,8 +25,12 @@ from minigen.training.restoration import train_correction, train_restoration_gan
 from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
-REGULARIZERS = {"tv": lambda restored, image: total_variation(restored), "edge": edge_loss}
-WEIGHTS = {"none": 0.0, "tv": 0.01, "edge": 0.1, "adversarial": 1.0}
+REGULARIZERS = {
+    "tv": lambda restored, image: total_variation(restored),
+    "edge": edge_loss,
+    "ssim": structural_loss,
+}
+WEIGHTS = {"none": 0.0, "tv": 0.01, "edge": 0.1, "ssim": 0.05, "adversarial": 1.0}
 _SHOWN = 8  # images in a picture
 _JUDGED = 64  # images in an evaluation
 _BATCH = 16  # images restored at once
@@ -147,13 +151,13 @@ class CorrectionAutoencoder(Restorer):
         Option(
             "regularizer",
             "none",
-            "R: none, tv (total variation), edge, or adversarial (a discriminator's view)",
+            "R: none, tv (total variation), edge, ssim (structure), or adversarial (a discriminator's view)",
             choices=tuple(WEIGHTS),
         ),
         Option(
             "weight",
             None,
-            "λ, of the regularizer: tv 0.01, edge 0.1, adversarial 1 unless given",
+            "λ, of the regularizer: tv 0.01, edge 0.1, ssim 0.05, adversarial 1 unless given",
             non_negative_number,
             metavar="W",
         ),
