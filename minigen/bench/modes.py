@@ -71,14 +71,19 @@ LOSSES = (
 )
 INGREDIENTS = (
     Row("no-instance-noise", "without instance noise", "left-out", {"instance_noise": 0.0}),
+    Row("no-two-rates", "without a faster generator: both rates 0.001", "left-out", {"lr": 1e-3, "lr_d": 1e-3}),
     Row("no-schedule", "without a falling learning rate", "left-out", {"lr_schedule": "constant"}),
     Row("no-unit-size", "without data of unit size", "left-out", {"standardize": False}),
-    Row("no-betas", "with Adam's own 0.9 and 0.999", "left-out", {"beta1": 0.9, "beta2": 0.999}),
+    Row("momentum", "with momentum: Adam's own 0.9 for 0", "left-out", {"beta1": 0.9}),
+    Row("no-he-start", "without He's start", "left-out", {"he_start": False}),
     Row("no-average", "without the generator's average", "left-out", {"ema": 0.0}),
     Row("two-layers", "with two layers instead of three", "left-out", {"hidden": [128, 128], "hidden_d": [128, 128]}),
-    Row("batch-64", "with batches of 64, as many steps", "left-out", {"batch_size": 64, "epochs": 9}),
+    Row("batch-64", "with batches of 64, as many steps", "left-out", {"batch_size": 64, "epochs": 8}),
 )
-_PLAIN: Config = {"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "standardize": False, "beta2": 0.999}
+_PLAIN: Config = {
+    **{"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "standardize": False, "he_start": False},
+    "beta2": 0.999,
+}
 PUBLISHED_SETTINGS = {
     "pacgan": Row(
         "published",
@@ -87,7 +92,7 @@ PUBLISHED_SETTINGS = {
         {
             **_PLAIN,
             **{"hidden": [400] * 4, "batch_norm": True, "hidden_d": [200] * 3, "activation_d": "maxout"},
-            **{"batch_size": 100, "epochs": 400, "lr": 1e-4, "beta1": 0.8},
+            **{"batch_size": 100, "epochs": 400, "lr": 1e-4, "lr_d": 1e-4, "beta1": 0.8},
         },
     ),
     "veegan": Row(
@@ -97,7 +102,7 @@ PUBLISHED_SETTINGS = {
         {
             **_PLAIN,
             **{"latent_dim": 254, "hidden": [128, 128], "hidden_d": [128], "activation_d": "relu"},
-            **{"batch_size": 500, "epochs": 500, "lr": 1e-3, "beta1": 0.5},
+            **{"batch_size": 500, "epochs": 500, "lr": 1e-3, "lr_d": 1e-3, "beta1": 0.5},
         },
     ),
 }

@@ -36,6 +36,7 @@ class MLPGenerator(nn.Module):
         hidden: widths of the hidden layers.
         activation: after each of them, a key of `ACTIVATIONS`.
         batch_norm: before each activation.
+        he_start: start from `start_large`, and not as PyTorch does.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class MLPGenerator(nn.Module):
         hidden: Sequence[int] = (128, 128, 128),
         activation: str = "relu",
         batch_norm: bool = False,
+        he_start: bool = False,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -57,6 +59,8 @@ class MLPGenerator(nn.Module):
             layers.append(_activation(activation))
             n_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(n_in, dim))
+        if he_start:
+            start_large(self)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z)
@@ -71,6 +75,7 @@ class MLPDiscriminator(nn.Module):
         activation: a key of `ACTIVATIONS`, or ``'maxout'``: each unit the largest of five linear ones.
         packing: m, how many points it sees side by side (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value (`minigen.nn.utils.spectral_norm`).
+        he_start: start from `start_large`, and not as PyTorch does.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class MLPDiscriminator(nn.Module):
         activation: str = "leaky-relu",
         packing: int = 1,
         spectral: bool = False,
+        he_start: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -91,6 +97,8 @@ class MLPDiscriminator(nn.Module):
                 layers += [nn.Linear(n_in, width), _activation(activation)]
             n_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(n_in, 1))
+        if he_start:
+            start_large(self)
         if spectral:
             normalize_spectrally(self)
 
@@ -116,6 +124,17 @@ class Maxout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"
+
+
+def start_large(module: nn.Module) -> None:
+    """Weights of dense layers from U(-√(6/fan_in), √(6/fan_in)) (He et al. 2015), of the last one √2 less, in place.
+
+    So a signal keeps its size through ReLU layers; PyTorch's own start, which biases keep, shrinks it by √6 in each.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    for layer in layers[:-1]:
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    nn.init.kaiming_uniform_(layers[-1].weight, nonlinearity="linear")
 
 
 class Scaling(nn.Module):

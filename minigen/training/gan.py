@@ -34,7 +34,8 @@ def train_gan(
     """Algorithm 1 of Goodfellow et al. (2014): for every batch one step of D, after every k of them one of G.
 
     So each of the k steps of the discriminator between two of the generator has real samples of its own, and an epoch
-    is once through the data for the discriminator.
+    is once through the data for the discriminator. A step of G is on the fakes that D has just learnt from: drawn anew,
+    as in the paper, they cost one more pass through G and bring nothing that was seen.
 
     Args:
         generator: z (N, latent_dim) to samples, with the attribute `latent_dim`.
@@ -56,16 +57,13 @@ def train_gan(
         blurred = x if std == 0 else x + std * randn(*x.shape, generator=noise, device=x.device)
         return pack(blurred, packing)
 
-    def fakes(n: int) -> Tensor:
-        return seen(generator(randn(n, generator.latent_dim, generator=noise, device=session.device)))
-
     for _ in session.epochs():
         for batch in session.batches():
-            # The discriminator: real up, fake down. The fakes are made without a graph: G learns nothing here.
             real = seen(batch)
-            with no_grad():
-                fake = fakes(len(batch))
-            real_logits, fake_logits = discriminator(real), discriminator(fake)
+            fake = seen(generator(randn(len(batch), generator.latent_dim, generator=noise, device=session.device)))
+
+            # The discriminator: real up, fake down. Detached, the fakes are mere samples: G learns nothing here.
+            real_logits, fake_logits = discriminator(real), discriminator(fake.detach())
             d_loss = loss.discriminator(real_logits, fake_logits)
             with no_grad():
                 session.log(d_loss=d_loss, d_real=sigmoid(real_logits).mean(), d_fake=sigmoid(fake_logits).mean())
@@ -82,12 +80,10 @@ def train_gan(
             if (session.step + 1) % critic_steps:
                 continue
 
-            # The generator: its fakes up. The discriminator only passes the gradient on: its own is not computed.
+            # The generator: the same fakes up. The discriminator only passes the gradient on: its own is not computed.
             for weight in learning:
                 weight.requires_grad_(False)
-            g_loss = loss.generator(
-                discriminator(real) if loss.relativistic else None, discriminator(fakes(len(batch)))
-            )
+            g_loss = loss.generator(discriminator(real) if loss.relativistic else None, discriminator(fake))
             session.log(g_loss=g_loss)
 
             optimizer_g.zero_grad()

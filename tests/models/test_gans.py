@@ -132,6 +132,17 @@ def test_the_published_networks_for_points_are_a_line_each():
     assert discriminator(minigen.zeros(3, 4)).shape == (3, 1)
 
 
+def test_hes_start_keeps_the_size_of_a_signal_and_pytorchs_does_not():
+    minigen.manual_seed(0)
+    x = minigen.randn(2000, 64)
+    large = MLPGenerator(64, 64, [256] * 3, he_start=True)(x).numpy().std()
+    small = MLPGenerator(64, 64, [256] * 3)(x).numpy().std()
+    assert large == pytest.approx(1, abs=0.25)
+    assert small < 0.2
+    weight = MLPDiscriminator(2, [300, 200], he_start=True).layers[2].weight.numpy()
+    assert np.abs(weight).max() == pytest.approx(np.sqrt(6 / 300), rel=1e-3)
+
+
 def test_maxout_is_the_largest_of_each_group():
     x = minigen.Generator(0).normal((4, 15))
     np.testing.assert_array_equal(Maxout(5)(minigen.tensor(x)).numpy(), x.reshape(4, 3, 5).max(axis=2))

@@ -79,13 +79,14 @@ def test_two_batches_move_both_networks_as_the_algorithm_written_out_does(loss, 
     noise, pair = Generator(5), gan_loss(loss)
     for batch in data(2):
         real = pack(Tensor(batch), packing)
-        fake = pack(g(Tensor(noise.normal((6, 3)))), packing).detach()
+        generated = pack(g(Tensor(noise.normal((6, 3)))), packing)
+        fake = generated.detach()
         d_loss = pair.discriminator(d(real), d(fake))
         slope = gan_penalty(penalty, 2.0, noise)
         d_loss = d_loss if slope is None else d_loss + slope(d, real, fake)
         for p, grad in zip(d.parameters(), minigen.grad(d_loss, list(d.parameters()), allow_unused=True)):
             p.data = p.data if grad is None else p.data - 0.2 * grad.data
-        g_loss = pair.generator(d(real), d(pack(g(Tensor(noise.normal((6, 3)))), packing)))
+        g_loss = pair.generator(d(real), d(generated))
         for p, grad in zip(g.parameters(), minigen.grad(g_loss, list(g.parameters()))):
             p.data = p.data - 0.1 * grad.data
 

@@ -29,13 +29,19 @@ TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own
 
 
 def gan_options(
-    latent_dim: int, beta1: float = 0.5, beta2: float = 0.999, instance_noise: float = 0.0
+    latent_dim: int, lr_d: float | None = None, beta1: float = 0.5, beta2: float = 0.999, instance_noise: float = 0.0
 ) -> tuple[Option, ...]:
     """The switches of every GAN, each of which goes with each other."""
     return (
         Option("latent_dim", latent_dim, "size of z", positive_integer),
         Option("loss", "non-saturating", f"the loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
-        Option("lr_d", None, "learning rate of the discriminator (default: as --lr)", positive_number, metavar="RATE"),
+        Option(
+            "lr_d",
+            lr_d,
+            "learning rate of the discriminator" + (", that of --lr unless given" if lr_d is None else ""),
+            positive_number,
+            metavar="RATE",
+        ),
         Option("beta1", beta1, "Adam's first decay rate", share, metavar="B"),
         Option("beta2", beta2, "Adam's second decay rate", share, metavar="B"),
         Option("critic_steps", 1, "steps of the discriminator for each of the generator", positive_integer),
@@ -205,13 +211,14 @@ class PointGAN(Adversarial):
     description = "GAN of dense layers for points: mixtures on which lost modes can be counted"
     options = (
         *data_options("grid25"),
-        *training_options(epochs=38, batch_size=256, lr=1e-3, lr_schedule="linear"),
-        *gan_options(latent_dim=2, beta2=0.99, instance_noise=0.2),
+        *training_options(epochs=31, batch_size=256, lr=4e-3, lr_schedule="linear"),
+        *gan_options(latent_dim=2, lr_d=5e-4, beta1=0.0, beta2=0.99, instance_noise=0.2),
         Option("hidden", [128, 128, 128], "widths of the generator's layers", widths, metavar="N,N"),
         Option("hidden_d", [128, 128, 128], "widths of the discriminator's layers", widths, metavar="N,N"),
         Option("activation", "relu", "of the generator", choices=tuple(ACTIVATIONS)),
         Option("activation_d", "leaky-relu", "of the discriminator", choices=(*ACTIVATIONS, "maxout")),
         Option("batch_norm", False, "batch norm in the generator", bool),
+        Option("he_start", True, "weights start as large as He et al. (2015) have them, PyTorch's are smaller", bool),
         Option("standardize", True, "bring the points to mean 0 and standard deviation 1 for training", bool),
     )
     kinds = ("point",)
@@ -223,9 +230,21 @@ class PointGAN(Adversarial):
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         config, dim = self.config, self.sample_shape[0]
         return (
-            MLPGenerator(dim, self.latent_dim, config["hidden"], config["activation"], config["batch_norm"]),
+            MLPGenerator(
+                dim,
+                self.latent_dim,
+                config["hidden"],
+                config["activation"],
+                config["batch_norm"],
+                config["he_start"],
+            ),
             MLPDiscriminator(
-                dim, config["hidden_d"], config["activation_d"], config["packing"], config["spectral_norm"]
+                dim,
+                config["hidden_d"],
+                config["activation_d"],
+                config["packing"],
+                config["spectral_norm"],
+                config["he_start"],
             ),
         )
 
