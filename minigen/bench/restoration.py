@@ -36,6 +36,7 @@ class Task:
     measure: str  # 'psnr' or 'ssim'
     sigma: float = 0.0  # of the noise, on the scale of the pixels
     blur: float = 0.0  # of the Gaussian, in pixels
+    options: tuple[tuple[str, Any], ...] = ()  # of the correction autoencoder, where they are not its defaults
 
 
 NOISE, BLUR, BLOCKS = "noise:sigma=5-55", "gaussian-blur:sigma=1.5+noise:sigma=5", "block:size=16,count=1-4"
@@ -44,9 +45,10 @@ TASKS: dict[str, Task] = {
     "noise25": Task("noise:sigma=25", NOISE, "psnr", sigma=25 / 255),
     "noise50": Task("noise:sigma=50", NOISE, "psnr", sigma=50 / 255),
     "blur": Task(BLUR, BLUR, "psnr", sigma=5 / 255, blur=1.5),
-    "blocks": Task("block:size=16,count=9", BLOCKS, "ssim"),
+    "blocks": Task("block:size=16,count=9", BLOCKS, "ssim", options=(("regularizer", "ssim"), ("weight", 0.3))),
 }
 MODELS = ("correction-ae", "restoration-gan")
+ENSEMBLE = ", 8 positions"  # the mean over the turned and mirrored image
 PIECE = 142  # rows of a piece; its columns are the region's 128
 
 
@@ -128,7 +130,8 @@ def run_task(
         epochs: to train each for; its default unless given.
 
     Returns:
-        A row for each method, the damaged pieces ('identity') first and the networks last.
+        A row for each method, the damaged pieces ('identity') first and the networks last, each alone and as the mean over
+        the eight positions of an image.
     """
     task = TASKS[name]
     pieces = held_out_pieces()
@@ -138,18 +141,19 @@ def run_task(
         tried = [_judge(make(value), damaged, pieces, value) for value in grid]
         rows[method] = max(tried, key=lambda row: getattr(row, task.measure))
     for model in models:
-        system = trained(model, task.trained_on, out, epochs, seed, quiet)
+        options = dict(task.options) if model == "correction-ae" else {}
+        system = trained(model, task.trained_on, out, epochs, seed, quiet, options)
 
-        def restore(image: np.ndarray, mask: np.ndarray | None, system: Any = system) -> np.ndarray:
-            return system.restore(image[None], None if mask is None else mask[None, None])[0]
-
-        rows[model] = _judge(restore, damaged, pieces)
-        rows[model].learnt = True
+        for suffix, ensemble in (("", False), (ENSEMBLE, True)):
+            rows[model + suffix] = _judge(_network(system, ensemble), damaged, pieces)
+            rows[model + suffix].learnt = True
     return rows
 
 
-def trained(model: str, corruption: str, out: Path, epochs: int | None, seed: int, quiet: bool) -> Any:
-    """The system of that name, trained on that damage: from its folder in `out`, or trained into it now.
+def trained(
+    model: str, corruption: str, out: Path, epochs: int | None, seed: int, quiet: bool, options: dict[str, Any]
+) -> Any:
+    """The system of that name, trained on that damage with these options: from its folder in `out`, or into it now.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; what was trained is saved, and the next call goes on.
@@ -161,7 +165,9 @@ def trained(model: str, corruption: str, out: Path, epochs: int | None, seed: in
     path = out / f"{model}-{kind}-{seed}"
     changes = {} if epochs is None else {"epochs": epochs}
     if not (path / "config.json").exists():
-        training = start_run({"model": model, "corruption": corruption, "seed": seed, **changes}, path, quiet)
+        training = start_run(
+            {"model": model, "corruption": corruption, "seed": seed, **options, **changes}, path, quiet
+        )
     else:
         done = len(RunFolder.open(path).records())
         wanted = RunFolder.open(path).config["epochs"] if epochs is None else epochs
@@ -174,6 +180,13 @@ def trained(model: str, corruption: str, out: Path, epochs: int | None, seed: in
         if not train_run(training):
             raise KeyboardInterrupt
     return training.system
+
+
+def _network(system: Any, ensemble: bool) -> Method:
+    def restore(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        return system.restore(image[None], None if mask is None else mask[None, None], ensemble=ensemble)[0]
+
+    return restore
 
 
 def held_out_pieces() -> list[np.ndarray]:
@@ -336,7 +349,9 @@ def _save_picture(path: Path, name: str, rows: dict[str, Row], seed: int) -> Non
     damaged = np.stack([image for image, _ in _damage(task, pieces, seed)])
     rival = best_classical(task, rows)
     shown = [("clean", np.stack(pieces)), ("damaged", damaged), (rival, np.stack(rows[rival].restored))]
-    shown += [(model, np.stack(row.restored)) for model, row in rows.items() if row.learnt]
+    shown += [
+        (model, np.stack(row.restored)) for model, row in rows.items() if row.learnt and not model.endswith(ENSEMBLE)
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     save_rows(path, shown)
 

@@ -43,6 +43,11 @@ def add_parser(subparsers: Any) -> None:
         "not (default: the pixels that are exactly black are missing)",
     )
     parser.add_argument("--out", metavar="DIR", help="the folder to write into (default: RUN/restored)")
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="restore each picture in its eight positions, turned and mirrored, and take the mean: better, and slower",
+    )
     parser.add_argument("--seed", type=natural_number, default=0, metavar="N", help="of the damage (default: 0)")
     parser.set_defaults(run=run)
 
@@ -81,9 +86,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"minigen: {str(error).rstrip('.')}; it is skipped.", file=sys.stderr)
             continue
         if corruption is None:
-            made = _restore(system, image, args.mask, file)
+            made = _restore(system, image, args.mask, file, args.ensemble)
         else:
-            made = damage_and_restore(system, image, corruption, generator)
+            made = damage_and_restore(system, image, corruption, generator, args.ensemble)
         name = file.stem if file.stem not in taken else file.name.replace(".", "-")
         taken.add(name)
         write_with_alpha(out / f"{name}-restored.png", made.restored, alpha)
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Path) -> Restored:
+def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Path, ensemble: bool) -> Restored:
     """Restore a picture as it is, its missing parts from the mask or by their black."""
     from minigen.data.images import read_image
     from minigen.restoration.pictures import Restored, find_missing, restore_image, takes_mask
@@ -110,7 +115,7 @@ def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Pat
             raise UserError(
                 f"This run of {system.name!r} was trained on damage without missing parts: leave out --mask."
             )
-        return Restored(image, restore_image(system, image))
+        return Restored(image, restore_image(system, image, ensemble=ensemble))
     if mask_file is None:
         mask = find_missing(image)
         missing = int((mask == 0).sum())
@@ -127,7 +132,7 @@ def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Pat
                 f"{image.shape[1]}×{image.shape[2]}: give a mask of the picture's size."
             )
     image = image * mask
-    return Restored(image, restore_image(system, image, mask), mask)
+    return Restored(image, restore_image(system, image, mask, ensemble), mask)
 
 
 def _save_comparison(path: Path, made: Restored) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ class Restored:
         }
 
 
-def restore_image(system: System, damaged: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def restore_image(
+    system: System, damaged: np.ndarray, mask: np.ndarray | None = None, ensemble: bool = False
+) -> np.ndarray:
     """What a trained system makes of a damaged image of any size.
 
     Networks that take any size work on tiles of 128 pixels; those that take one only, on tiles of that size, and an image
@@ -54,6 +57,7 @@ def restore_image(system: System, damaged: np.ndarray, mask: np.ndarray | None =
         system: of a run that restores: `correction-ae`, `restoration-gan`, `denoising-ae`.
         damaged: (C, H, W), with as many channels as the system's images.
         mask: (H, W), 1 where a pixel is known; for systems that were trained with missing parts.
+        ensemble: the mean over the eight positions of each tile, for networks that take any size.
 
     Returns:
         (C, H, W) float32 from 0 to 1.
@@ -69,24 +73,24 @@ def restore_image(system: System, damaged: np.ndarray, mask: np.ndarray | None =
     if restore is None:
         raise system.cannot("restore images")
 
-    def restore_tiles(images: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-        return restore(images) if masks is None else restore(images, masks)
-
     if getattr(system, "any_size", False):
-        return restore_by_tiles(restore_tiles, damaged, mask, TILE, OVERLAP).clip(0, 1)
+        return restore_by_tiles(partial(restore, ensemble=ensemble), damaged, mask, TILE, OVERLAP)
     side = min(system.image_shape[1:])
     _, h, w = damaged.shape
     around = ((0, 0), (0, max(side - h, 0)), (0, max(side - w, 0)))
     larger = np.pad(damaged, around, mode="symmetric")
-    return restore_by_tiles(restore_tiles, larger, None, side, side // 2, 256)[:, :h, :w].clip(0, 1)
+    restored = restore_by_tiles(lambda images, masks: restore(images), larger, None, side, side // 2, 256)
+    return restored[:, :h, :w].clip(0, 1)
 
 
-def damage_and_restore(system: System, clean: np.ndarray, corruption: Corruption, generator: Generator) -> Restored:
+def damage_and_restore(
+    system: System, clean: np.ndarray, corruption: Corruption, generator: Generator, ensemble: bool = False
+) -> Restored:
     """Damage a clean image (C, H, W), restore it, and keep all three for comparison."""
     damaged, mask = corruption(clean[None], generator)
     known = None if mask is None else mask[0, 0]
     used = known if takes_mask(system) else None
-    restored = restore_image(system, damaged[0], used)
+    restored = restore_image(system, damaged[0], used, ensemble)
     return Restored(damaged[0].clip(0, 1), restored, known, clean)
 
 

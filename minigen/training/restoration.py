@@ -52,7 +52,7 @@ def train_correction(
         held_out: images (N, C, H, W) from 0 to 1 that are not trained on.
         regularizer: R, a function of the restored and the clean images.
         weight: λ.
-        augment: turn and mirror the images, and exchange their colours, at random.
+        augment: enlarge, turn and mirror the images, and exchange their colours, at random.
     """
     for _ in session.epochs():
         for batch in session.batches():
@@ -154,7 +154,7 @@ def spoil(
     """
     image = batch.cpu().numpy()
     if augment:
-        image = exchange_colours(turn(image, noise), noise)
+        image = exchange_colours(turn(enlarge(image, noise), noise), noise)
     damaged, mask = corruption(image, noise)
     clipped = noise.integers(0, 2, (len(image), 1, 1, 1)) == 1
     damaged = np.where(clipped, damaged.clip(0, 1), damaged)
@@ -165,6 +165,24 @@ def spoil(
         Tensor(damaged, device=device),
         None if mask is None else Tensor(mask, device=device),
     )
+
+
+def enlarge(images: np.ndarray, generator: Generator) -> np.ndarray:
+    """About half of the images (C, H, W) become a part of themselves, enlarged up to twice to their size, bicubically."""
+    from scipy.ndimage import zoom
+
+    n, _, h, w = images.shape
+    images = images.copy()
+    for i, (chosen, scale, down, right) in enumerate(generator.uniform((n, 4)).tolist()):
+        rows, columns = round(h / (1 + scale)), round(w / (1 + scale))
+        if chosen < 0.5 or min(rows, columns) < 2:
+            continue
+        top, left = round(down * (h - rows)), round(right * (w - columns))
+        part = images[i, :, top : top + rows, left : left + columns]
+        for channel, plane in enumerate(part.copy()):
+            larger = zoom(plane, (h / rows, w / columns), order=3, mode="reflect", grid_mode=True)
+            images[i, channel] = larger.clip(0, 1)
+    return images
 
 
 def turn(images: np.ndarray, generator: Generator) -> np.ndarray:

@@ -81,6 +81,14 @@ def test_it_is_the_network_of_the_run_tile_by_tile(noise, tmp_path):
     np.testing.assert_allclose(pixels(tmp_path / "x-restored.png"), expected, atol=1)
 
 
+def test_an_ensemble_is_asked_for_by_its_switch(noise, tmp_path):
+    save(tmp_path / "x.png", 20, 25)
+    main(["restore", str(noise), "--input", str(tmp_path / "x.png"), "--out", str(tmp_path), "--ensemble"])
+    system, _ = load_system(noise)
+    expected = np.rint(255 * system.restore(read_image(tmp_path / "x.png", 1)[None], ensemble=True)[0, 0])
+    np.testing.assert_allclose(pixels(tmp_path / "x-restored.png"), expected, atol=1)
+
+
 def test_a_folder_is_restored_but_for_what_is_broken(noise, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -10,7 +10,7 @@ from minigen.losses.adversarial import GAN_LOSSES, GanLoss
 from minigen.losses.reconstruction import squared_error
 from minigen.losses.restoration import absolute_error
 from minigen.restoration.classical import biharmonic_inpainting
-from minigen.training.restoration import exchange_colours, held_out_psnr, spoil, train_restoration_gan, turn
+from minigen.training.restoration import enlarge, exchange_colours, held_out_psnr, spoil, train_restoration_gan, turn
 from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import make_system
 
@@ -145,6 +145,19 @@ def test_half_of_the_damaged_images_are_clipped_as_in_files():
     assert clipped.mean() == pytest.approx(0.5, abs=0.1)
 
 
+def test_some_images_become_enlarged_parts_of_themselves():
+    ramp = np.broadcast_to(np.linspace(0, 1, 32, dtype=np.float32), (200, 2, 32, 32))
+    enlarged = enlarge(ramp, Generator(0))
+    changed = (enlarged != ramp).any(axis=(1, 2, 3))
+    assert changed.mean() == pytest.approx(0.5, abs=0.12)
+    np.testing.assert_allclose(enlarged[:, 0], enlarged[:, 1], atol=1e-5)
+    slopes = (enlarged[:, 0, 16, 24] - enlarged[:, 0, 16, 8]) / (ramp[0, 0, 16, 24] - ramp[0, 0, 16, 8])
+    assert 0.45 < slopes.min() < 0.6  # twice as large is half as steep
+    assert slopes.max() == pytest.approx(1, abs=0.05)
+    assert 0 <= enlarged.min() <= enlarged.max() <= 1
+    np.testing.assert_array_equal(enlarge(ramp[:, :, :1, :1], Generator(0)), ramp[:, :, :1, :1])
+
+
 def test_colours_are_exchanged_in_every_order_and_stay_whole():
     one = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
     exchanged = exchange_colours(np.repeat(one, 200, axis=0), Generator(0))
@@ -181,6 +194,20 @@ def test_restoring_takes_any_size_any_number_and_a_mask_where_there_is_one():
     assert 0 <= restored.min() <= restored.max() <= 1
     with pytest.raises(ShapeError, match="leave out the mask"):
         make_system({**TINY, "model": "correction-ae"}).restore(x, mask)
+
+
+def test_an_ensemble_is_the_mean_over_the_eight_positions():
+    system = make_system({**TINY, "model": "correction-ae", "corruption": "block:size=3"})
+    for weight in system.average.module.parameters():
+        weight.data = Generator(0).normal(weight.shape, std=0.1)
+    x = 0.3 + 0.4 * np.random.default_rng(0).random((2, 1, 12, 9), np.float32)
+    mask = (np.random.default_rng(1).random((2, 1, 12, 9)) > 0.3).astype(np.float32)
+    total = np.zeros_like(x)
+    for axes in ((0, 1, 2, 3), (0, 1, 3, 2)):
+        for flips in ((), (2,), (3,), (2, 3)):
+            part, known = (np.ascontiguousarray(np.flip(a.transpose(axes), flips)) for a in (x, mask))
+            total += np.flip(system.restore(part, known), flips).transpose(axes)
+    np.testing.assert_allclose(system.restore(x, mask, ensemble=True), total / 8, atol=1e-4)
 
 
 def test_z_changes_what_a_restoration_gan_draws():

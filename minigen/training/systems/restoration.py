@@ -39,7 +39,7 @@ _OPTIONS = (
     Option("corruption", "noise:sigma=5-55", "the damage, such as noise:sigma=25 or block:count=2", metavar="KIND"),
     Option("width", 16, "channels at full resolution; 2, 4 and 8 times as many below", positive_integer),
     Option("blocks", 1, "residual blocks at each resolution", positive_integer),
-    Option("augment", True, "turn and mirror the images, and exchange their colours, at random", bool),
+    Option("augment", True, "enlarge, turn and mirror the images, and exchange their colours, at random", bool),
 )
 
 
@@ -80,8 +80,13 @@ class Restorer(System):
         self.modules["discriminator"] = self.discriminator
         self.add_optimizer("discriminator", "discriminator", betas=(0.5, 0.999))
 
-    @no_grad()
-    def restore(self, images: np.ndarray, mask: np.ndarray | None = None, z: np.ndarray | None = None) -> np.ndarray:
+    def restore(
+        self,
+        images: np.ndarray,
+        mask: np.ndarray | None = None,
+        z: np.ndarray | None = None,
+        ensemble: bool = False,
+    ) -> np.ndarray:
         """Clean images from damaged ones, both (n, C, H, W) and of any size; the averaged network's.
 
         Args:
@@ -89,6 +94,8 @@ class Restorer(System):
             mask: (n, 1, H, W), 1 where a pixel is known; for a run whose damage has missing parts, and all known there
                 unless given.
             z: (n, latent_dim) for a restoration GAN; zeros unless given.
+            ensemble: the mean of what the network makes of the eight positions of an image, turned and mirrored (Lim et
+                al. 2017, arXiv 1707.02921): a little better, and eight times the work.
 
         >>> from minigen.training.runs import load_system
         >>> system, _ = load_system("runs/correction-ae-1")         # doctest: +SKIP
@@ -101,17 +108,23 @@ class Restorer(System):
         if mask is None and self.corruption.has_mask:
             mask = np.ones((len(images), 1, *images.shape[2:]), np.float32)
         images = images if mask is None else fill_missing(images, mask)
+        total = np.zeros(images.shape, np.float32)
+        positions = [(k, mirrored) for mirrored in (False, True) for k in range(4)] if ensemble else [(0, False)]
+        for k, mirrored in positions:
+            placed_mask = None if mask is None else _place(mask, k, mirrored)
+            total += _place(self._apply(_place(images, k, mirrored), placed_mask, z), k, mirrored, back=True)
+        return (total / len(positions)).clip(0, 1)
+
+    @no_grad()
+    def _apply(self, images: np.ndarray, mask: np.ndarray | None, z: np.ndarray | None) -> np.ndarray:
+        """What the averaged network makes of images, some at a time."""
         network = self.average.module.eval()
+        parts = (images, mask, z)
         restored = [
-            network(
-                *(
-                    None if part is None else Tensor(part[i : i + _BATCH], device=self.device)
-                    for part in (images, mask, z)
-                )
-            )
+            network(*(None if part is None else Tensor(part[i : i + _BATCH], device=self.device) for part in parts))
             for i in range(0, len(images), _BATCH)
         ]
-        return np.concatenate([part.cpu().numpy() for part in restored] or [images]).clip(0, 1)
+        return np.concatenate([part.cpu().numpy() for part in restored]) if restored else images
 
     def measure(self) -> Config:
         """PSNR and SSIM of damaged and of restored held-out images."""
@@ -137,6 +150,14 @@ class Restorer(System):
         images = images[:: max(1, len(images) // n)][:n]
         damaged, mask = self.corruption(images, Generator(0))
         return images, damaged.clip(0, 1), self.restore(damaged, mask)
+
+
+def _place(images: np.ndarray, k: int, mirrored: bool, back: bool = False) -> np.ndarray:
+    """Images (n, C, H, W) turned by k quarters, and then mirrored or not; or back from there."""
+    if back:
+        return np.rot90(images[..., ::-1] if mirrored else images, -k, (2, 3))
+    turned = np.rot90(images, k, (2, 3))
+    return np.ascontiguousarray(turned[..., ::-1] if mirrored else turned)
 
 
 class CorrectionAutoencoder(Restorer):
