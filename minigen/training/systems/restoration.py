@@ -167,7 +167,7 @@ class CorrectionAutoencoder(Restorer):
     description = "U-Net that removes noise, blur or missing parts, squared error and a regularizer"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=6, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
+        *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option(
             "regularizer",
@@ -225,7 +225,7 @@ class RestorationGan(Restorer):
     description = "U-Net and patch discriminator that remove noise, blur or missing parts"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=6, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
+        *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option("latent_dim", 8, "size of z; 0 for none", natural_number),
         Option("loss", "non-saturating", f"the adversarial loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
