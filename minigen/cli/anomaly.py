@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from minigen.training.systems import System
 
+SUFFIX = {"reconstruction": "", "latent": "-latent"}  # of the files, by the score
+
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
@@ -34,7 +36,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="where the scores go, .csv or .json; the picture goes beside them as .png (default: RUN/anomaly.csv)",
+        help="where the scores go, .csv or .json; the picture goes beside them as .png (default: RUN/anomaly.csv, "
+        "or RUN/anomaly-latent.csv)",
     )
     parser.set_defaults(run=run, help_command="minigen anomaly --help")
 
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Score, write, and say what was found."""
     from minigen.cli.outputs import TABLES, output_path
 
-    out = output_path(args.out, args.path, "anomaly.csv", TABLES)
+    out = output_path(args.out, args.path, f"anomaly{SUFFIX[args.score]}.csv", TABLES)
     system, _ = load_run(args.path)
     if args.input is None:
         _score_held_out(system, args, out)
@@ -72,14 +75,14 @@ def _score_held_out(system: System, args: argparse.Namespace, out: Path) -> None
     about = {"run": args.path, "model": system.name, "score": args.score, "left_out": left_out}
     if found.auroc is None:
         summary = "AUROC needs a class that was left out of training: train with --imbalance C:0 for a class C."
-        title = f"{system.name}: held-out data"
+        title = f"{system.name}: held-out data, by {args.score}"
     else:
         classes = f"class{'es' if len(left_out) > 1 else ''} {', '.join(left_out)}"
         summary = (
             f"AUROC {found.auroc:.4f}, average precision {found.average_precision:.4f} for {classes}, left out of "
             f"training ({int(found.anomalous.sum())} of {len(rows)} held-out samples)."  # type: ignore[union-attr]
         )
-        title = f"{system.name}, trained without {classes}: AUROC {found.auroc:.3f}"
+        title = f"{system.name}, trained without {classes}: AUROC {found.auroc:.3f} by {args.score}"
     write_table(out, rows, about | measured)
     images = system.held_out() if system.source.kind == "image" else None
     save_anomalies(out.with_suffix(".png"), found.scores, images, found.anomalous, title=title)
@@ -103,7 +106,7 @@ def _score_files(system: System, args: argparse.Namespace, out: Path) -> None:
         for i in np.argsort(-scores, kind="stable")
     ]
     write_table(out, rows, {"run": args.path, "model": system.name, "score": args.score, "input": args.input})
-    title = f"{system.name}: {len(images)} of your images among {len(reference)} held-out ones"
+    title = f"{system.name}: {len(images)} of your images among {len(reference)} held-out ones, by {args.score}"
     save_anomalies(out.with_suffix(".png"), scores, images, reference=reference, title=title)
     print(text_table(rows[:20]))
     more = f" ({len(rows) - 20} more below)" if len(rows) > 20 else ""

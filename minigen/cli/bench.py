@@ -22,4 +22,4 @@ def add_parser(subparsers: Any) -> None:
     ):
         table = tables.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         module.add_arguments(table)
-        table.set_defaults(run=module.run)
+        table.set_defaults(run=module.run, help_command=f"minigen bench {name} --help")

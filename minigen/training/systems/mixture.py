@@ -76,7 +76,15 @@ class Mixture(System):
         super().__init__(config)
         if config["fit"] == "em" and config["batch_size"] is not None:
             raise UserError("EM takes all the data in each round: --batch-size is for --fit gradient.")
+        available = len(self.training_data())
+        if config["components"] not in CRITERIA and config["components"] > available:
+            raise UserError(
+                f"--components {config['components']} is more than the {available} training samples of "
+                f"{config['data']!r}; give at most {available}."
+            )
         self.coder = None if config["encoder"] is None else self._load_encoder(config["encoder"])
+        if self.coder is None:
+            self.encode = None  # type: ignore[assignment, method-assign]  # what is fitted are the samples themselves
         if config["reg_covar"] is None:
             config["reg_covar"] = 1e-2 if self.source.kind == "image" and self.coder is None else 1e-6
         self.latent_dim = d = self.features(self.held_out()[:1]).shape[1]
