@@ -106,7 +106,9 @@ class DenseVAE(VAE):
         sigma: float | None = None,
     ) -> None:
         widths = [math.prod(image_shape), *hidden]
-        encoder = nn.Sequential(nn.Flatten(), *dense_stack(widths), nn.ReLU())
+        encoder = nn.Sequential(nn.Flatten(), *dense_stack(widths))
+        if hidden:
+            encoder.append(nn.ReLU())  # what μ and log σ² are read from; without hidden layers, the pixels themselves
         back = [latent_dim, *reversed(hidden)]
         decoder = nn.Sequential(*dense_stack([*back, widths[0]]), nn.Unflatten(1, image_shape))
         super().__init__(encoder, decoder, widths[-1], latent_dim, likelihood, sigma)
