@@ -162,6 +162,7 @@ def test_colours_are_exchanged_in_every_order_and_stay_whole():
     one = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
     exchanged = exchange_colours(np.repeat(one, 200, axis=0), Generator(0))
     assert len({image.tobytes() for image in exchanged}) == 6
+    assert (exchanged == one).all(axis=(1, 2, 3)).mean() == pytest.approx(1 / 2 + 1 / 12, abs=0.1)
     np.testing.assert_array_equal(np.sort(exchanged, axis=1), np.repeat(one, 200, axis=0))
 
 
