@@ -43,7 +43,7 @@ def test_every_loss_goes_with_every_switch_at_once(tmp_path, loss):
     assert {"d_loss", "g_loss", "d_penalty"} <= set(record)
     assert training.system.sample(3, Generator(0)).shape == (3, 2)
     rates = [training.system.optimizers[name].defaults["lr"] for name in ("generator", "discriminator")]
-    assert rates == [4e-3, 2e-3]
+    assert rates == [5e-3, 2e-3]
 
 
 @pytest.mark.parametrize(

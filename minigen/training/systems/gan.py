@@ -211,8 +211,8 @@ class PointGAN(Adversarial):
     description = "GAN of dense layers for points: mixtures on which lost modes can be counted"
     options = (
         *data_options("grid25"),
-        *training_options(epochs=31, batch_size=256, lr=4e-3, lr_schedule="linear"),
-        *gan_options(latent_dim=2, lr_d=5e-4, beta1=0.0, beta2=0.99, instance_noise=0.2),
+        *training_options(epochs=33, batch_size=256, lr=5e-3, lr_schedule="linear"),
+        *gan_options(latent_dim=2, lr_d=6e-4, beta1=0.0, beta2=0.99, instance_noise=0.15),
         Option("hidden", [128, 128, 128], "widths of the generator's layers", widths, metavar="N,N"),
         Option("hidden_d", [128, 128, 128], "widths of the discriminator's layers", widths, metavar="N,N"),
         Option("activation", "relu", "of the generator", choices=tuple(ACTIVATIONS)),
@@ -249,13 +249,13 @@ class PointGAN(Adversarial):
         )
 
     def training_data(self) -> Any:
-        """Points to train on, standardized: where a formula makes them, 100,000 in the plane and fewer in high dimensions."""
+        """Points to train on, standardized: where a formula makes them, 100,000 in the plane, 33,333 in 1,200 dimensions."""
         if self.source.draw is None:
             points, labels = self.source.load("train").arrays
         else:
             dim = self.sample_shape[0]
             stream = Generator(0).spawn(TRAINING_STREAM)  # as with the data sets, no user's seed changes the data
-            points, labels = self.source.draw(max(10_000, min(100_000, 1_000_000 // dim)), stream)
+            points, labels = self.source.draw(min(100_000, 40_000_000 // dim), stream)
             if self.source.shares:
                 kept = keep_shares(labels, self.source.shares)
                 points, labels = points[kept], labels[kept]
