@@ -30,7 +30,7 @@ def samples(x: Any, owner: str, least: int = 1, features: int | None = None) -> 
             f"{array.shape}; reshape it with x.reshape(len(x), -1)."
         )
     if len(array) < least:
-        raise UserError(f"{owner}: needs {least} samples or more, not {len(array)}.")
+        raise UserError(f"{owner}: needs {least} {'sample' if least == 1 else 'samples'} or more, not {len(array)}.")
     if features is not None and array.shape[1] != features:
         raise ShapeError(f"{owner}: was fitted to samples of {features} features, and these have {array.shape[1]}.")
     return array
@@ -42,7 +42,7 @@ def values(x: Any, owner: str, least: int = 1) -> np.ndarray:
     if array.ndim != 1:
         raise ShapeError(f"{owner}: samples are numbers in an array of one axis, not of shape {array.shape}.")
     if len(array) < least:
-        raise UserError(f"{owner}: needs {least} samples or more, not {len(array)}.")
+        raise UserError(f"{owner}: needs {least} {'sample' if least == 1 else 'samples'} or more, not {len(array)}.")
     return array
 
 

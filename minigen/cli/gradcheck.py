@@ -80,7 +80,7 @@ def choose(asked: list[str]) -> list[str]:
         found = [name for name, operation in OPERATIONS.items() if wanted == name or called == operation.public]
         if not found:
             public = {operation.public for operation in OPERATIONS.values()}
-            close = difflib.get_close_matches(wanted, [*OPERATIONS, *sorted(public - set(OPERATIONS))], cutoff=0.5)
+            close = difflib.get_close_matches(wanted, [*OPERATIONS, *sorted(public - set(OPERATIONS))], cutoff=0.6)
             hint = f"did you mean {' or '.join(close)}?" if close else "without a name, all are checked."
             if wanted in functional.__all__:
                 raise UserError(f"gradcheck: {wanted} has no gradient to check; {hint}")

@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, unknown = make_parser(arguments).parse_known_args(arguments)
         if unknown:
             raise UserError(f"There is no option {' '.join(unknown)} ({args.help_command} shows those that there are).")
+        if args.run is None:
+            raise UserError("Name a command, such as minigen train ae (minigen --help lists them).")
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             code = args.run(args)
@@ -88,7 +90,8 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         epilog="--debug, anywhere, shows where an error came from.",
     )
     parser.add_argument("--version", action="version", version=f"minigen {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=None, help_command="minigen --help")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     train.add_parser(subparsers, arguments)
     for command in (sample, reconstruct, restore, anomaly, augment, cluster, evaluate, bench, demo, gradcheck, info):
         command.add_parser(subparsers)

@@ -14,6 +14,7 @@ from minigen.training.options import natural_number
 if TYPE_CHECKING:
     import numpy as np
 
+    from minigen.data.corruptions import Corruption
     from minigen.restoration.pictures import Restored
     from minigen.training.systems import System
 
@@ -59,7 +60,13 @@ def run(args: argparse.Namespace) -> int:
     from minigen.data.images import UnreadableImage
     from minigen.files import write_error
     from minigen.random import Generator
-    from minigen.restoration.pictures import damage_and_restore, list_pictures, read_with_alpha, write_with_alpha
+    from minigen.restoration.pictures import (
+        damage_and_restore,
+        is_colour,
+        list_pictures,
+        read_with_alpha,
+        write_with_alpha,
+    )
 
     if args.corruption is not None and args.mask is not None:
         raise UserError("--corruption makes its own missing parts, so --mask cannot be given with it.")
@@ -68,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
     system, _ = load_run(args.path)
     if system.restore is None:
         raise system.cannot("restore images")
+    _warn_of_other_damage(system, corruption)
     out = Path(args.path) / "restored" if args.out is None else Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder for the pictures.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     taken: set[str] = set()
     for file in files:
         try:
-            image, alpha = read_with_alpha(file, system.image_shape[0])
+            channels = 3 if is_colour(file) else system.image_shape[0]
+            image, alpha = read_with_alpha(file, channels)
         except UnreadableImage as error:
             if len(files) == 1:
                 raise
@@ -103,6 +114,17 @@ def run(args: argparse.Namespace) -> int:
             print("mean: " + ", ".join(f"{key} {value:.4g}" for key, value in means.items()))
     print(f"{len(rows)} restored {'picture is' if len(rows) == 1 else 'pictures are'} in {out}.")
     return 0
+
+
+def _warn_of_other_damage(system: System, asked: Corruption | None) -> None:
+    """Say so where the damage asked for is of a kind that the run has never seen."""
+    learnt: Corruption = system.corruption  # type: ignore[attr-defined]  # of every system that restores
+    strange = [] if asked is None else [kind for kind in asked.kinds if kind not in learnt.kinds]
+    if strange:
+        print(
+            f"minigen: This run was trained on {learnt}, and not on {' or '.join(strange)}: expect little of it.",
+            file=sys.stderr,
+        )
 
 
 def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Path, ensemble: bool) -> Restored:

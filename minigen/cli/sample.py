@@ -80,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
         buffer = io.BytesIO()
         np.save(buffer, samples.astype(np.float32, copy=False))
         atomic_write(out, buffer.getvalue())
-    noun = "images" if system.source.kind == "image" else "points"
-    what = {"walk": f"{n} walks", "manifold": f"{n}×{n} {noun}"}.get(kind, f"{n} {noun}")
-    print(f"{what} are in {out}.")
+    noun = "walk" if kind == "walk" else "image" if system.source.kind == "image" else "point"
+    count = f"{n}×{n}" if kind == "manifold" else str(n)
+    print(f"{count} {noun} is in {out}." if count == "1" else f"{count} {noun}s are in {out}.")
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from minigen.autograd import no_grad
 from minigen.errors import ShapeError, UserError, unknown_name
-from minigen.functional import relu, reshape, softplus, square
+from minigen.functional import relu, reshape, sigmoid, softplus, square
 from minigen.tensor import Tensor
 
 
@@ -107,17 +107,23 @@ class GanLoss(NamedTuple):
         discriminator, generator: functions of (real_logits, fake_logits).
         relativistic: whether the generator's side looks at the real logits; where it does not, they may be None.
         labels: whether the discriminator's side has labels, which can be smoothed.
+        log_odds: whether the discriminator learns the log-odds of being real, so that σ of it is a probability.
     """
 
     discriminator: Callable[..., Tensor]
     generator: Callable[[Any, Tensor], Tensor]
     relativistic: bool = False
     labels: bool = False
+    log_odds: bool = False
+
+    def opinion(self, logits: Tensor) -> Tensor:
+        """What the discriminator thinks of samples, in the mean: their probability of being real, or its bare output."""
+        return (sigmoid(logits) if self.log_odds else logits).mean()
 
 
 GAN_LOSSES: dict[str, GanLoss] = {
-    "minimax": GanLoss(discriminator_loss, generator_loss_minimax, labels=True),
-    "non-saturating": GanLoss(discriminator_loss, generator_loss, labels=True),
+    "minimax": GanLoss(discriminator_loss, generator_loss_minimax, labels=True, log_odds=True),
+    "non-saturating": GanLoss(discriminator_loss, generator_loss, labels=True, log_odds=True),
     "least-squares": GanLoss(least_squares_discriminator_loss, least_squares_generator_loss, labels=True),
     "hinge": GanLoss(hinge_discriminator_loss, wasserstein_generator_loss),
     "wasserstein": GanLoss(wasserstein_discriminator_loss, wasserstein_generator_loss),

@@ -50,12 +50,13 @@ def restore_image(
 ) -> np.ndarray:
     """What a trained system makes of a damaged image of any size.
 
+    A network of grey images restores the three channels of a colour image one by one.
     Networks that take any size work on tiles of 128 pixels; those that take one only, on tiles of that size, and an image
     that is smaller is continued by its mirror image first.
 
     Args:
         system: of a run that restores: `correction-ae`, `restoration-gan`, `denoising-ae`.
-        damaged: (C, H, W), with as many channels as the system's images.
+        damaged: (C, H, W), with as many channels as the system's images, or three where those are grey.
         mask: (H, W), 1 where a pixel is known; for systems that were trained with missing parts.
         ensemble: the mean over the eight positions of each tile, for networks that take any size.
 
@@ -72,6 +73,8 @@ def restore_image(
     restore = system.restore
     if restore is None:
         raise system.cannot("restore images")
+    if len(damaged) == 3 and system.image_shape[0] == 1:
+        return np.concatenate([restore_image(system, channel[None], mask, ensemble) for channel in damaged])
 
     if getattr(system, "any_size", False):
         return restore_by_tiles(partial(restore, ensemble=ensemble), damaged, mask, TILE, OVERLAP)
@@ -141,6 +144,17 @@ def read_with_alpha(path: str | os.PathLike[str], channels: int) -> tuple[np.nda
     if channels == 1:
         colours = np.tensordot(np.array([[0.299, 0.587, 0.114]], np.float32), colours, 1)
     return np.ascontiguousarray(colours), alpha
+
+
+def is_colour(path: str | os.PathLike[str]) -> bool:
+    """Whether a picture has colours, or a palette of them; no for what cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return not file.mode.startswith(("1", "L", "I", "F"))
+    except OSError:
+        return False
 
 
 def write_with_alpha(path: str | os.PathLike[str], image: np.ndarray, alpha: np.ndarray | None) -> None:

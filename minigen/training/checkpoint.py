@@ -32,7 +32,7 @@ _ZEROS = b"0" * 64
 _DIGEST = rb"\"sha256\": \""  # as it stands in the header: JSON within a JSON string
 
 
-class NoCheckpointError(CheckpointError):
+class NoCheckpointError(CheckpointError, UserError):
     """There is no checkpoint at all, as when a run was stopped before its first: it can begin from the start."""
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from minigen import nn
 from minigen.autograd import no_grad
 from minigen.creation import randn
-from minigen.functional import sigmoid
 from minigen.losses import GAN_LOSSES, GanLoss, Penalty, clip_weights, pack
 from minigen.optim import ExponentialMovingAverage, Optimizer
 from minigen.random import Generator
@@ -66,7 +65,7 @@ def train_gan(
             real_logits, fake_logits = discriminator(real), discriminator(fake.detach())
             d_loss = loss.discriminator(real_logits, fake_logits)
             with no_grad():
-                session.log(d_loss=d_loss, d_real=sigmoid(real_logits).mean(), d_fake=sigmoid(fake_logits).mean())
+                session.log(d_loss=d_loss, d_real=loss.opinion(real_logits), d_fake=loss.opinion(fake_logits))
             if penalty is not None:
                 d_penalty = penalty(discriminator, real, fake)
                 session.log(d_penalty=d_penalty)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _SMOOTHING = 0.9  # a loss is shown as its exponential average over about ten batches
 _REDRAW = 0.1  # seconds
+_SILENCE = 60.0  # seconds without a line that are too many, where there is no bar
 
 
 class Progress:
@@ -21,7 +22,7 @@ class Progress:
 
     In a terminal: a bar over the whole run with the epoch, the batch, the smoothed losses, batches a second and the
     time left; about twenty epochs of the run leave a line above it. Elsewhere (a file, a pipe, a notebook): one plain
-    line an epoch, without control characters.
+    line an epoch, and in long epochs one a minute, without control characters.
 
     Args:
         total_epochs, batches_per_epoch: the length of the run
@@ -73,8 +74,12 @@ class Progress:
         for name, value in losses.items():
             total, weight = self._average.get(name, (0.0, 0.0))
             self._average[name] = (_SMOOTHING * total + float(value), _SMOOTHING * weight + 1.0)
-        if self._bar is not None and time.monotonic() - self._drawn >= _REDRAW:
+        silent = time.monotonic() - self._drawn
+        if self._bar is not None and silent >= _REDRAW:
             self._draw()
+        elif self._bar is None and silent >= _SILENCE and not self.quiet:
+            self._drawn = time.monotonic()
+            print(f"{self._where()}  {self._losses()}", file=self.file, flush=True)
 
     def epoch_done(self, epoch: int, record: Mapping[str, Any]) -> None:
         """Epoch number `epoch` (1 for the first) is done; the numbers of `record` are what is said of it."""
@@ -85,6 +90,7 @@ class Progress:
             return
         line = f"epoch {epoch}/{self.total_epochs}  {_numbers(record)}  ({seconds:.1f} s)"
         if self._bar is None:
+            self._drawn = time.monotonic()
             print(line, file=self.file, flush=True)
             return
         every = max(1, self.total_epochs // 20)
@@ -96,16 +102,22 @@ class Progress:
         if self._bar is None:
             return
         self._drawn = time.monotonic()
-        running = min(self._epoch + 1, self.total_epochs)
-        batch = self._batch if self._epoch < self.total_epochs else self.batches_per_epoch
-        width = len(str(self.batches_per_epoch))
-        losses = _numbers({name: total / weight for name, (total, weight) in self._average.items()})
         self._bar.update(
             self._task,
             completed=self._epoch * self.batches_per_epoch + self._batch,
-            description=f"epoch {running}/{self.total_epochs} batch {batch:{width}}/{self.batches_per_epoch}",
-            text=losses,
+            description=self._where(),
+            text=self._losses(),
         )
+
+    def _where(self) -> str:
+        running = min(self._epoch + 1, self.total_epochs)
+        batch = self._batch if self._epoch < self.total_epochs else self.batches_per_epoch
+        width = len(str(self.batches_per_epoch))
+        return f"epoch {running}/{self.total_epochs} batch {batch:{width}}/{self.batches_per_epoch}"
+
+    def _losses(self) -> str:
+        """The smoothed losses."""
+        return _numbers({name: total / weight for name, (total, weight) in self._average.items()})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -11,7 +11,6 @@ from minigen.autograd import no_grad
 from minigen.creation import randn
 from minigen.data.corruptions import Corruption
 from minigen.device import Device
-from minigen.functional import sigmoid
 from minigen.losses.adversarial import GAN_LOSSES, GanLoss
 from minigen.losses.reconstruction import squared_error
 from minigen.metrics.restoration import psnr_of_mse
@@ -120,7 +119,7 @@ def train_restoration_gan(
             restored = restore(damaged, mask)
             clean_logits, restored_logits = discriminator(image, *beside), discriminator(restored.detach(), *beside)
             d_loss = loss.discriminator(clean_logits, restored_logits)
-            session.log(d_loss=d_loss, d_clean=sigmoid(clean_logits).mean(), d_restored=sigmoid(restored_logits).mean())
+            session.log(d_loss=d_loss, d_clean=loss.opinion(clean_logits), d_restored=loss.opinion(restored_logits))
 
             optimizer_d.zero_grad()
             d_loss.backward()

@@ -44,7 +44,7 @@ def test_a_picture_of_any_size_is_restored_in_its_size(noise, tmp_path, shape):
     save(tmp_path / "x.png", *shape)
     assert main(["restore", str(noise), "--input", str(tmp_path / "x.png"), "--out", str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-comparison.png", "x-restored.png"]
-    assert pixels(tmp_path / "out" / "x-restored.png").shape == shape[:2]  # a grey model makes grey pictures
+    assert pixels(tmp_path / "out" / "x-restored.png").shape == shape
     comparison = Image.open(tmp_path / "out" / "x-comparison.png")
     assert comparison.width > 2 * shape[1]
 
@@ -70,6 +70,22 @@ def test_with_damage_the_scores_are_those_of_the_files(noise, tmp_path, capsys):
     assert 19 < float(values[1]) < 22  # of noise of 25/255: 20.17, and clipping
     assert main(["restore", str(noise), *arguments]) == 0
     assert capsys.readouterr().out.splitlines() == first
+
+
+def test_a_grey_network_restores_each_colour_of_a_colour_picture(noise):
+    system, _ = load_system(noise)
+    image = np.random.default_rng(1).random((3, 9, 20), np.float32)
+    for colour, restored in zip(image, restore_image(system, image)):
+        np.testing.assert_array_equal(restored, restore_image(system, colour[None])[0])
+
+
+def test_damage_that_the_network_has_never_seen_is_warned_of(noise, tmp_path, capsys):
+    picture = save(tmp_path / "x.png", 9, 9)
+    for corruption, expected in (("noise:sigma=70", ""), ("noise+block:size=2", "not on block: expect little")):
+        assert main(["restore", str(noise), "--input", str(picture), "--corruption", corruption]) == 0
+        error = capsys.readouterr().err
+        assert expected in error
+        assert bool(error) == bool(expected)
 
 
 def test_it_is_the_network_of_the_run_tile_by_tile(noise, tmp_path):
@@ -108,8 +124,8 @@ def test_transparency_is_kept_aside(noise, tmp_path):
     save(tmp_path / "x.png", 12, 10, 4)
     main(["restore", str(noise), "--input", str(tmp_path / "x.png"), "--out", str(tmp_path)])
     made = pixels(tmp_path / "x-restored.png")
-    assert made.shape == (12, 10, 2)
-    np.testing.assert_array_equal(made[:, :, 1], pixels(tmp_path / "x.png")[:, :, 3])
+    assert made.shape == (12, 10, 4)
+    np.testing.assert_array_equal(made[:, :, 3], pixels(tmp_path / "x.png")[:, :, 3])
     colours, alpha = read_with_alpha(tmp_path / "x.png", 3)
     np.testing.assert_allclose(colours, pixels(tmp_path / "x.png")[:, :, :3].transpose(2, 0, 1) / 255, atol=1e-6)
     assert alpha.shape == (12, 10)
@@ -159,7 +175,7 @@ def test_mistakes_are_answered_in_a_sentence(noise, blocks, tmp_path, capsys):
         (noise, ["--input", picture, "--mask", mask], "leave out --mask"),
         (noise, ["--input", picture, "--mask", mask, "--corruption", "noise"], "--mask cannot be given"),
         (blocks, ["--input", picture, "--mask", mask], "has 8×9 pixels, and"),
-        (noise, ["--input", picture, "--out", picture], "Cannot write"),
+        (noise, ["--input", picture, "--out", picture], "is a file: name a folder"),
         (other, ["--input", picture], "A run of the model 'vae' cannot restore images"),
         (tmp_path / "nothing", ["--input", picture], "There is no run at"),
         (noise, [], "--input"),

@@ -8,7 +8,7 @@ import pytest
 import minigen
 from minigen import Generator, nn
 from minigen.device import device
-from minigen.losses import gan_loss, gan_penalty, pack
+from minigen.losses import GAN_LOSSES, gan_loss, gan_penalty, pack
 from minigen.models.mlp_gan import MLPDiscriminator, MLPGenerator
 from minigen.optim import SGD, ExponentialMovingAverage
 from minigen.tensor import Tensor
@@ -112,6 +112,13 @@ def test_two_batches_move_both_networks_as_the_algorithm_written_out_does(loss, 
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     names = {name for record in session.logged for name in record}
     assert names == {"d_loss", "d_real", "d_fake", "g_loss"} | ({"d_penalty"} if penalty != "none" else set())
+
+
+def test_what_the_discriminator_thinks_is_a_probability_only_where_it_learns_one():
+    logits = minigen.tensor([[-20.0], [0.0]])
+    for name, pair in GAN_LOSSES.items():
+        expected = 0.25 if name in ("minimax", "non-saturating") else -10.0
+        assert pair.opinion(logits).item() == pytest.approx(expected)
 
 
 def test_the_generator_moves_after_every_kth_batch_and_each_critic_step_has_its_own_real_samples():

@@ -35,6 +35,18 @@ def test_a_file_gets_one_plain_line_an_epoch():
     assert file.getvalue().replace("\n", "").isprintable()
 
 
+def test_a_long_epoch_says_once_a_minute_where_it_is(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    file = io.StringIO()
+    with Progress(2, 100, file=file) as progress:
+        for _ in range(5):
+            now[0] += 25
+            progress.step({"loss": 2.0})
+        progress.epoch_done(1, {"epoch": 1, "loss": 2.0})
+    assert file.getvalue().splitlines() == ["epoch 1/2 batch   3/100  loss 2", "epoch 1/2  loss 2  (125.0 s)"]
+
+
 def test_a_resumed_run_counts_on():
     file = io.StringIO()
     train(file, start=2)

@@ -93,6 +93,7 @@ class Corruption:
 
     Attributes:
         steps: what is done, in order.
+        kinds: the names of the steps' kinds.
         has_mask: whether parts go missing, so that a mask says where.
         only_hides: whether that is all it does, so that every known pixel is as it was.
 
@@ -105,6 +106,7 @@ class Corruption:
 
     def __init__(self, steps: list[Step]) -> None:
         self.steps = steps
+        self.kinds = [step.kind for step in steps]
         self.has_mask = any(KINDS[step.kind].masks for step in steps)
         self.only_hides = all(KINDS[step.kind].masks for step in steps)
 

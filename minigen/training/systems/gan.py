@@ -34,7 +34,12 @@ def gan_options(
     """The switches of every GAN, each of which goes with each other."""
     return (
         Option("latent_dim", latent_dim, "size of z", positive_integer),
-        Option("loss", "non-saturating", f"the loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
+        Option(
+            "loss",
+            "non-saturating",
+            f"the loss: {', '.join(GAN_LOSSES)}; wasserstein needs --gradient-penalty, --weight-clip or --spectral-norm",
+            choices=tuple(GAN_LOSSES),
+        ),
         Option(
             "lr_d",
             lr_d,
