@@ -216,8 +216,8 @@ class PointGAN(Adversarial):
     description = "GAN of dense layers for points: mixtures on which lost modes can be counted"
     options = (
         *data_options("grid25"),
-        *training_options(epochs=38, batch_size=256, lr=5e-3, lr_schedule="linear"),
-        *gan_options(latent_dim=2, lr_d=6e-4, beta1=0.0, beta2=0.99, instance_noise=0.15),
+        *training_options(epochs=28, batch_size=256, lr=5e-3, lr_schedule="linear"),
+        *gan_options(latent_dim=2, lr_d=6e-4, beta1=0.0, beta2=0.99, instance_noise=0.3),
         Option("hidden", [128, 128, 128], "widths of the generator's layers", widths, metavar="N,N"),
         Option("hidden_d", [128, 128, 128], "widths of the discriminator's layers", widths, metavar="N,N"),
         Option("activation", "relu", "of the generator", choices=tuple(ACTIVATIONS)),
