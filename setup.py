@@ -43,7 +43,7 @@ setup(
             "setuptools>=70.1",
         ],
         "tutorials": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"],
-        "bench": ["torch==2.13.0"],
+        "bench": ["torch==2.13.0", "scikit-image"],
     },
     entry_points={"console_scripts": ["minigen=minigen.cli.main:main"]},
     classifiers=[
