@@ -67,7 +67,7 @@ def test_one_sample_is_noise_unless_one_is_enough():
         (lambda: DBSCAN(0), "eps must be a number above 0, not 0"),
         (lambda: DBSCAN(float("nan")), "eps must be a number above 0"),
         (lambda: DBSCAN(1.0, 0), "min_samples must be an integer of at least 1, not 0"),
-        (lambda: DBSCAN().fit(np.zeros((0, 3))), "needs 1 samples or more, not 0"),
+        (lambda: DBSCAN().fit(np.zeros((0, 3))), "needs 1 sample or more, not 0"),
         (lambda: DBSCAN().fit([1.0]), "a table of shape"),
         (lambda: DBSCAN().fit([[np.nan]]), "NaN"),
     ],

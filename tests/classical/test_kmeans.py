@@ -105,7 +105,7 @@ def test_the_second_centre_of_the_start_is_the_better_of_two_drawn_by_squared_di
         (lambda: KMeans(0), "n_clusters must be an integer of at least 1, not 0"),
         (lambda: KMeans(2, tol=-1), "tol must be a number of at least 0, not -1"),
         (lambda: KMeans(3).fit([[1.0], [2.0]]), "needs 3 samples or more, not 2"),
-        (lambda: KMeans(1).fit(np.zeros((0, 2))), "needs 1 samples or more, not 0"),
+        (lambda: KMeans(1).fit(np.zeros((0, 2))), "needs 1 sample or more, not 0"),
         (lambda: KMeans(1).fit([1.0, 2.0]), r"not an array of shape \(2,\)"),
         (lambda: KMeans(1).fit([[1.0], [np.nan]]), "1 of the 2 numbers are NaN"),
         (lambda: KMeans(1).fit([[np.inf]]), "infinite"),

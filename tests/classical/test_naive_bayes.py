@@ -72,7 +72,7 @@ def test_a_constant_feature_and_a_class_of_one_have_a_density():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.fit(np.zeros((0, 2)), []), "needs 1 samples or more, not 0"),
+        (lambda m: m.fit(np.zeros((0, 2)), []), "needs 1 sample or more, not 0"),
         (lambda m: m.fit([1.0, 2.0], [0, 1]), "a table of shape"),
         (lambda m: m.fit([[1.0], [np.nan]], [0, 1]), "NaN"),
         (lambda m: m.fit([[1.0], [2.0]], [0]), r"2 samples need 2 labels in an array of one axis, not of shape \(1,\)"),
