@@ -228,7 +228,9 @@ def test_a_damaged_batch_is_named(content, words):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"nothing", cifar_archive()[:-300], cifar_archive(names=()), cifar_archive(names=("other",))]
+    "content",
+    [b"", b"nothing", cifar_archive()[:-300], cifar_archive(names=()), cifar_archive(names=("other",))],
+    ids=["empty", "text", "truncated", "no-files", "other-files"],  # an archive holds the time it was made at
 )
 def test_a_damaged_archive_is_named(tmp_path, content):
     put(tmp_path, {"cifar-10-binary.tar.gz": content})
