@@ -48,7 +48,11 @@ TASKS: dict[str, Task] = {
     "noise50": Task("noise:sigma=50", NOISE, "psnr", sigma=50 / 255),
     "blur": Task(BLUR, BLUR, "psnr", sigma=5 / 255, blur=1.5),
     "blocks": Task(
-        "block:size=16,count=9", BLOCKS, "ssim", draws=6, options=(("regularizer", "ssim"), ("weight", 0.3))
+        "block:size=16,count=9",
+        BLOCKS,
+        "ssim",
+        draws=6,
+        options=(("regularizer", "ssim"), ("weight", 0.3), ("epochs", 6)),
     ),
 }
 MODELS = ("correction-ae", "restoration-gan")
