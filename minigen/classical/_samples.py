@@ -29,8 +29,7 @@ def samples(x: Any, owner: str, least: int = 1, features: int | None = None) -> 
             f"{owner}: samples are a table of shape (n, D) with one sample in each row, not an array of shape "
             f"{array.shape}; reshape it with x.reshape(len(x), -1)."
         )
-    if len(array) < least:
-        raise UserError(f"{owner}: needs {least} {'sample' if least == 1 else 'samples'} or more, not {len(array)}.")
+    _check_count(array, owner, least)
     if features is not None and array.shape[1] != features:
         raise ShapeError(f"{owner}: was fitted to samples of {features} features, and these have {array.shape[1]}.")
     return array
@@ -41,9 +40,13 @@ def values(x: Any, owner: str, least: int = 1) -> np.ndarray:
     array = _numbers(x, owner)
     if array.ndim != 1:
         raise ShapeError(f"{owner}: samples are numbers in an array of one axis, not of shape {array.shape}.")
+    _check_count(array, owner, least)
+    return array
+
+
+def _check_count(array: np.ndarray, owner: str, least: int) -> None:
     if len(array) < least:
         raise UserError(f"{owner}: needs {least} {'sample' if least == 1 else 'samples'} or more, not {len(array)}.")
-    return array
 
 
 def labels(y: Any, n: int, owner: str) -> np.ndarray:
