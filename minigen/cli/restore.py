@@ -57,12 +57,11 @@ def run(args: argparse.Namespace) -> int:
     """Restore, write, and say how well it went."""
     from minigen.cli.outputs import text_table
     from minigen.data.corruptions import make_corruption
-    from minigen.data.images import UnreadableImage
+    from minigen.data.images import UnreadableImage, is_grey
     from minigen.files import write_error
     from minigen.random import Generator
     from minigen.restoration.pictures import (
         damage_and_restore,
-        is_colour,
         list_pictures,
         read_with_alpha,
         write_with_alpha,
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     taken: set[str] = set()
     for file in files:
         try:
-            channels = 3 if is_colour(file) else system.image_shape[0]
+            channels = system.image_shape[0] if is_grey(file) else 3
             image, alpha = read_with_alpha(file, channels)
         except UnreadableImage as error:
             if len(files) == 1:

@@ -146,17 +146,6 @@ def read_with_alpha(path: str | os.PathLike[str], channels: int) -> tuple[np.nda
     return np.ascontiguousarray(colours), alpha
 
 
-def is_colour(path: str | os.PathLike[str]) -> bool:
-    """Whether a picture has colours, or a palette of them; no for what cannot be read."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            return not file.mode.startswith(("1", "L", "I", "F"))
-    except OSError:
-        return False
-
-
 def write_with_alpha(path: str | os.PathLike[str], image: np.ndarray, alpha: np.ndarray | None) -> None:
     """Write an image (1 or 3, H, W) from 0 to 1 as PNG, with its transparency if there is any."""
     from io import BytesIO

@@ -1,5 +1,7 @@
 """`minigen restore`: any size, mode and number of pictures, and every mistake in a sentence."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -165,11 +167,14 @@ def test_mistakes_are_answered_in_a_sentence(noise, blocks, tmp_path, capsys):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "b.png").write_bytes(b"no picture")
     (tmp_path / "broken" / "c.png").write_bytes(b"")
+    header = struct.pack("<2sIIIIIIHHIIIIII", b"BM", 54, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    (tmp_path / "broken" / "monster.bmp").write_bytes(header)  # it claims 3.6 billion pixels
     other = run_of(tmp_path / "vae", model="vae")
     for run, arguments, sentence in (
         (noise, ["--input", tmp_path / "none.png"], "There is no file"),
         (noise, ["--input", tmp_path / "empty"], "There is no picture in the folder"),
-        (noise, ["--input", tmp_path / "broken"], "None of the 2 files"),
+        (noise, ["--input", tmp_path / "broken"], "None of the 3 files"),
+        (noise, ["--input", tmp_path / "broken" / "monster.bmp"], "monster.bmp"),
         (noise, ["--input", tmp_path / "broken" / "b.png"], "is not a picture"),
         (noise, ["--input", picture, "--corruption", "nois"], "Unknown corruption 'nois': did you mean 'noise'"),
         (noise, ["--input", picture, "--mask", mask], "leave out --mask"),
