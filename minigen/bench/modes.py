@@ -73,15 +73,15 @@ INGREDIENTS = (
     Row("no-instance-noise", "without instance noise", "left-out", {"instance_noise": 0.0}),
     Row("no-two-rates", "without a faster generator: both rates 0.001", "left-out", {"lr": 1e-3, "lr_d": 1e-3}),
     Row("no-schedule", "without a falling learning rate", "left-out", {"lr_schedule": "constant"}),
-    Row("no-unit-size", "without data of unit size", "left-out", {"standardize": False}),
+    Row("no-whitening", "without whitened data", "left-out", {"whiten": False}),
     Row("momentum", "with momentum: Adam's own 0.9 for 0", "left-out", {"beta1": 0.9}),
     Row("no-he-start", "without He's start", "left-out", {"he_start": False}),
     Row("no-average", "without the generator's average", "left-out", {"ema": 0.0}),
     Row("two-layers", "with two layers instead of three", "left-out", {"hidden": [128, 128], "hidden_d": [128, 128]}),
-    Row("batch-64", "with batches of 64, as many steps", "left-out", {"batch_size": 64, "epochs": 8}),
+    Row("batch-64", "with batches of 64, as many steps", "left-out", {"batch_size": 64}),
 )
 _PLAIN: Config = {
-    **{"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "standardize": False, "he_start": False},
+    **{"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "whiten": False, "he_start": False},
     "beta2": 0.999,
 }
 PUBLISHED_SETTINGS = {
@@ -199,8 +199,12 @@ def run_trial(row: Row, data: str, seed: int, protocol: str, steps: int | None =
     from minigen.errors import TrainingError
     from minigen.training.runs import start_run, train_run
     from minigen.training.systems import make_system
+    from minigen.training.systems.gan import PointGAN
 
     config = {"model": "gan2d", "data": data, "seed": seed, **row.changes}
+    if "batch_size" in row.changes and "epochs" not in row.changes:  # as many steps as the default
+        default = PointGAN.defaults(data)
+        config["epochs"] = max(1, round(default["epochs"] * row.changes["batch_size"] / default["batch_size"]))
     if steps is not None:
         system = make_system(config)
         config["epochs"] = max(1, round(steps * system.config["batch_size"] / len(system.training_data())))

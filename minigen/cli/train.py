@@ -25,6 +25,11 @@ def add_parser(subparsers: Any, arguments: Sequence[str]) -> None:
     else:
         description = f"Train the model {system.name!r}: {system.description}."
         epilog = f"Trained on {system.defaults()['data']} unless told otherwise."
+        for data, changed in system.defaults_of_data.items():
+            given = " ".join(
+                f"{option.flag} {changed[option.name]}" for option in system.options if option.name in changed
+            )
+            epilog += f" With --data {data} the defaults are {given}."
         options = system.all_options()
     parser = subparsers.add_parser(
         "train",

@@ -24,7 +24,7 @@ from minigen.models.mlp_gan import MLPDiscriminator, MLPGenerator
 from minigen.optim import Adam, ExponentialMovingAverage, LinearLR, LRScheduler
 from minigen.random import Generator, default_generator
 from minigen.tensor import Tensor
-from minigen.training.gan import train_gan
+from minigen.training.gan import falling_noise, train_gan
 
 NAME = "mode-collapse"
 DESCRIPTION = "a GAN that draws one of eight modes, and one that draws them all"
@@ -178,10 +178,7 @@ def _train(
         looks.append(Look(step, samples, mode_report(samples, ring_centers(), STD)))
 
     rehearsal: Any = Rehearsal(look, batch_size, scale, schedules)
+    fading = falling_noise(instance_noise, STEPS)
     noise = Generator(seed).spawn(1)
-
-    def fading(step: int) -> float:
-        return instance_noise * max(0.0, 1 - step / (0.4 * STEPS))
-
     train_gan(generator, discriminator, adam_g, adam_d, rehearsal, noise, averaged, instance_noise=fading)
     return looks

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minigen import nn
+from minigen.autograd import no_grad
 from minigen.errors import unknown_name
 from minigen.functional import amax, reshape
 from minigen.models.gan import normalize_spectrally
@@ -76,6 +77,8 @@ class MLPDiscriminator(nn.Module):
         packing: m, how many points it sees side by side (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value (`minigen.nn.utils.spectral_norm`).
         he_start: start from `start_large`, and not as PyTorch does.
+        proportions: what the numbers of a point are multiplied by, all 1 unless given. A start is made for inputs of one
+            size, so that the first layer's is enlarged by √(dim/Σ proportions²).
     """
 
     def __init__(
@@ -86,8 +89,11 @@ class MLPDiscriminator(nn.Module):
         packing: int = 1,
         spectral: bool = False,
         he_start: bool = False,
+        proportions: np.ndarray | None = None,
     ) -> None:
         super().__init__()
+        seen = np.ones(dim) if proportions is None else proportions
+        self.register_buffer("proportions", Tensor(np.tile(seen, packing).astype(np.float32)), persistent=False)
         layers: list[nn.Module] = []
         n_in = packing * dim
         for width in hidden:
@@ -99,11 +105,15 @@ class MLPDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(n_in, 1))
         if he_start:
             start_large(self)
+        first = self.layers[0]
+        with no_grad():
+            for start in (first.weight, first.bias):
+                start *= float(np.sqrt(dim / np.square(seen).sum()))
         if spectral:
             normalize_spectrally(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(x * self.proportions)
 
 
 class Maxout(nn.Module):
@@ -135,39 +145,6 @@ def start_large(module: nn.Module) -> None:
     for layer in layers[:-1]:
         nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
     nn.init.kaiming_uniform_(layers[-1].weight, nonlinearity="linear")
-
-
-class Scaling(nn.Module):
-    """x ↦ (x - mean)/std, with a mean for each number of a point and one standard deviation for all, kept as buffers.
-
-    One std for all keeps the shape of a cloud of points; until `fit`, nothing is changed.
-
-    >>> import numpy as np
-    >>> scaling = Scaling(2)
-    >>> scaling.fit(np.array([[0.0, 10.0], [2.0, 8.0]]))
-    >>> scaling(np.array([[0.0, 10.0]])).tolist(), scaling.undo(np.array([[1.0, 1.0]])).tolist()
-    ([[-1.0, 1.0]], [[2.0, 10.0]])
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", Tensor(np.zeros(dim, np.float32)))
-        self.register_buffer("std", Tensor(np.ones(1, np.float32)))
-
-    def fit(self, points: np.ndarray) -> None:
-        """Take mean and standard deviation from points (N, dim)."""
-        mean = points.mean(axis=0, dtype=np.float64)
-        std = float(np.sqrt(np.square(points - mean).mean()))
-        self.mean.copy_(mean)
-        self.std.fill_(std if std > 0 else 1.0)
-
-    def forward(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, dim) to the scale of training, float32."""
-        return ((points - self.mean.cpu().numpy()) / self.std.cpu().numpy()).astype(np.float32)
-
-    def undo(self, points: np.ndarray) -> np.ndarray:
-        """And back."""
-        return (points * self.std.cpu().numpy() + self.mean.cpu().numpy()).astype(np.float32)
 
 
 def _activation(name: str) -> nn.Module:

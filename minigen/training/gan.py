@@ -93,3 +93,8 @@ def train_gan(
             average.update()
 
         session.end_epoch()
+
+
+def falling_noise(start: float, steps: int) -> Callable[[int], float]:
+    """The standard deviation of instance noise by step: from `start` in a straight line to 0 at 40 % of the run."""
+    return lambda step: start * max(0.0, 1 - step / (0.4 * steps))

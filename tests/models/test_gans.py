@@ -9,7 +9,7 @@ from minigen.errors import UserError
 from minigen.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from minigen.models.gan import ConvDiscriminator, ConvGenerator
 from minigen.models.gan64 import ConvDiscriminator64, ConvGenerator64, DenseDiscriminator, DenseGenerator
-from minigen.models.mlp_gan import Maxout, MLPDiscriminator, MLPGenerator, Scaling
+from minigen.models.mlp_gan import Maxout, MLPDiscriminator, MLPGenerator
 
 PAIRS = {
     "conv": (lambda: ConvGenerator((1, 8, 8), 8), lambda **k: ConvDiscriminator((1, 8, 8), 8, **k), (1, 8, 8)),
@@ -148,24 +148,19 @@ def test_maxout_is_the_largest_of_each_group():
     np.testing.assert_array_equal(Maxout(5)(minigen.tensor(x)).numpy(), x.reshape(4, 3, 5).max(axis=2))
 
 
-def test_scaling_brings_points_to_mean_0_and_standard_deviation_1_and_back():
-    points = minigen.Generator(0).normal((500, 3)) * np.float32(4) + np.float32([1, 20, -3])
-    scaling = Scaling(3)
-    np.testing.assert_array_equal(scaling(points), points)  # until it has seen data
-    scaling.fit(points)
-    scaled = scaling(points)
-    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(np.sqrt((scaled**2).mean()), 1, rtol=1e-5)
-    np.testing.assert_allclose(scaling.undo(scaled), points, rtol=1e-5, atol=1e-5)
-    again = Scaling(3)
-    again.load_state_dict(scaling.state_dict())
-    np.testing.assert_array_equal(again(points), scaled)
-
-
-def test_one_point_repeated_is_only_moved():
-    scaling = Scaling(2)
-    scaling.fit(np.full((4, 2), 3.0))
-    assert scaling(np.full((1, 2), 3.0)).tolist() == [[0.0, 0.0]]
+def test_a_discriminator_sees_points_in_their_proportions_and_starts_as_if_they_were_of_one_size():
+    proportions = np.array([1.0, 0.1, 0.01, 0.01])
+    minigen.manual_seed(3)
+    plain = MLPDiscriminator(4, [300], packing=2, he_start=True)
+    minigen.manual_seed(3)
+    proportioned = MLPDiscriminator(4, [300], packing=2, he_start=True, proportions=proportions)
+    x = minigen.Generator(0).normal((6, 8))
+    grown = np.sqrt(4 / np.square(proportions).sum())
+    first = plain.layers[0]
+    first.weight.data = first.weight.data * grown.astype(np.float32)
+    first.bias.data = first.bias.data * grown.astype(np.float32)
+    expected = plain(minigen.tensor(x * np.tile(proportions, 2).astype(np.float32))).numpy()
+    np.testing.assert_allclose(proportioned(minigen.tensor(x)).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_activation_is_told():

@@ -72,7 +72,8 @@ def make_system(config: Config) -> System:
     for name in config:
         if name != "model" and name not in options:
             raise UserError(f"The model {system.name!r} has no option {name!r}; it has {', '.join(options)}.")
-    values = {name: option.value(config.get(name, option.default)) for name, option in options.items()}
+    defaults = system.defaults(config.get("data"))
+    values = {name: option.value(config.get(name, defaults[name])) for name, option in options.items()}
     made = system({"model": system.name, **values})
     made.check_freeze()
     return made

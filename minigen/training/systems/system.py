@@ -90,6 +90,7 @@ class System:
     Attributes:
         name, description: on the command line, and one line on what it is.
         options: its settings: `data_options`, `training_options`, and its own.
+        defaults_of_data: settings that are others on a data set, by the name of that.
         scale: of the images it is trained on: 'unit', from 0 to 1, or 'tanh', from -1 to 1.
         kinds: of data it takes: 'image', 'point'.
         multiple_of: what the sides of its images must be multiples of.
@@ -100,6 +101,7 @@ class System:
     name: ClassVar[str]
     description: ClassVar[str]
     options: ClassVar[tuple[Option, ...]]
+    defaults_of_data: ClassVar[dict[str, Config]] = {}
     scale: ClassVar[str] = "unit"
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     multiple_of: ClassVar[int] = 1
@@ -148,9 +150,10 @@ class System:
         return (*cls.options, *COMMON_OPTIONS)
 
     @classmethod
-    def defaults(cls) -> Config:
-        """The settings where none is given."""
-        return {option.name: option.default for option in cls.all_options()}
+    def defaults(cls, data: str | None = None) -> Config:
+        """The settings where none is given, for the data set of this name; for its own one unless given."""
+        values = {option.name: option.default for option in cls.all_options()}
+        return values | cls.defaults_of_data.get(str(values["data"] if data is None else data), {})
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
