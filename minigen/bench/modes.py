@@ -73,7 +73,7 @@ INGREDIENTS = (
     Row("no-instance-noise", "without instance noise", "left-out", {"instance_noise": 0.0}),
     Row("no-two-rates", "without a faster generator: both rates 0.001", "left-out", {"lr": 1e-3, "lr_d": 1e-3}),
     Row("no-schedule", "without a falling learning rate", "left-out", {"lr_schedule": "constant"}),
-    Row("no-whitening", "without whitened data", "left-out", {"whiten": False}),
+    Row("no-unit-size", "without data of unit size", "left-out", {"scaling": "none"}),
     Row("momentum", "with momentum: Adam's own 0.9 for 0", "left-out", {"beta1": 0.9}),
     Row("no-he-start", "without He's start", "left-out", {"he_start": False}),
     Row("no-average", "without the generator's average", "left-out", {"ema": 0.0}),
@@ -81,8 +81,8 @@ INGREDIENTS = (
     Row("batch-64", "with batches of 64, as many steps", "left-out", {"batch_size": 64}),
 )
 _PLAIN: Config = {
-    **{"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "whiten": False, "he_start": False},
-    "beta2": 0.999,
+    **{"instance_noise": 0.0, "lr_schedule": "constant", "ema": 0.0, "scaling": "none", "he_start": False},
+    **{"scale_d": 1.0, "beta2": 0.999},
 }
 PUBLISHED_SETTINGS = {
     "pacgan": Row(

@@ -15,7 +15,11 @@ class Whitening(nn.Module):
 
     The columns of A (D, k) are eigenvectors of the points' covariance, that of the largest eigenvalue first, and std
     (k,) the roots of their eigenvalues. Directions in which the points do not vary are left out, so that k may be less
-    than D, and what is brought back lies where the points lie. Made by `of` or `identity`; all three are buffers.
+    than D, and what is brought back lies where the points lie. All three are buffers.
+
+    `standardizing` makes the plainer one that keeps the axes and has one std for all, and `identity` that which changes
+    nothing. Where all directions vary alike, `of` turns the axes for no reason, and learning may suffer from it: what lay
+    along one axis, such as the rows of a grid, now needs two.
 
     >>> points = np.array([[0.0, 10.0], [2.0, 8.0], [4.0, 6.0]])  # on a line
     >>> whitening = Whitening.of(points)
@@ -45,6 +49,14 @@ class Whitening(nn.Module):
         axes = axes[:, : len(std)]
         largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(std))]
         return cls(mean, axes * np.sign(largest), std)  # of an eigenvector and its opposite, one
+
+    @classmethod
+    def standardizing(cls, points: np.ndarray) -> Whitening:
+        """The one that brings points (N, D) to mean 0 and standard deviation 1 over all numbers, and turns nothing."""
+        dim = points.shape[1]
+        mean = points.mean(axis=0, dtype=np.float64)
+        std = np.sqrt(np.square(points - mean).mean())
+        return cls(mean, np.eye(dim), np.full(dim, std if std > 0 else 1.0))
 
     @classmethod
     def identity(cls, dim: int) -> Whitening:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from minigen.models.whitening import Whitening
 
@@ -39,9 +40,21 @@ def test_directions_in_which_nothing_varies_are_left_out_and_never_left():
     np.testing.assert_allclose(made[:, 3:], 5, atol=1e-5)
 
 
-def test_one_point_repeated_is_only_moved():
+def test_standardizing_turns_nothing_and_has_one_scale_for_all():
+    x = points()
+    standardizing = Whitening.standardizing(x)
+    scaled = standardizing(x)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)
+    assert scaled.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(scaled, (x - x.mean(axis=0)) / standardizing.std.numpy(), atol=1e-4)
+    np.testing.assert_allclose(standardizing.undo(scaled), x, atol=1e-4)
+    np.testing.assert_array_equal(standardizing.proportions, np.ones(4))
+
+
+@pytest.mark.parametrize("make", [Whitening.of, Whitening.standardizing])
+def test_one_point_repeated_is_only_moved(make):
     x = np.full((4, 2), 3.0)
-    whitening = Whitening.of(x)
+    whitening = make(x)
     np.testing.assert_array_equal(whitening(x), np.zeros((4, 2)))
     np.testing.assert_array_equal(whitening.undo(np.zeros((1, 2))), [[3, 3]])
 

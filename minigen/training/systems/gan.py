@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,11 @@ from minigen.training.options import Option, non_negative_number, positive_integ
 from minigen.training.session import Session
 from minigen.training.systems.system import Config, System, data_options, training_options
 
+SCALINGS: dict[str, Callable[[np.ndarray], Whitening]] = {
+    "none": lambda points: Whitening.identity(points.shape[1]),
+    "standardize": Whitening.standardizing,
+    "whiten": Whitening.of,
+}
 TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own splits
 
 
@@ -210,11 +216,11 @@ class GAN64(Adversarial):
 
 
 class PointGAN(Adversarial):
-    """``minigen train gan2d``: trained on whitened points, and sampled in the data's own units.
+    """``minigen train gan2d``: trained on points brought to unit size, and sampled in the data's own units.
 
-    The generator makes principal components, each of standard deviation 1, and instance noise is of that size too. The
-    discriminator sees them in their own proportions: so the one direction that tells the modes of `mixture1200` apart is
-    not drowned by seven hundred that hold nothing but noise.
+    Of whitened points, the generator makes principal components, each of standard deviation 1, and instance noise is of
+    that size too; the discriminator sees them in their own proportions. So the one direction that tells the modes of
+    `mixture1200` apart is not drowned by seven hundred that hold nothing but noise.
     """
 
     name = "gan2d"
@@ -229,23 +235,32 @@ class PointGAN(Adversarial):
         Option("activation_d", "leaky-relu", "of the discriminator", choices=(*ACTIVATIONS, "maxout")),
         Option("batch_norm", False, "batch norm in the generator", bool),
         Option("he_start", True, "weights start as large as He et al. (2015) have them, PyTorch's are smaller", bool),
-        Option("whiten", True, "train on the points' principal components, each of standard deviation 1", bool),
-        Option("scale_d", 1.0, "with --whiten, the largest component's size for the discriminator", positive_number),
+        Option(
+            "scaling",
+            "standardize",
+            "of the points: none, standardize (mean 0, one standard deviation for all), or whiten (their principal "
+            "components, each of standard deviation 1)",
+            choices=tuple(SCALINGS),
+        ),
+        Option("scale_d", 1.0, "the discriminator sees the scaled points this much larger", positive_number),
     )
     defaults_of_data: ClassVar[dict[str, Config]] = {
-        "mixture1200": {"epochs": 40, "lr": 3e-3, "lr_d": 3e-3, "beta2": 0.9, "instance_noise": 1.0, "scale_d": 2.0}
+        "mixture1200": {
+            **{"epochs": 40, "lr": 3e-3, "lr_d": 3e-3, "beta2": 0.9, "instance_noise": 1.0},
+            **{"scaling": "whiten", "scale_d": 2.0},
+        }
     }
     kinds = ("point",)
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         config = self.config
-        dim = self.sample_shape[0]
-        whitening = Whitening.of(self._points()[0]) if config["whiten"] else Whitening.identity(dim)
-        self.modules["whitening"] = self.whitening = whitening.to(self.device)
-        self.own_whitening = {name: value.numpy().copy() for name, value in whitening.state_dict().items()}
+        whitening = SCALINGS[config["scaling"]](self._points()[0])
+        self.own_scaling = {name: value.numpy().copy() for name, value in whitening.state_dict().items()}
+        self.modules["scale"] = self.scaling = whitening.to(self.device)
+        dim = len(whitening.proportions)
         return (
             MLPGenerator(
-                len(whitening.proportions),
+                dim,
                 self.latent_dim,
                 config["hidden"],
                 config["activation"],
@@ -253,20 +268,20 @@ class PointGAN(Adversarial):
                 config["he_start"],
             ),
             MLPDiscriminator(
-                len(whitening.proportions),
+                dim,
                 config["hidden_d"],
                 config["activation_d"],
                 config["packing"],
                 config["spectral_norm"],
                 config["he_start"],
-                config["scale_d"] * whitening.proportions if config["whiten"] else None,
+                config["scale_d"] * whitening.proportions,
             ),
         )
 
     def training_data(self) -> Any:
-        """Points to train on, whitened."""
+        """Points to train on, scaled."""
         points, labels = self._points()
-        return ArrayDataset(self.whitening(points), labels)
+        return ArrayDataset(self.scaling(points), labels)
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
         """Points and labels: where a formula makes them, 100,000 in the plane, 33,333 in 1,200 dimensions."""
@@ -281,13 +296,13 @@ class PointGAN(Adversarial):
         return points, labels
 
     def train(self, session: Session) -> None:
-        if session.step == 0:  # weights taken from another run brought the axes of its points
-            self.whitening.load_state_dict(self.own_whitening)
-        session.loader.dataset = self.training_data()  # along the axes of the checkpoint, wherever that was made
+        if session.step == 0:  # weights taken from another run brought that of its points
+            self.scaling.load_state_dict(self.own_scaling)
+        session.loader.dataset = self.training_data()  # by the scaling of the checkpoint, wherever that was made
         super().train(session)
 
     @no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Points of the averaged generator, in the data's own units."""
         model = self.average.module.eval()
-        return self.whitening.undo(model(Tensor(z, device=self.device)).cpu().numpy())
+        return self.scaling.undo(model(Tensor(z, device=self.device)).cpu().numpy())
