@@ -253,7 +253,7 @@ def choose_rows(rows: Iterable[Row], names: Sequence[str] | None) -> list[Row]:
     parts = list(dict.fromkeys(row.part for row in rows))
     for name in names:
         if name not in parts and name not in [row.name for row in rows]:
-            raise unknown_name("row", name, [*parts, *(row.name for row in rows)])
+            raise unknown_name("row", name, list(dict.fromkeys([*parts, *(row.name for row in rows)])))
     return [row for row in rows if row.name in names or row.part in names]
 
 

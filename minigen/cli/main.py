@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = [a for a in arguments if a != "--debug"]
         args, unknown = make_parser(arguments).parse_known_args(arguments)
         if unknown:
-            raise UserError(f"There is no option {' '.join(unknown)} ({args.help_command} shows those that there are).")
+            raise UserError(_unknown(unknown, args))
         if args.run is None:
             raise UserError("Name a command, such as minigen train ae (minigen --help lists them).")
         with warnings.catch_warnings():
@@ -108,6 +108,16 @@ def check_environment() -> None:
 
 def _warn(message: Warning | str, *where: Any) -> None:
     print(f"minigen: {message}", file=sys.stderr)
+
+
+def _unknown(words: list[str], args: argparse.Namespace) -> str:
+    """What to say of arguments that no option took."""
+    options = [word.split("=")[0] for word in words if word.startswith("-")]
+    if not options:
+        return f"Nothing takes the word {words[0]} ({args.help_command} shows what there is)."
+    if getattr(args, "resume", None) is not None:
+        return f"--resume goes on with the run as it was begun, so {', '.join(options)} cannot be given; only --epochs can."
+    return f"There is no option {' '.join(options)} ({args.help_command} shows those that there are)."
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

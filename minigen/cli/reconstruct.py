@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         print(text_table(rows[:LISTED]))
     what = "held-out images" if args.input is None else "images" if len(rows) > 1 else "image"
     print(
-        f"{len(rows)} {what}: mean squared error {made.errors.mean():.4g}, mean PSNR {made.psnr.mean():.2f} dB, in {out}."
+        f"{len(rows)} {what}: in the mean, ‖x - x̂‖² is {made.errors.mean():.4g} and the PSNR {made.psnr.mean():.2f} dB; "
+        f"they are in {out}."
     )
     return 0

@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from minigen.random import Generator
     from minigen.restoration.pictures import (
         damage_and_restore,
+        grey_of,
         list_pictures,
         read_with_alpha,
         write_with_alpha,
@@ -88,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     taken: set[str] = set()
     for file in files:
         try:
-            channels = system.image_shape[0] if is_grey(file) else 3
+            grey = is_grey(file)
+            channels = system.image_shape[0] if grey else 3
             image, alpha = read_with_alpha(file, channels)
         except UnreadableImage as error:
             if len(files) == 1:
@@ -101,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
             made = damage_and_restore(system, image, corruption, generator, args.ensemble)
         name = file.stem if file.stem not in taken else file.name.replace(".", "-")
         taken.add(name)
-        write_with_alpha(out / f"{name}-restored.png", made.restored, alpha)
+        restored = grey_of(made.restored) if grey and channels == 3 else made.restored
+        write_with_alpha(out / f"{name}-restored.png", restored, alpha)
         _save_comparison(out / f"{name}-comparison.png", made)
         rows.append({"file": file.name, **made.scores()})
     if not rows:
@@ -140,11 +143,12 @@ def _restore(system: System, image: np.ndarray, mask_file: str | None, file: Pat
     if mask_file is None:
         mask = find_missing(image)
         missing = int((mask == 0).sum())
-        print(
-            f"minigen: In {file.name}, the {missing} of {mask.size} pixels that are exactly black are taken to be missing "
-            "(--mask FILE says which are).",
-            file=sys.stderr,
+        which = (
+            f"the {missing} of {mask.size} pixels that are exactly black are taken to be missing"
+            if missing
+            else "no pixel is exactly black, so that none is taken to be missing"
         )
+        print(f"minigen: In {file.name}, {which} (--mask FILE says which are).", file=sys.stderr)
     else:
         mask = (read_image(mask_file, 1)[0] >= 0.5).astype(image.dtype)
         if mask.shape != image.shape[1:]:

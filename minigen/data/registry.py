@@ -78,7 +78,8 @@ def _find(name: str | os.PathLike[str], root: str | os.PathLike[str] | None, ima
     if root is not None and name not in _WITH_ROOT:
         raise UserError(f"Only {', '.join(_WITH_ROOT)} come in files of their own, so {name} takes no data root.")
     if image_size is not None and name in DATASETS and name not in _WITH_SIZE:
-        shape = "×".join(str(side) for side in DATASETS[name].shape)
+        sides = [str(side) for side in DATASETS[name].shape]
+        shape = "×".join(sides) if len(sides) > 1 else f"points of {sides[0]} numbers"
         raise UserError(
             f"The image size is a choice for {', '.join(_WITH_SIZE)} and folders of pictures; samples of {name} are {shape}."
         )
@@ -93,7 +94,7 @@ def _find(name: str | os.PathLike[str], root: str | os.PathLike[str] | None, ima
     if os.path.exists(name):
         raise UserError(f"{os.fspath(name)} is a file: a dataset is a name or a folder of pictures.")
     if len(Path(name).parts) > 1:
-        raise UserError(f"There is no folder {os.fspath(name)}.")
+        raise UserError(f"There is no folder {os.fspath(name)}; give the name of a dataset, or a folder of pictures.")
     raise unknown_name("dataset", os.fspath(name), DATASETS)
 
 

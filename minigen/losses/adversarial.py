@@ -168,7 +168,12 @@ def clip_weights(parameters: Any, limit: float) -> None:
     """w ← min(max(w, -limit), limit) for every weight, in place: the first WGAN's way to a Lipschitz critic.
 
     Call it after every step of the critic; Arjovsky et al. (2017) take limit = 0.01.
+
+    Raises:
+        UserError: a limit that is not positive.
     """
+    if not limit > 0:
+        raise UserError(f"Weights are clipped to a positive limit, not {limit}.")
     with no_grad():
         for parameter in parameters:
             parameter.clamp_(-limit, limit)

@@ -142,8 +142,13 @@ def read_with_alpha(path: str | os.PathLike[str], channels: int) -> tuple[np.nda
         raise UnreadableImage(f"The picture {os.fspath(path)} is damaged: {error}.") from error
     colours, alpha = pixels[:, :, :3].transpose(2, 0, 1), pixels[:, :, 3]
     if channels == 1:
-        colours = np.tensordot(np.array([[0.299, 0.587, 0.114]], np.float32), colours, 1)
+        colours = grey_of(colours)
     return np.ascontiguousarray(colours), alpha
+
+
+def grey_of(colours: np.ndarray) -> np.ndarray:
+    """0.299 R + 0.587 G + 0.114 B: (3, H, W) to (1, H, W)."""
+    return np.tensordot(np.array([[0.299, 0.587, 0.114]], np.float32), colours, 1)
 
 
 def write_with_alpha(path: str | os.PathLike[str], image: np.ndarray, alpha: np.ndarray | None) -> None:

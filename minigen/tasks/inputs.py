@@ -82,6 +82,6 @@ def _read(system: System, file: Path) -> np.ndarray:
     with Image.open(file) as picture:
         if min(picture.size) < LEAST:
             raise UnreadableImage(
-                f"The image {file} has {picture.width}×{picture.height} pixels, and needs {LEAST} a side at least."
+                f"The image {file} has {picture.height}×{picture.width} pixels, and needs {LEAST} a side at least."
             )
     return square.astype(np.float32) / np.float32(255)

@@ -61,7 +61,7 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
     try:
         if changes.get("model", run.config.get("model")) != run.config.get("model"):
             raise UserError(f"{run.path} is a run of the model {run.config.get('model')!r}, not {changes['model']!r}.")
-        system = make_system(run.config | {name: changes[name] for name in changes if name == "epochs"})
+        system = _system_of(run, {name: changes[name] for name in changes if name == "epochs"})
         session = _session(run, system, _loader(system), quiet)
         skipped: list[Skipped] = []
         try:
@@ -126,7 +126,7 @@ def load_system(path: str | PathLike[str]) -> tuple[System, Checkpoint]:
     (16, 1, 8, 8)
     """
     run = RunFolder.open(path)
-    system = make_system(run.config)
+    system = _system_of(run, {})
     checkpoint = load_latest(run.checkpoints)
     _restoring(checkpoint, lambda whole: load_weights(system.modules, whole))
     return system, checkpoint
@@ -160,6 +160,16 @@ def take_weights(system: System, path: str | PathLike[str]) -> str:
         )
     left = f"; the other {count - taken} are fresh" if taken < count else ""
     return f"Took {taken} of {count} weights and buffers from {path}{left}."
+
+
+def _system_of(run: RunFolder, changes: dict[str, Any]) -> System:
+    """The system that a run's config.json describes; what is wrong with it is said to be wrong there."""
+    try:
+        return make_system(run.config | changes)
+    except UserError as error:
+        if changes:
+            raise
+        raise UserError(f"{run.path / 'config.json'}: {error}") from None
 
 
 def _restoring(checkpoint: Checkpoint, restore: Any) -> None:

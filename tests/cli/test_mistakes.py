@@ -56,6 +56,14 @@ def run(tmp_path_factory):
         (["train", "ae", "--seed", "-3"], ["--seed"]),
         (["train", "ae", "--beta", "2"], ["--beta", "minigen train ae --help"]),
         (["train", "ae", "--colour", "red"], ["--colour"]),
+        (["train", "ae", "ae"], ["Nothing takes the word ae"]),
+        (["train", "--resume", "some-run", "--lr", "3"], ["--lr cannot be given; only --epochs can"]),
+        (
+            ["train", "gmm", "--components", "foo"],
+            ["--components must be an integer of at least 1, or one of bic, aic, cv, not 'foo'"],
+        ),
+        (["train", "gan2d", "--image-size", "8"], ["samples of grid25 are points of 2 numbers"]),
+        (["train", "restoration-gan", "--loss", "wasserstein"], ["slope is bounded: add --spectral-norm"]),
         (["sample", "no-such-run"], ["no-such-run", "minigen train"]),
         (["evaluate", "no-such-run"], ["no-such-run"]),
         (["train", "--resume", "no-such-run"], ["no-such-run"]),
@@ -254,3 +262,20 @@ def test_a_broken_image_in_a_folder_is_left_out_and_named_in_one_line(capsys, tm
     assert line.startswith("minigen: ")
     assert "broken.png" in line
     assert (out / "samples.png").exists()
+
+
+def test_a_run_finds_its_folder_of_images_from_anywhere_and_says_when_it_is_gone(capsys, tmp_path, monkeypatch):
+    from PIL import Image
+
+    (tmp_path / "mine").mkdir()
+    for i in range(10):
+        Image.fromarray(np.full((4, 4), 20 * i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    options = ["--image-size", "4", "--epochs", "1", "--batch-size", "4", "--quiet", "--out", "run"]
+    assert main(["train", "ae", "--data", "mine", *options]) == 0
+    monkeypatch.chdir("/")
+    assert main(["sample", str(tmp_path / "run"), "--n", "1"]) == 0
+    (tmp_path / "mine").rename(tmp_path / "theirs")
+    code, err = answer(capsys, "sample", str(tmp_path / "run"))
+    assert code == 2
+    assert err.startswith(f"minigen: {tmp_path / 'run' / 'config.json'}: There is no folder {tmp_path / 'mine'}")

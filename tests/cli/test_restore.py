@@ -81,6 +81,16 @@ def test_a_grey_network_restores_each_colour_of_a_colour_picture(noise):
         np.testing.assert_array_equal(restored, restore_image(system, colour[None])[0])
 
 
+def test_a_grey_picture_stays_grey_with_a_network_of_colours(tmp_path):
+    run = run_of(tmp_path / "run", model="correction-ae", data="photographs", image_size=16, width=2, batch_size=64)
+    save(tmp_path / "x.png", 20, 25)
+    main(["restore", str(run), "--input", str(tmp_path / "x.png"), "--out", str(tmp_path)])
+    system, _ = load_system(run)
+    colours = restore_image(system, read_image(tmp_path / "x.png", 3))
+    expected = np.rint(255 * np.tensordot([0.299, 0.587, 0.114], colours, 1))
+    np.testing.assert_allclose(pixels(tmp_path / "x-restored.png"), expected, atol=1)
+
+
 def test_damage_that_the_network_has_never_seen_is_warned_of(noise, tmp_path, capsys):
     picture = save(tmp_path / "x.png", 9, 9)
     for corruption, expected in (("noise:sigma=70", ""), ("noise+block:size=2", "not on block: expect little")):
@@ -140,6 +150,10 @@ def test_missing_parts_are_found_by_their_black_or_told_by_a_mask(blocks, tmp_pa
     call = ["restore", str(blocks), "--input", str(tmp_path / "x.png"), "--out", str(tmp_path)]
     assert main(call) == 0
     assert "the 16 of 400 pixels that are exactly black are taken to be missing" in capsys.readouterr().err
+    whole = np.full((6, 6), 9, np.uint8)
+    Image.fromarray(whole).save(tmp_path / "whole.png")
+    assert main(["restore", str(blocks), "--input", str(tmp_path / "whole.png"), "--out", str(tmp_path)]) == 0
+    assert "no pixel is exactly black, so that none is taken to be missing" in capsys.readouterr().err
     known = x > 0
     np.testing.assert_array_equal(pixels(tmp_path / "x-restored.png")[known], x[known])
 

@@ -222,6 +222,9 @@ def test_clipping_brings_every_weight_into_the_box_and_leaves_the_rest():
     for name, p in layer.named_parameters():
         np.testing.assert_array_equal(p.numpy(), before[name].clip(-0.05, 0.05))
         assert p.requires_grad
+    for limit in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="clipped to a positive limit"):
+            clip_weights(layer.parameters(), limit)
 
 
 @pytest.mark.parametrize(("shape", "m", "packed"), [((6, 2), 3, (2, 6)), ((8, 3, 4, 5), 2, (4, 6, 4, 5))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -34,7 +35,13 @@ LARGEST_COVARIANCES = 2**29  # bytes of all full covariances together
 
 def components(text: str) -> int | str:
     """A number of components, or the criterion that chooses it."""
-    return text if text in CRITERIA else positive_integer(text)
+    if text in CRITERIA:
+        return text
+    try:
+        return positive_integer(text)
+    except argparse.ArgumentTypeError:
+        names = ", ".join(CRITERIA)
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, or one of {names}, not {text!r}") from None
 
 
 def encoder(text: str) -> Config:

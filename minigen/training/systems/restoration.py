@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import no_grad
-from minigen.data.corruptions import make_corruption
-from minigen.errors import ShapeError
+from minigen.data.corruptions import KINDS, make_corruption
+from minigen.errors import ShapeError, UserError
 from minigen.losses.adversarial import GAN_LOSSES
 from minigen.losses.reconstruction import squared_error
 from minigen.losses.restoration import absolute_error, edge_loss, structural_loss, total_variation
@@ -36,7 +36,12 @@ _JUDGED = 64  # images in an evaluation
 _BATCH = 16  # images restored at once
 
 _OPTIONS = (
-    Option("corruption", "noise:sigma=5-55", "the damage, such as noise:sigma=25 or block:count=2", metavar="KIND"),
+    Option(
+        "corruption",
+        "noise:sigma=5-55",
+        f"the damage, several joined by +, with parameters as in noise:sigma=25: {', '.join(KINDS)}",
+        metavar="KIND",
+    ),
     Option("width", 16, "channels at full resolution; 2, 4 and 8 times as many below", positive_integer),
     Option("blocks", 1, "residual blocks at each resolution", positive_integer),
     Option("augment", True, "enlarge, turn and mirror the images, and exchange their colours, at random", bool),
@@ -228,7 +233,12 @@ class RestorationGan(Restorer):
         *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option("latent_dim", 8, "size of z; 0 for none", natural_number),
-        Option("loss", "non-saturating", f"the adversarial loss: {', '.join(GAN_LOSSES)}", choices=tuple(GAN_LOSSES)),
+        Option(
+            "loss",
+            "non-saturating",
+            f"the adversarial loss: {', '.join(GAN_LOSSES)}; wasserstein needs --spectral-norm",
+            choices=tuple(GAN_LOSSES),
+        ),
         Option("l1_weight", 100.0, "λ, of the mean absolute error", non_negative_number, metavar="W"),
         Option("conditional", True, "show the discriminator the damaged image too", bool),
         Option("spectral_norm", False, "hold the discriminator's layers to slopes of 1", bool),
@@ -236,6 +246,8 @@ class RestorationGan(Restorer):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        if config["loss"] == "wasserstein" and not config["spectral_norm"]:
+            raise UserError("The Wasserstein loss needs a critic whose slope is bounded: add --spectral-norm.")
         self.latent_dim = config["latent_dim"]
         self.add_optimizer("restorer", "restorer", betas=(0.5, 0.999))
         self._add_discriminator(config["conditional"])

@@ -12,6 +12,7 @@ its line in `__init__.py`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 
 from minigen import nn, optim
 from minigen.data import open_dataset
+from minigen.data.registry import DATASETS
 from minigen.device import device as find_device
 from minigen.errors import UserError
 from minigen.optim import LRScheduler, Optimizer
@@ -122,6 +124,10 @@ class System:
             config["data"], root=config["data_root"], image_size=config["image_size"], imbalance=config["imbalance"]
         )
         self.check_data()
+        if config["data"] not in DATASETS:  # a run is to find its folders from wherever it is opened
+            config["data"] = os.path.abspath(config["data"])
+        if config["data_root"] is not None:
+            config["data_root"] = os.path.abspath(config["data_root"])
         self.sample_shape: tuple[int, ...] = tuple(self.source.shape)
         manual_seed(config["seed"])  # the initial weights
         self.noise = Generator(config["seed"]).spawn(1)
