@@ -1,6 +1,7 @@
 """The classical models: Gaussians and their mixtures, naive Bayes, k-means, DBSCAN, and how to choose among them.
 
-Names and arguments are scikit-learn's. The algorithms are written out here, in NumPy and float64.
+Names are scikit-learn's, of what there is; chance comes from a `generator`, as everywhere here, and not from a
+`random_state`. The algorithms are written out here, in NumPy and float64.
 """
 
 from minigen.classical.agreement import adjusted_rand_score, cluster_purity, normalized_mutual_info_score

@@ -92,6 +92,10 @@ class KMeans:
         """The nearest centre of each sample, (n,) int64."""
         return self.transform(x).argmin(axis=1)
 
+    def fit_predict(self, x: Any) -> np.ndarray:
+        """`fit`, and `predict` of the same samples."""
+        return self.fit(x).predict(x)
+
     def transform(self, x: Any) -> np.ndarray:
         """The distance of each sample to each centre, (n, K) float64."""
         if not hasattr(self, "cluster_centers_"):

@@ -122,6 +122,10 @@ class GaussianMixture:
         """The most probable component of each sample, (n,) int64."""
         return self.predict_proba(x).argmax(axis=1)
 
+    def fit_predict(self, x: Any) -> np.ndarray:
+        """`fit`, and `predict` of the same samples."""
+        return self.fit(x).predict(x)
+
     def sample(self, n: int, generator: Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw `n` samples: each from a component chosen with its weight.
 

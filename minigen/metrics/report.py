@@ -78,9 +78,10 @@ def _distances(real: np.ndarray, fake: np.ndarray, generator: Generator) -> dict
     result = {
         "frechet_distance": frechet_distance(real, fake),
         "kernel_distance": kernel,
-        "kernel_distance_std": deviation,
         "squared_mmd": squared_mmd(real, fake),
     }
+    if deviation > 0:  # 0 where a subset is the whole
+        result["kernel_distance_std"] = deviation
     if min(len(real), len(fake)) > PRECISION_K:
         result["precision"], result["recall"] = precision_recall(real, fake, PRECISION_K)
     if len(real) > DENSITY_K:

@@ -18,6 +18,8 @@ def test_from_the_same_start_it_ends_where_scikit_learn_ends(n, d, k):
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)
     np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-12)
     assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-9, abs=1e-9)
+    chosen = KMeans(k, generator=Generator(1)).fit(x)
+    np.testing.assert_array_equal(KMeans(k, generator=Generator(1)).fit_predict(x), chosen.predict(x))
     new = rng.normal(size=(50, d)) + 1003
     np.testing.assert_array_equal(ours.predict(new), theirs.predict(new))
     np.testing.assert_allclose(ours.transform(new), theirs.transform(new), rtol=1e-6)

@@ -291,3 +291,9 @@ X = blobs(0, 20, 2, 2)
 def test_wrong_input_is_answered_in_a_sentence(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_fitting_and_predicting_in_one_call_is_one_after_the_other():
+    x = np.random.default_rng(3).normal(size=(80, 2)) * [1, 5]
+    fitted = GaussianMixture(3, generator=Generator(2)).fit(x)
+    np.testing.assert_array_equal(GaussianMixture(3, generator=Generator(2)).fit_predict(x), fitted.predict(x))

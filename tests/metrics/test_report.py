@@ -29,7 +29,10 @@ def test_each_feature_space_has_its_own_numbers_and_classes_come_with_probabilit
     report = generation_report(real, fake, spaces, probabilities=lambda x: np.eye(2)[np.arange(len(x)) % 2])
     assert report["sum_frechet_distance"] == frechet_distance(real.sum(axis=(2, 3)), fake.sum(axis=(2, 3)))
     assert "pixel_precision" not in report
-    assert {"left_density", "left_coverage", "sum_squared_mmd", "sum_kernel_distance_std"} <= report.keys()
+    assert {"left_density", "left_coverage", "sum_squared_mmd"} <= report.keys()
+    assert "sum_kernel_distance_std" not in report  # a subset is the whole
+    many, others = two(600, 40)
+    assert generation_report(many, others)["pixel_kernel_distance_std"] > 0
     assert report["inception_style_score"] == pytest.approx(2)
     assert report["classes_covered"] == 2
 

@@ -230,7 +230,7 @@ class RestorationGan(Restorer):
     description = "U-Net and patch discriminator that remove noise, blur or missing parts"
     options = (
         *data_options("photographs"),
-        *training_options(epochs=4, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
+        *training_options(epochs=6, batch_size=8, lr=1.5e-3, lr_schedule="cosine"),
         *_OPTIONS,
         Option("latent_dim", 8, "size of z; 0 for none", natural_number),
         Option(
@@ -239,7 +239,7 @@ class RestorationGan(Restorer):
             f"the adversarial loss: {', '.join(GAN_LOSSES)}; wasserstein needs --spectral-norm",
             choices=tuple(GAN_LOSSES),
         ),
-        Option("l1_weight", 100.0, "λ, of the mean absolute error", non_negative_number, metavar="W"),
+        Option("l1_weight", 300.0, "λ, of the mean absolute error", non_negative_number, metavar="W"),
         Option("conditional", True, "show the discriminator the damaged image too", bool),
         Option("spectral_norm", False, "hold the discriminator's layers to slopes of 1", bool),
     )
