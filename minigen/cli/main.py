@@ -112,11 +112,13 @@ def _warn(message: Warning | str, *where: Any) -> None:
 
 def _unknown(words: list[str], args: argparse.Namespace) -> str:
     """What to say of arguments that no option took."""
+    from minigen.cli.train import not_on_resume
+
     options = [word.split("=")[0] for word in words if word.startswith("-")]
     if not options:
         return f"Nothing takes the word {words[0]} ({args.help_command} shows what there is)."
     if getattr(args, "resume", None) is not None:
-        return f"--resume goes on with the run as it was begun, so {', '.join(options)} cannot be given; only --epochs can."
+        return not_on_resume(options)
     return f"There is no option {' '.join(options)} ({args.help_command} shows those that there are)."
 
 

@@ -113,15 +113,18 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": system.name, **_given(args, system)}
 
 
+def not_on_resume(options: Sequence[str]) -> str:
+    """What to say of options beside --resume."""
+    return f"--resume goes on with the run as it was begun, so {', '.join(options)} cannot be given; only --epochs can."
+
+
 def _resumed_options(args: argparse.Namespace) -> dict[str, Any]:
     given = {} if args.model is None else _given(args, find_system(args.model))
     changed = [f"--{name.replace('_', '-')}" for name in given if name != "epochs"]
     if args.out is not None:
         changed.append("--out")
     if changed:
-        raise UserError(
-            f"--resume goes on with the run as it was begun, so {', '.join(changed)} cannot be given; only --epochs can."
-        )
+        raise UserError(not_on_resume(changed))
     if args.epochs is not None:
         given["epochs"] = Option("epochs", 1, "", positive_integer).value(args.epochs)
     return given if args.model is None else {"model": args.model, **given}
