@@ -69,7 +69,7 @@ def test_what_holds_no_image_is_one_sentence(tmp_path, files, ask, words):
 
 def test_a_single_pixel_and_a_model_of_points_are_refused(tmp_path):
     save(tmp_path / "x.png", 1, 5)
-    with pytest.raises(UserError, match="has 5×1 pixels, and needs 2 a side"):
+    with pytest.raises(UserError, match="has 1×5 pixels, and needs 2 a side"):
         read_inputs(SYSTEM, tmp_path / "x.png")
     with pytest.raises(UserError, match="trained on points, 'ring8'"):
         read_inputs(make_system({"model": "gmm", "data": "ring8"}), tmp_path / "x.png")
