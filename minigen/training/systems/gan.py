@@ -298,7 +298,8 @@ class PointGAN(Adversarial):
     def train(self, session: Session) -> None:
         if session.step == 0:  # weights taken from another run brought that of its points
             self.scaling.load_state_dict(self.own_scaling)
-        session.loader.dataset = self.training_data()  # by the scaling of the checkpoint, wherever that was made
+        else:  # the scaling is the checkpoint's, which another machine may have made
+            session.loader.dataset = self.training_data()
         super().train(session)
 
     @no_grad()
