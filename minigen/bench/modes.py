@@ -86,7 +86,7 @@ _PLAIN: Config = {
 }
 PUBLISHED_SETTINGS = {
     "pacgan": Row(
-        "published",
+        "published-pacgan",
         "the plain GAN at PacGAN's settings",
         "published",
         {
@@ -96,7 +96,7 @@ PUBLISHED_SETTINGS = {
         },
     ),
     "veegan": Row(
-        "published",
+        "published-veegan",
         "the plain GAN at VEEGAN's settings",
         "published",
         {
@@ -165,7 +165,7 @@ def run_modes(
         data: names of mixtures.
         rows: names of rows, or of parts ('losses', 'left-out', 'published'); all unless given.
         steps: train about this many steps (whole epochs, at least one) in place of what each row says.
-        file: JSON to keep the trials in as they come; those that it has already are not run again.
+        file: JSON to keep the trials of both protocols in as they come; those that it has already are not run again.
         report: called with each new trial.
 
     Returns:
@@ -173,13 +173,13 @@ def run_modes(
         ``high_quality_share`` and ``reverse_kl``; in place of the last ``error``, where training came to no end.
 
     Raises:
-        UserError: an unknown name, or a file of another protocol or of other steps.
+        UserError: an unknown name, or a file of other steps.
     """
     chosen = choose_rows(rows_of(protocol), rows)
     for name in data:
         if name not in DATA:
             raise unknown_name("mixture", name, DATA)
-    done = _read(file, protocol, steps)
+    done = _read(file, steps)
     records: list[Trial] = []
     for name in data:
         for row in chosen:
@@ -188,7 +188,7 @@ def run_modes(
                 if record is None:
                     record = run_trial(row, name, seed, protocol, steps)
                     done.append(record)
-                    _write(file, protocol, steps, done)
+                    _write(file, steps, done)
                     report(record)
                 records.append(record)
     return records
@@ -294,7 +294,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None] | None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigen bench modes`."""
-    names = ", ".join(row.name for row in rows_of("pacgan"))
+    names = ", ".join(row.name for row in (*LOSSES, *INGREDIENTS))
     parser.add_argument("--protocol", default="pacgan", choices=PROTOCOLS, help="whose figures stand beside (pacgan)")
     parser.add_argument("--trials", type=positive_integer, default=5, metavar="N", help="seeds a row (default: 5)")
     parser.add_argument("--data", default=",".join(DATA), metavar="NAMES", help=f"of {', '.join(DATA)} (default: all)")
@@ -399,24 +399,21 @@ def _find(trials: Iterable[Trial], row: str, data: str, seed: int) -> Trial | No
     return next((trial for trial in trials if (trial["row"], trial["data"], trial["seed"]) == wanted), None)
 
 
-def _read(file: str | Path | None, protocol: str, steps: int | None) -> list[Trial]:
+def _read(file: str | Path | None, steps: int | None) -> list[Trial]:
     """The trials that a file holds; none where there is none."""
     if file is None or not Path(file).exists():
         return []
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
-        found, trials = (content["protocol"], content["steps"]), list(content["trials"])
+        found, trials = content["steps"], list(content["trials"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not a file of `minigen bench modes`; give another name.") from error
-    if found != (protocol, steps):
-        raise UserError(
-            f"{file} holds trials of the protocol {found[0]!r} with steps={found[1]}, not of {protocol!r} with "
-            f"steps={steps}; give another name."
-        )
+    if found != steps:
+        raise UserError(f"{file} holds trials with steps={found}, not with steps={steps}; give another name.")
     return trials
 
 
-def _write(file: str | Path | None, protocol: str, steps: int | None, trials: Sequence[Trial]) -> None:
+def _write(file: str | Path | None, steps: int | None, trials: Sequence[Trial]) -> None:
     if file is not None:
-        content = {"protocol": protocol, "steps": steps, "trials": list(trials)}
+        content = {"steps": steps, "trials": list(trials)}
         atomic_write(file, (json.dumps(content, indent=1) + "\n").encode())

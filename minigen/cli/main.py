@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from minigen_kernels.environment import threads_asked_for
 
 from minigen import __version__
-from minigen.errors import MinigenError, UserError
+from minigen.errors import MinigenError, UserError, unknown_name
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +27,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
+        choice = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice is not None:
+            argument, given, known = choice.groups()
+            what = {"COMMAND": "command", "NAME": "name"}.get(argument, f"value of {argument}")
+            raise unknown_name(what, given, [name.strip("'") for name in known.split(", ")])
         raise UserError(f"{message[0].upper()}{message[1:]} (see {self.prog} --help).")
 
 

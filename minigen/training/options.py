@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Option:
         kind: from the text of the command line to the value; `bool` for a switch (--name, --no-name).
         choices: the names it may have, when it is one of several.
         metavar: how the value is called in the help.
+        unused_with: the name of another option, and its values with which this one changes nothing.
 
     >>> Option("beta", 1.0, "weight of the KL term", non_negative_number).value("0.5")
     0.5
@@ -40,6 +41,7 @@ class Option:
     kind: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     metavar: str = "N"
+    unused_with: tuple[str, tuple[Any, ...]] | None = None
 
     @property
     def flag(self) -> str:
@@ -68,6 +70,21 @@ class Option:
             return self.kind(text)
         except argparse.ArgumentTypeError as error:
             raise UserError(f"{self.flag} {error}.") from None
+
+    def check_used(self, values: Mapping[str, Any], default: Any) -> None:
+        """Refuse a value that changes nothing, being there for a setting that is not chosen.
+
+        Raises:
+            UserError: with what it would be of use for.
+        """
+        if self.unused_with is None or values[self.name] == default:
+            return
+        other, idle = self.unused_with
+        if values[other] in idle:
+            raise UserError(
+                f"{self.flag} changes nothing with --{other.replace('_', '-')} {values[other]}: give that another value, "
+                f"or leave {self.flag} out."
+            )
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Add it to a parser; the value is None where it is not given."""

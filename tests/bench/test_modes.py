@@ -98,7 +98,7 @@ def test_a_file_is_gone_on_with_where_it_stopped(quick, tmp_path):
     modes.run_modes("pacgan", 1, ["ring8"], ["hinge", "minimax"], 100, file)
     assert quick == [("minimax", "ring8", 0), ("hinge", "ring8", 0)]
     content = json.loads(file.read_text())
-    assert (content["protocol"], content["steps"], len(content["trials"])) == ("pacgan", 100, 2)
+    assert (content["steps"], len(content["trials"])) == (100, 2)
     quick.clear()
     records = modes.run_modes("pacgan", 2, ["ring8"], ["hinge"], 100, file)
     assert quick == [("hinge", "ring8", 1)]
@@ -106,15 +106,20 @@ def test_a_file_is_gone_on_with_where_it_stopped(quick, tmp_path):
     assert len(json.loads(file.read_text())["trials"]) == 3
 
 
-def test_trials_of_another_protocol_or_length_are_never_mixed_in(quick, tmp_path):
+def test_trials_of_another_length_are_never_mixed_in(quick, tmp_path):
     file = tmp_path / "modes.json"
     modes.run_modes("pacgan", 1, ["ring8"], ["hinge"], 100, file)
-    for protocol, steps in (("veegan", 100), ("pacgan", None)):
-        with pytest.raises(UserError, match="holds trials of the protocol 'pacgan' with steps=100"):
-            modes.run_modes(protocol, 1, ["ring8"], ["hinge"], steps, file)
+    with pytest.raises(UserError, match="holds trials with steps=100, not with steps=None"):
+        modes.run_modes("pacgan", 1, ["ring8"], ["hinge"], None, file)
     file.write_text("[1, 2]")
     with pytest.raises(UserError, match="is not a file of `minigen bench modes`"):
         modes.run_modes("pacgan", 1, ["ring8"], ["hinge"], 100, file)
+
+
+def test_one_file_holds_both_protocols_and_only_the_published_settings_are_run_twice(quick, tmp_path):
+    for protocol in modes.PROTOCOLS:
+        modes.run_modes(protocol, 1, ["ring8"], ["hinge", "published"], 100, tmp_path / "modes.json")
+    assert [row for row, _, _ in quick] == ["hinge", "published-pacgan", "published-veegan"]
 
 
 def test_means_and_errors_are_those_of_the_trials():
@@ -142,7 +147,7 @@ def test_the_command_prints_our_rows_beside_the_papers(quick, capsys):
     [
         (["--rows", "hing"], "Unknown row 'hing': did you mean 'hinge'"),
         (["--data", "ring"], "Unknown mixture 'ring': did you mean 'ring8'"),
-        (["--protocol", "vegan"], "invalid choice"),
+        (["--protocol", "vegan"], "Unknown value of --protocol 'vegan': did you mean 'veegan'?"),
         (["--trials", "0"], "must be an integer of at least 1"),
     ],
 )

@@ -41,7 +41,7 @@ def run(tmp_path_factory):
         ([], ["Name a command"]),
         (["--bogus"], ["--bogus", "minigen --help"]),
         (["gradcheck", "nosuch"], ["no operation 'nosuch'; without a name"]),
-        (["trian", "ae"], ["trian", "train"]),
+        (["trian", "ae"], ["Unknown command 'trian': did you mean 'train'?"]),
         (["train", "ae", "--data", "digit"], ["digit", "did you mean 'digits'"]),
         (["train", "ae", "--data", "ring8"], ["ring8", "digits"]),
         (["train", "ae", "--device", "gpu"], ["gpu", "cpu"]),

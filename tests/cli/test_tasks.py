@@ -218,7 +218,7 @@ def test_demo_lists_what_there_is(capsys):
         ("reconstruct ae --input point.png", "point.png has 1×1 pixels"),
         ("anomaly gan", "'gan' cannot score anomalies"),
         ("anomaly vae --score latent", "only by reconstruction"),
-        ("anomaly vae --score best", "invalid choice: 'best'"),
+        ("anomaly vae --score best", "Unknown value of --score 'best'"),
         ("anomaly gmm --input point.png", "trained on points, 'ring8'"),
         ("anomaly ae --input empty", "There is no image in the folder empty"),
         ("augment gmm", "'ring8' is no such data"),

@@ -108,7 +108,6 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(tmp_path):
         ({"components": 0}, "--components must be an integer of at least 1"),
         ({"components": "best"}, "--components must be"),
         ({"covariance": "round"}, "Unknown value of --covariance 'round'"),
-        ({"batch_size": 10}, "--batch-size is for --fit gradient"),
         ({"encoder": "nowhere"}, "There is no run at nowhere"),
         ({"data": "photographs", "components": 10}, "use --covariance diag, or an autoencoder's codes"),
     ],

@@ -4,6 +4,7 @@ import pytest
 
 from minigen.errors import UserError
 from minigen.training.options import Option, natural_number, positive_number, share, widths
+from minigen.training.systems import make_system
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,27 @@ def test_values_are_of_the_option_s_kind(option, given, value):
 def test_other_values_are_refused_in_a_sentence(option, given, words):
     with pytest.raises(UserError, match=words):
         option.value(given)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"model": "gan", "penalty_weight": 3}, "--penalty-weight changes nothing with --gradient-penalty none: give"),
+        ({"model": "gan", "optimizer": "sgd", "beta2": 0.9}, "--beta2 changes nothing with --optimizer sgd"),
+        ({"model": "sparse-ae", "penalty": "l1", "rho": 0.1}, "--rho changes nothing with --penalty l1"),
+        ({"model": "vae", "warmup_epochs": 3}, "--warmup-epochs changes nothing with --kl-annealing none"),
+        ({"model": "correction-ae", "weight": 1}, "--weight changes nothing with --regularizer none"),
+        ({"model": "gmm", "lr": 0.1}, "--lr changes nothing with --fit em"),
+        ({"model": "gmm", "batch_size": 64}, "--batch-size changes nothing with --fit em"),
+        ({"model": "gmm", "fit": "gradient", "tol": 1}, "--tol changes nothing with --fit gradient"),
+    ],
+)
+def test_settings_that_change_nothing_are_refused(config, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make_system(config)
+
+
+def test_settings_are_taken_where_they_are_of_use_and_where_they_are_the_default():
+    make_system({"model": "gan", "gradient_penalty": "r1", "penalty_weight": 3})
+    make_system({"model": "gan", "penalty_weight": 10.0})
+    make_system({"model": "gan2d", "data": "ring8", "optimizer": "sgd"})

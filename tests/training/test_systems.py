@@ -113,6 +113,8 @@ def test_frozen_weights_stay_and_the_others_learn(tmp_path, pattern):
 def test_freezing_what_is_not_there_or_everything_is_refused():
     with pytest.raises(UserError, match=r"--freeze decodr names no weight of 'ae'; it has .*autoencoder\.decoder"):
         make_system({**TINY, "freeze": "decodr"})
+    with pytest.raises(UserError, match="names no weight of 'gan'"):  # the average follows; nothing trains it
+        make_system({"model": "gan", "freeze": "average*"})
     with pytest.raises(UserError, match="leaves nothing of the autoencoder to train"):
         make_system({**TINY, "freeze": "*"})
 

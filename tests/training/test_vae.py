@@ -208,8 +208,8 @@ def test_what_a_system_measures_agrees_with_itself(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"likelihood": "bernoulli", "sigma": 0.1}, "--sigma is of the gaussian likelihood"),
-        ({"binarize": True}, "--binarize makes images of black and white: add --likelihood bernoulli"),
+        ({"likelihood": "bernoulli", "sigma": 0.1}, "--sigma changes nothing with --likelihood bernoulli: give"),
+        ({"binarize": True}, "--binarize changes nothing with --likelihood gaussian: give"),
         ({"likelihood": "poisson"}, "Unknown value of --likelihood 'poisson'"),
         ({"kl_annealing": "linear", "warmup_epochs": 0}, "--warmup-epochs must be an integer of at least 1"),
         ({"free_bits": -1}, "--free-bits must be 0 or a positive number"),

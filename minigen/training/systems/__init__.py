@@ -74,6 +74,8 @@ def make_system(config: Config) -> System:
             raise UserError(f"The model {system.name!r} has no option {name!r}; it has {', '.join(options)}.")
     defaults = system.defaults(config.get("data"))
     values = {name: option.value(config.get(name, defaults[name])) for name, option in options.items()}
+    for name, option in options.items():
+        option.check_used(values, defaults[name])
     made = system({"model": system.name, **values})
     made.check_freeze()
     return made

@@ -186,7 +186,14 @@ class SparseAutoencoder(AutoencoderSystem):
             "penalty", "kl", "kl, to a share of activity, on a sigmoid code; l1, on a ReLU code", choices=("kl", "l1")
         ),
         Option("sparsity", 0.2, "weight of the penalty", non_negative_number, metavar="L"),
-        Option("rho", 0.05, "for kl: the share of the images that a unit is to be on for", _part, metavar="SHARE"),
+        Option(
+            "rho",
+            0.05,
+            "for kl: the share of the images that a unit is to be on for",
+            _part,
+            metavar="SHARE",
+            unused_with=("penalty", ("l1",)),
+        ),
         MIXTURE,
     )
     model: DenseAutoencoder

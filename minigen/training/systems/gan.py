@@ -31,6 +31,7 @@ SCALINGS: dict[str, Callable[[np.ndarray], Whitening]] = {
     "standardize": Whitening.standardizing,
     "whiten": Whitening.of,
 }
+WITHOUT_BETAS = ("optimizer", ("rmsprop", "sgd", "momentum", "nesterov"))
 TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own splits
 
 
@@ -53,8 +54,8 @@ def gan_options(
             positive_number,
             metavar="RATE",
         ),
-        Option("beta1", beta1, "Adam's first decay rate", share, metavar="B"),
-        Option("beta2", beta2, "Adam's second decay rate", share, metavar="B"),
+        Option("beta1", beta1, "Adam's first decay rate", share, metavar="B", unused_with=WITHOUT_BETAS),
+        Option("beta2", beta2, "Adam's second decay rate", share, metavar="B", unused_with=WITHOUT_BETAS),
         Option("critic_steps", 1, "steps of the discriminator for each of the generator", positive_integer),
         Option("label_smoothing", 0.0, "how far below 1 the label of real samples is", share, metavar="S"),
         Option(
@@ -63,7 +64,14 @@ def gan_options(
             f"on the discriminator's gradient: none, {', '.join(GAN_PENALTIES)}",
             choices=("none", *GAN_PENALTIES),
         ),
-        Option("penalty_weight", 10.0, "of the gradient penalty", non_negative_number, metavar="W"),
+        Option(
+            "penalty_weight",
+            10.0,
+            "of the gradient penalty",
+            non_negative_number,
+            metavar="W",
+            unused_with=("gradient_penalty", ("none",)),
+        ),
         Option("weight_clip", 0.0, "clip the discriminator's weights to ± this; 0: do not", non_negative_number),
         Option("spectral_norm", False, "divide the discriminator's weights by their largest singular value", bool),
         Option("packing", 1, "samples that the discriminator sees side by side (PacGAN)", positive_integer),

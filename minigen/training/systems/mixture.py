@@ -68,21 +68,39 @@ class Mixture(System):
             non_negative_number,
             metavar="V",
         ),
-        Option("tol", 1e-3, "EM ends when the log-likelihood changes by less, in nats a sample", non_negative_number),
+        Option(
+            "tol",
+            1e-3,
+            "EM ends when the log-likelihood changes by less, in nats a sample",
+            non_negative_number,
+            unused_with=("fit", ("gradient",)),
+        ),
         Option(
             "encoder", None, "fit the codes of this run's encoder, and draw with its decoder", encoder, metavar="RUN"
         ),
         Option("fit", "em", "em, or gradient for gradient ascent", choices=("em", "gradient")),
-        Option("lr", 1e-2, "learning rate of --fit gradient", positive_number, metavar="RATE"),
-        Option("optimizer", "adam", f"of --fit gradient: {', '.join(OPTIMIZERS)}", choices=tuple(OPTIMIZERS)),
-        Option("batch_size", None, "samples a step of --fit gradient (all unless given)", positive_integer),
+        Option(
+            "lr", 1e-2, "learning rate of --fit gradient", positive_number, metavar="RATE", unused_with=("fit", ("em",))
+        ),
+        Option(
+            "optimizer",
+            "adam",
+            f"of --fit gradient: {', '.join(OPTIMIZERS)}",
+            choices=tuple(OPTIMIZERS),
+            unused_with=("fit", ("em",)),
+        ),
+        Option(
+            "batch_size",
+            None,
+            "samples a step of --fit gradient (all unless given)",
+            positive_integer,
+            unused_with=("fit", ("em",)),
+        ),
     )
     kinds = ("image", "point")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config["fit"] == "em" and config["batch_size"] is not None:
-            raise UserError("EM takes all the data in each round: --batch-size is for --fit gradient.")
         available = len(self.training_data())
         if config["components"] not in CRITERIA and config["components"] > available:
             raise UserError(

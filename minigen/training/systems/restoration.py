@@ -186,6 +186,7 @@ class CorrectionAutoencoder(Restorer):
             "λ, of the regularizer: tv 0.01, edge 0.1, ssim 0.05, adversarial 1 unless given",
             non_negative_number,
             metavar="W",
+            unused_with=("regularizer", ("none",)),
         ),
     )
 

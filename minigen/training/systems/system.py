@@ -133,6 +133,7 @@ class System:
         self.noise = Generator(config["seed"]).spawn(1)
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
+        self.trained: list[str] = []  # names of the modules that an optimizer has
         self.generators = {"noise": self.noise}
 
     def check_data(self) -> None:
@@ -196,6 +197,7 @@ class System:
             betas: of Adam and AdamW.
         """
         patterns = [pattern for pattern in (self.config["freeze"] or "").split(",") if pattern]
+        self.trained += modules
         trained = []
         for module in modules:
             for key, weight in self.modules[module].named_parameters():
@@ -211,9 +213,7 @@ class System:
 
     def check_freeze(self) -> None:
         """Refuse a --freeze pattern that names no weight."""
-        names = [
-            (f"{name}.{key}", key) for name, module in self.modules.items() for key, _ in module.named_parameters()
-        ]
+        names = [(f"{name}.{key}", key) for name in self.trained for key, _ in self.modules[name].named_parameters()]
         for pattern in filter(None, (self.config.get("freeze") or "").split(",")):
             if not any(_matches(full, pattern) or _matches(key, pattern) for full, key in names):
                 groups = sorted({full.rsplit(".", 1)[0] for full, _ in names})

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from minigen.autograd import no_grad
-from minigen.errors import UserError
 from minigen.functional import logsumexp
 from minigen.losses import cyclical_annealing, linear_annealing
 from minigen.metrics import psnr_of_mse
@@ -34,8 +33,21 @@ LIKELIHOOD = (
     Option(
         "likelihood", "gaussian", "p(x|z): gaussian for grey pixels, bernoulli for black and white", choices=LIKELIHOODS
     ),
-    Option("sigma", None, "of the gaussian likelihood; learnt unless given", positive_number, metavar="S"),
-    Option("binarize", False, "with bernoulli: black and white images, drawn from the grey ones", bool),
+    Option(
+        "sigma",
+        None,
+        "of the gaussian likelihood; learnt unless given",
+        positive_number,
+        metavar="S",
+        unused_with=("likelihood", ("bernoulli",)),
+    ),
+    Option(
+        "binarize",
+        False,
+        "with bernoulli: black and white images, drawn from the grey ones",
+        bool,
+        unused_with=("likelihood", ("gaussian",)),
+    ),
 )
 KL_TERM = (
     Option("beta", 1.0, "weight of the KL term", non_negative_number, metavar="B"),
@@ -45,7 +57,13 @@ KL_TERM = (
         "how the KL term comes in: none (at once), linear, cyclical",
         choices=("none", "linear", "cyclical"),
     ),
-    Option("warmup_epochs", 20, "epochs in which an annealed KL term grows; half a cycle", positive_integer),
+    Option(
+        "warmup_epochs",
+        20,
+        "epochs in which an annealed KL term grows; half a cycle",
+        positive_integer,
+        unused_with=("kl_annealing", ("none",)),
+    ),
     Option("free_bits", 0.0, "nats of each dimension that cost nothing", non_negative_number, metavar="NATS"),
 )
 
@@ -72,12 +90,6 @@ class VariationalAutoencoder(System):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config["sigma"] is not None and config["likelihood"] != "gaussian":
-            raise UserError(
-                "--sigma is of the gaussian likelihood, and --likelihood bernoulli has none: leave one out."
-            )
-        if config["binarize"] and config["likelihood"] != "bernoulli":
-            raise UserError("--binarize makes images of black and white: add --likelihood bernoulli.")
         self.latent_dim = config["latent_dim"]
         self.model = self.make_model()
         self.model.to(self.device)
