@@ -13,6 +13,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from . import updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
@@ -26,6 +27,7 @@ __all__ = [
     "num_threads",
     "parallel_for",
     "set_num_threads",
+    "updates",
 ]
 
 threadpool_limits(limits=1, user_api="blas")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair, Sides, check_convolution
-from . import depthwise
+from . import depthwise, tiled
 from .layout import (
     SCRATCH_BYTES,
     TASK_FLOPS,
@@ -31,6 +31,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation:
     x = channels_last(x)
     if depthwise.applies(geometry):
         y = depthwise.convolve(x, w, geometry)
+    elif tiled.applies(geometry.out_channels // groups, x.dtype):
+        y = tiled.convolve(x, w, geometry)
     elif _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
     else:
@@ -46,6 +48,8 @@ def conv_transpose2d(
     y = channels_last(y)
     if depthwise.applies(geometry):
         x = depthwise.transposed(y, w, geometry)
+    elif tiled.applies(geometry.in_channels // groups, y.dtype):
+        x = tiled.transposed(y, w, geometry)
     elif _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
     else:
@@ -63,6 +67,8 @@ def conv2d_weight_grad(
     x, y = channels_last(x), channels_last(y)
     if depthwise.applies(geometry):
         w = depthwise.weight_grad(x, y, geometry)
+    elif tiled.applies(geometry.out_channels // groups, x.dtype):
+        w = tiled.weight_grad(x, y, geometry)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .threads import parallel_for
 
+CACHE_LINE = 64  # bytes
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
 SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
 TASK_FLOPS = 4_000_000  # about 50 microseconds of one core; a smaller task is not worth handing to another thread
@@ -51,12 +52,20 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialized array that begins on a cache line: vectors then lie in one line each, and load twice as fast."""
+    size = math.prod(shape) * dtype.itemsize
+    buffer = np.empty(size + CACHE_LINE, np.uint8)
+    start = -buffer.ctypes.data % CACHE_LINE
+    return buffer[start : start + size].view(dtype).reshape(shape)
+
+
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialized array that this thread will be given again under the same name: fresh memory is slow memory."""
     size = math.prod(shape) * dtype.itemsize
     buffer: np.ndarray | None = getattr(_buffers, name, None)
     if buffer is None or buffer.nbytes < size:
-        buffer = np.empty(max(size, SCRATCH_BYTES), np.uint8)
+        buffer = aligned((max(size, SCRATCH_BYTES),), np.dtype(np.uint8))
         setattr(_buffers, name, buffer)
     return buffer[:size].view(dtype).reshape(shape)
 

@@ -1,0 +1,213 @@
+"""Batch norm, an activation and dropout: two passes over memory forwards and two backwards.
+
+The rows of x (R, C) are pixels (or samples), its columns channels, as images lie in memory. Forwards,
+
+    u = (x - μ)/√(σ² + eps),   z = u·w + b,   y = k·a(z)
+
+with a and k of `activation`, whose states backward needs again: h = k·a'(z)·g is the gradient that arrives at z, and
+
+    b̄ = Σᵣ h,   w̄ = Σᵣ h·u,   x̄ = w/√(σ² + eps)·(h - b̄/R - u·w̄/R).
+
+The first pass of each direction adds up columns, the second computes elements. Sums are kept in float64 and cut by
+the shape alone: to the last bit they are the same on any number of threads. The variance is of x - x[0], since the
+difference of large squares would lose it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .activation import CHUNK, DROPPED, FALLING, RISING, in_chunks, keep_scale, threshold
+from .compiled import compiled
+from .layout import pieces, read_only
+from .philox import TILE, draw_tiles
+from .threads import parallel_for
+
+BLOCK = 512  # columns at a time, whose sums stay in the first cache
+WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
+TASK = 1 << 16  # elements
+NO_STATES = np.empty((0, 0), np.uint8)
+
+
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (divided by R) of the columns of x (R, C), both float64 (C,)."""
+    shift = x[0].astype(np.float64)
+    rows = read_only(x)
+
+    def add(r: slice, c: slice, out: np.ndarray) -> None:
+        _add_moments(rows, shift, r.start, r.stop, c.start, c.stop, out)
+
+    sums, squares = _sums(x.shape, add) / len(x)
+    return shift + sums, np.maximum(squares - sums * sums, 0)
+
+
+def normalize(
+    x: np.ndarray, factor: np.ndarray, centre: np.ndarray, bias: np.ndarray, slope: float, p: float, key: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """y = k·a((x - centre)·factor + bias), element i's mask drawn from word i of the stream of `key`.
+
+    Args: x (R, C) in C order; factor, centre, bias float64 (C,); slope, p, key as for `activate_and_drop`.
+    Returns y like x, and the states, uint8 (R, C); none, an empty array, without activation and dropout.
+    """
+    near = centre.astype(x.dtype)
+    rest = (bias - (centre - near) * factor).astype(x.dtype)  # what rounding took from the centre
+    columns = (factor.astype(x.dtype), near, rest)
+    numbers = (np.uint64(key), threshold(p), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
+    y = np.empty(x.shape, x.dtype)
+    states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
+    flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
+    in_chunks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
+    return y, states
+
+
+def normalize_grad(
+    g: np.ndarray,
+    x: np.ndarray,
+    states: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    weight: np.ndarray,
+    slope: float,
+    p: float,
+    wanted: bool,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Gradients of `normalize` where centre and factor are the mean and weight·inverse of x itself.
+
+    Args: g, x (R, C) in C order; states from `normalize`; mean, inverse = 1/√(σ² + eps), weight float64 (C,);
+    wanted: whether x̄ is.
+    Returns x̄ (R, C) or None, w̄ and b̄, float64 (C,).
+    """
+    scale = keep_scale(p)
+    factors = np.array([0, slope * scale, scale], x.dtype)
+    near = mean.astype(x.dtype)
+    gs, xs, state = read_only(g), read_only(x), read_only(states)
+
+    def add(r: slice, c: slice, out: np.ndarray) -> None:
+        _add_products(gs, xs, state, near, factors, r.start, r.stop, c.start, c.stop, out)
+
+    products, gb = _sums(x.shape, add)
+    gw = inverse * (products - (mean - near) * gb)
+    if not wanted:
+        return None, gw, gb
+    factor = weight * inverse
+    by_x = -factor * inverse * gw / len(x)
+    rest = -factor * gb / len(x) - by_x * (mean - near)
+    columns = (near, factor.astype(x.dtype), by_x.astype(x.dtype), rest.astype(x.dtype))
+    gx = np.empty(x.shape, x.dtype)
+    flat = (read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(states.reshape(-1)))
+    out = gx.reshape(-1)
+    in_chunks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)
+    return gx, gw, gb
+
+
+def _sums(shape, add):  # type: ignore[no-untyped-def]
+    """Two sums (2, C) over the rows: of the whole of a range of columns, or, if there are few, of ranges of rows."""
+    r, c = shape
+    whole = slice(0, r), slice(0, c)
+    if c >= WIDE:
+        parts = [(whole[0], part) for part in pieces(c, least=-(-TASK // r))]
+        sums = np.zeros((1, 2, c))
+        parallel_for(lambda i: add(*parts[i], sums[0]), len(parts))
+    else:
+        parts = [(part, whole[1]) for part in pieces(r, least=-(-TASK // c))]
+        sums = np.zeros((len(parts), 2, c))
+        parallel_for(lambda i: add(*parts[i], sums[i]), len(parts))
+    return sums.sum(axis=0)
+
+
+@compiled(error_model="numpy")
+def _add_moments(x, shift, top, bottom, left, right, out):
+    """Adds Σ (x - shift) and Σ (x - shift)² of the rows from top to bottom to out (2, C), from column left to right."""
+    for first in range(left, right, BLOCK):
+        last = min(first + BLOCK, right)
+        s, total, square = shift[first:last], out[0, first:last], out[1, first:last]
+        for r in range(top, bottom - 3, 4):
+            a, b, c, d = x[r, first:last], x[r + 1, first:last], x[r + 2, first:last], x[r + 3, first:last]
+            for i in range(last - first):
+                p, q, u, v = a[i] - s[i], b[i] - s[i], c[i] - s[i], d[i] - s[i]
+                total[i] += (p + q) + (u + v)
+                square[i] += (p * p + q * q) + (u * u + v * v)
+        for r in range(bottom - (bottom - top) % 4, bottom):
+            a = x[r, first:last]
+            for i in range(last - first):
+                p = a[i] - s[i]
+                total[i] += p
+                square[i] += p * p
+
+
+@compiled(error_model="numpy")
+def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, stop, y, states):
+    """Elements start, ..., stop - 1 of y; start is a multiple of CHUNK."""
+    columns = factor.size
+    bits = np.zeros(CHUNK, np.uint32)
+    zero = scale * 0
+    for chunk in range(start, stop, CHUNK):
+        end = min(chunk + CHUNK, stop)
+        if threshold > 0:
+            draw_tiles(key, chunk // TILE, bits[: -(-(end - chunk) // TILE) * TILE])
+        at = chunk
+        while at < end:  # one row, or what of it lies in this chunk
+            c = at % columns
+            n = min(columns - c, end - at)
+            xs, ys, word = x[at : at + n], y[at : at + n], bits[at - chunk : at - chunk + n]
+            f, m, b = factor[c : c + n], centre[c : c + n], bias[c : c + n]
+            if states.size == 0:
+                for i in range(n):
+                    ys[i] = (xs[i] - m[i]) * f[i] + b[i]
+            else:
+                state = states[at : at + n]
+                for i in range(n):
+                    z = (xs[i] - m[i]) * f[i] + b[i]
+                    kept = word[i] >= threshold
+                    low = z * slope if slope != 0 else zero
+                    a = low if z <= 0 else z
+                    ys[i] = a * scale if kept else zero
+                    s = RISING if z > 0 else FALLING
+                    state[i] = s if kept else DROPPED
+            at += n
+
+
+@compiled(error_model="numpy")
+def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
+    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to out, as `_add_moments` does."""
+    zero, low, high = factors[0], factors[1], factors[2]
+    for first in range(left, right, BLOCK):
+        last = min(first + BLOCK, right)
+        m, product, total = centre[first:last], out[0, first:last], out[1, first:last]
+        for r in range(top, bottom):
+            gs, xs = g[r, first:last], x[r, first:last]
+            if states.size == 0:
+                for i in range(last - first):
+                    h = np.float64(gs[i])
+                    product[i] += h * (xs[i] - m[i])
+                    total[i] += h
+            else:
+                state = states[r, first:last]
+                for i in range(last - first):
+                    s = state[i]
+                    h = np.float64(gs[i] * high if s == RISING else gs[i] * low if s == FALLING else zero)
+                    product[i] += h * (xs[i] - m[i])
+                    total[i] += h
+
+
+@compiled(error_model="numpy")
+def _normalize_grad(g, x, states, centre, factor, by_x, rest, factors, start, stop, out):
+    """Elements start, ..., stop - 1 of h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
+    columns = factor.size
+    zero, low, high = factors[0], factors[1], factors[2]
+    at = start
+    while at < stop:
+        c = at % columns
+        n = min(columns - c, stop - at)
+        gs, xs, outs = g[at : at + n], x[at : at + n], out[at : at + n]
+        m, f, d, e = centre[c : c + n], factor[c : c + n], by_x[c : c + n], rest[c : c + n]
+        if states.size == 0:
+            for i in range(n):
+                outs[i] = gs[i] * f[i] + ((xs[i] - m[i]) * d[i] + e[i])
+        else:
+            state = states[at : at + n]
+            for i in range(n):
+                s = state[i]
+                h = gs[i] * high if s == RISING else gs[i] * low if s == FALLING else zero
+                outs[i] = h * f[i] + ((xs[i] - m[i]) * d[i] + e[i])
+        at += n

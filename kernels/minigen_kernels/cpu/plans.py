@@ -1,0 +1,269 @@
+"""Plans: which rows of numbers a convolution's tiles multiply, and where their sums go.
+
+A tile (see `tile`) wants rows that add up over the same taps. For y and x these are pixels: in the middle of an image all
+taps of the kernel lie inside it, near an edge some do not. Pixels are sorted by the taps that they see, so that a tile
+neither multiplies with zeros nor asks, inside its loop, where the image ends. (In a 7×7 image, a 5×5 kernel loses a third
+of its taps at the edges: a third of the work.) For the weight gradient they are taps, sorted by the pixels that they see.
+
+A plan depends on shapes alone, and is kept: the next step of training wants the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from ..geometry import ConvGeometry, Pair
+from .tile import ROWS
+
+ITEM = 4  # bytes of a float32
+WEIGHT_BYTES = 384 << 10  # of packed weights used at a time, so that they stay in the second-level cache
+Range = tuple[int, int]
+Kind = TypeVar("Kind", bound=Hashable)
+
+
+class Plan(NamedTuple):
+    """What `tile.run_tiles` is told: its blocks, and the byte offsets of the rows of a and c, R of them for each tile."""
+
+    blocks: np.ndarray
+    a_rows: np.ndarray
+    c_rows: np.ndarray
+
+
+class Correlation(NamedTuple):
+    """y[n, i, j] = sum over p, q of x[n, sh i - top + dh p, sw j - left + dw q] w[p, q], and where y's pixels lie.
+
+    Attributes:
+        in_size, out_size, kernel_size, stride, padding, dilation: of that formula; padding (top, left) may be negative.
+        channels: numbers from one pixel of x to the next.
+        depth: numbers of each pixel that are multiplied, the channels of one group.
+        first, pixel_steps: number of y's pixel (0, 0) in its image, and pixels from one i and one j to the next.
+        out_pixels: pixels of an image of y.
+    """
+
+    in_size: Pair
+    out_size: Pair
+    kernel_size: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    channels: int
+    depth: int
+    first: int
+    pixel_steps: Pair
+    out_pixels: int
+
+
+def convolution(geometry: ConvGeometry) -> Correlation:
+    """The correlation that y = C(x, w) is."""
+    return Correlation(
+        geometry.in_size,
+        geometry.out_size,
+        geometry.kernel_size,
+        geometry.stride,
+        geometry.padding,
+        geometry.dilation,
+        channels=geometry.in_channels,
+        depth=geometry.in_channels // geometry.groups,
+        first=0,
+        pixel_steps=(geometry.out_size[1], 1),
+        out_pixels=geometry.out_size[0] * geometry.out_size[1],
+    )
+
+
+class Phase(NamedTuple):
+    """The pixels of x = T(y, w) that see the same taps of the kernel, every sh-th row and every sw-th column.
+
+    Attributes:
+        correlation: that gives them, with y in the place of x.
+        taps: slices of the kernel's rows and columns, which turn it round: the kernel of the correlation.
+    """
+
+    correlation: Correlation
+    taps: tuple[slice, slice]
+
+
+@lru_cache(256)
+def phases(geometry: ConvGeometry) -> list[Phase]:
+    """The transposed convolution as correlations of stride 1, one for each phase of the stride: no zero is multiplied.
+
+    Pixel h of x hears from pixel i of y by tap p where h = s i - top + d p. For h = h0 + s m these are the taps with
+    d p = h0 + top (mod s): every (s / gcd(s, d))-th, and from one of them to the next, i falls by d / gcd(s, d).
+    """
+    found = []
+    for rows in _axis_phases(geometry, 0):
+        for columns in _axis_phases(geometry, 1):
+            (h0, height, kh, top, dh, taps_h), (w0, width, kw, left, dw, taps_w) = rows, columns
+            correlation = Correlation(
+                geometry.out_size,
+                (height, width),
+                (kh, kw),
+                (1, 1),
+                (top, left),
+                (dh, dw),
+                channels=geometry.out_channels,
+                depth=geometry.out_channels // geometry.groups,
+                first=h0 * geometry.in_size[1] + w0,
+                pixel_steps=(geometry.stride[0] * geometry.in_size[1], geometry.stride[1]),
+                out_pixels=geometry.in_size[0] * geometry.in_size[1],
+            )
+            found.append(Phase(correlation, (taps_h, taps_w)))
+    return found
+
+
+def _axis_phases(geometry: ConvGeometry, axis: int) -> list[tuple[int, int, int, int, int, slice]]:
+    """For each phase along an axis: its first pixel, its length, and taps, padding, dilation and slice of the kernel."""
+    size, kernel = geometry.in_size[axis], geometry.kernel_size[axis]
+    stride, before, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
+    found = []
+    for first in range(min(stride, size)):
+        taps = [p for p in range(kernel) if (dilation * p - first - before) % stride == 0]
+        length = len(range(first, size, stride))
+        if not taps:
+            found.append((first, length, 0, 0, 1, slice(0, 0)))
+            continue
+        apart = taps[1] - taps[0] if len(taps) > 1 else 1
+        last = (first + before - dilation * taps[-1]) // stride  # the pixel of y that the last tap of pixel h0 meets
+        end = taps[0] - 1 if taps[0] > 0 else None
+        backwards = slice(taps[-1], end, -apart)
+        found.append((first, length, len(taps), -last, dilation * apart // stride if len(taps) > 1 else 1, backwards))
+    return found
+
+
+@lru_cache(256)
+def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, step: int) -> Plan:
+    """The plan for rows i0 <= i < i1 of y in so many images, of `width` outputs.
+
+    a is x (images, H, W, channels), from the group's first channel on; b the weights (KH, KW, depth, width); c is y
+    (images, out_pixels, step), from the first of these outputs on.
+    """
+    (height, columns), (kh, kw), (sh, sw) = correlation.in_size, correlation.kernel_size, correlation.stride
+    (top, left), (dh, dw) = correlation.padding, correlation.dilation
+    channels, depth = correlation.channels, correlation.depth
+    by_rows = _sorted_by(lambda i: _inside(i * sh - top, dh, kh, height), range(*rows))
+    by_columns = _sorted_by(lambda j: _inside(j * sw - left, dw, kw, columns), range(correlation.out_size[1]))
+    table = _Table(width)
+    n = np.arange(images)[:, None, None]
+    kinds = []
+    for (p0, p1), lines in by_rows.items():
+        for (q0, q1), across in by_columns.items():
+            i, j = np.array(lines)[:, None], np.array(across)
+            start = (n * height + i * sh - top + dh * p0) * columns + j * sw - left + dw * q0
+            none = p0 == p1 or q0 == q1  # pixels that no tap reaches are 0
+            pixel = n * correlation.out_pixels + correlation.first
+            pixel = pixel + i * correlation.pixel_steps[0] + j * correlation.pixel_steps[1]
+            tiles = table.add(start * (0 if none else channels), pixel * step)
+            kinds.append((tiles, (p0, p0 if none else p1), (q0, q1)))
+
+    line = columns * channels  # of x
+    together = channels == depth and dw == 1  # taps side by side are one run of numbers
+    rows_at_once = max(1, WEIGHT_BYTES // max(1, kw * depth * width * ITEM))
+    for first in range(0, max(kh, 1), rows_at_once):
+        for tiles, (p0, p1), (q0, q1) in kinds:
+            begin, end = max(p0, first), min(p1, first + rows_at_once)
+            if begin >= end and not (p0 >= p1 and first == 0):
+                continue
+            taps = q1 - q0
+            table.blocks.append(
+                (
+                    *tiles,
+                    (begin - p0) * dh * line * ITEM,
+                    (begin * kw + q0) * depth * width * ITEM,
+                    int(begin > p0),
+                    *(max(0, end - begin), 1 if together else taps, taps * depth if together else depth),
+                    *(dh * line * ITEM, dw * channels * ITEM, ITEM),
+                    *(kw * depth * width * ITEM, depth * width * ITEM, width * ITEM),
+                )
+            )
+    return table.plan()
+
+
+@lru_cache(256)
+def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, width: int, spare: int) -> Plan:
+    """The plan that adds to the weight gradient of taps t0 <= t < t1, t = p KW + q, what rows i0 <= i < i1 of y give.
+
+    a is x (images, H, W, C), from the group's first channel on; b is y (images, i1 - i0, OW, width); c is the gradient
+    (KH, KW, C/G, width), and row `spare` of it, where the rows go that fill up a tile.
+    """
+    (height, columns), (oh, ow), kw = geometry.in_size, geometry.out_size, geometry.kernel_size[1]
+    (sh, sw), (top, left), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation
+    channels, depth = geometry.in_channels, geometry.in_channels // geometry.groups
+
+    def pixels(tap: int) -> tuple[Range, Range]:
+        p, q = divmod(tap, kw)
+        begin, end = _inside(dh * p - top, sh, oh, height)
+        return (max(begin, rows[0]), min(end, rows[1])), _inside(dw * q - left, sw, ow, columns)
+
+    table = _Table(width)
+    channel = np.arange(depth)
+    for ((i0, i1), (j0, j1)), alike in _sorted_by(pixels, range(*taps)).items():
+        if i0 >= i1 or j0 >= j1:
+            continue
+        p, q = np.divmod(np.array(alike)[:, None], kw)
+        start = ((i0 * sh - top + dh * p) * columns + j0 * sw - left + dw * q) * channels + channel
+        tiles = table.add(start, (np.array(alike)[:, None] * depth + channel) * width, spare * width)
+        table.blocks.append(
+            (
+                *tiles,
+                0,
+                ((i0 - rows[0]) * ow + j0) * width * ITEM,
+                1,
+                *(images, i1 - i0, j1 - j0),
+                *(height * columns * channels * ITEM, sh * columns * channels * ITEM, sw * channels * ITEM),
+                *((rows[1] - rows[0]) * ow * width * ITEM, ow * width * ITEM, width * ITEM),
+            )
+        )
+    return table.plan()
+
+
+class _Table:
+    """A plan in the making."""
+
+    def __init__(self, width: int) -> None:
+        self.rows = ROWS[width]
+        self.blocks: list[tuple[int, ...]] = []
+        self.a: list[np.ndarray] = []
+        self.c: list[np.ndarray] = []
+        self.tiles = 0
+
+    def add(self, a: np.ndarray, c: np.ndarray, filling: int | None = None) -> Range:
+        """Adds rows at these numbers of a and c; returns their first tile, and the one after their last.
+
+        The last tile is filled up with its last row: done twice, it is no different, unless it is added to. Then c is
+        `filling`, where it does no harm.
+        """
+        a, c = (np.ravel(numbers) for numbers in np.broadcast_arrays(a, c))
+        missing = -len(a) % self.rows
+        self.a.append(np.append(a, np.repeat(a[-1:], missing)))
+        self.c.append(np.append(c, np.repeat(c[-1:] if filling is None else filling, missing)))
+        first, self.tiles = self.tiles, self.tiles + (len(a) + missing) // self.rows
+        return first, self.tiles
+
+    def plan(self) -> Plan:
+        rows = (
+            np.concatenate([np.empty(0, np.int64), *part]).reshape(-1, self.rows) * ITEM for part in (self.a, self.c)
+        )
+        return Plan(np.array(self.blocks, np.int64).reshape(-1, 14), *(_read_only(part) for part in rows))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array = np.ascontiguousarray(array, dtype=np.int64)
+    array.flags.writeable = False
+    return array
+
+
+def _sorted_by(key: Callable[[int], Kind], numbers: range) -> dict[Kind, list[int]]:
+    kinds: dict[Kind, list[int]] = {}
+    for number in numbers:
+        kinds.setdefault(key(number), []).append(number)
+    return kinds
+
+
+def _inside(first: int, apart: int, count: int, size: int) -> Range:
+    """The k from 0 to below count with 0 <= first + apart k < size."""
+    begin = max(0, -(first // apart))
+    end = min(count, (size - 1 - first) // apart + 1)
+    return (begin, end) if begin < end else (0, 0)

@@ -1,0 +1,138 @@
+"""The register tile: the innermost loop of the convolutions, written as vector instructions.
+
+A tile is a block of results, R rows of V vectors, that stays in the processor's registers while everything that adds to
+it is added up:
+
+    c[row, :] += sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]
+
+Each number of `a` is spread over a vector and multiplied with V vectors of `b`; each vector of `b` is used for R rows.
+So one step of the loop is R V multiply-adds for R + V loads, and the multipliers are never idle: LLVM makes one
+instruction of each multiply-add, in whatever vectors the processor has. What the axes l, m and n are, and where the
+rows lie, is told by tables of byte offsets; with three loops and such tables the same tile serves all members of the
+family (see `tiled`), and no copy of the images is ever made.
+
+Numba compiles no explicit vectors, so the tile is an intrinsic: a function that writes LLVM's instructions itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .compiled import compiled
+
+_features = llvm.get_host_cpu_features()
+_many_registers = bool(_features.get("avx512f") or _features.get("neon"))  # 32 of them, elsewhere 16
+LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx2") else 4  # float32 numbers in a vector
+# (R, V), the widest first. R V sums, V vectors of b and one spread number of a have to fit into the registers.
+SHAPES = ((6, 4), (12, 2), (12, 1)) if _many_registers else ((4, 3), (6, 2), (12, 1))
+WIDTHS = tuple(vectors * LANES for _, vectors in SHAPES)  # numbers in a row of each tile
+ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of each width
+MOST_ROWS = 12  # a multiple of all R
+
+# A block: tiles that add up over the same axes. Lengths of l, m, n; strides and starts in bytes.
+BLOCK_FIELDS = ("first_tile", "end_tile", "a", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
+_FIRST, _END, _A, _B, _ACCUMULATE, _AXES = range(6)
+
+_int = ir.IntType(64)
+_vector = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _make_tile(rows: int, vectors: int) -> Any:
+    """The intrinsic tile(a, a_rows, b, c, c_rows, accumulate, axes); all arguments are addresses, but for `accumulate`.
+
+    a_rows, c_rows: R byte offsets each, from a and from c. axes: the last nine fields of a block. accumulate: 0 to
+    overwrite c, 1 to add to it.
+    """
+
+    @intrinsic
+    def tile(context, a, a_rows, b, c, c_rows, accumulate, axes):
+        def generate(context, builder, signature, arguments):
+            a, a_rows, b, c, c_rows, accumulate, axes = arguments
+
+            def number(k: int) -> ir.Constant:
+                return ir.Constant(_int, k)
+
+            def load(address: Any, kind: ir.Type, index: int = 0) -> Any:
+                size = 8 if kind is _int else 4 if kind is not _vector else 4 * LANES
+                pointer = builder.inttoptr(builder.add(address, number(index * size)), kind.as_pointer())
+                return builder.load(pointer, align=8 if kind is _int else 4)
+
+            def spread(value: Any) -> Any:
+                one = builder.insert_element(ir.Constant(_vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+                lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+                return builder.shuffle_vector(one, ir.Constant(_vector, ir.Undefined), lanes)
+
+            multiply_add = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fma.v{LANES}f32"
+            )
+            row_of_a = [builder.add(a, load(a_rows, _int, i)) for i in range(rows)]
+            row_of_c = [builder.add(c, load(c_rows, _int, i)) for i in range(rows)]
+            lengths, a_strides, b_strides = ([load(axes, _int, 3 * k + i) for i in range(3)] for k in range(3))
+            sums = [[cgutils.alloca_once(builder, _vector) for _ in range(vectors)] for _ in range(rows)]
+
+            with builder.if_else(builder.icmp_signed("!=", accumulate, number(0))) as (add, overwrite):
+                with add:
+                    for i in range(rows):
+                        for v in range(vectors):
+                            builder.store(load(row_of_c[i], _vector, v), sums[i][v])
+                with overwrite:
+                    for i in range(rows):
+                        for v in range(vectors):
+                            builder.store(ir.Constant(_vector, [0.0] * LANES), sums[i][v])
+
+            def loop(axis: int, a_offset: Any, b_here: Any) -> None:
+                with cgutils.for_range(builder, lengths[axis], intp=_int) as step:
+                    a_next = builder.add(a_offset, builder.mul(step.index, a_strides[axis]))
+                    b_next = builder.add(b_here, builder.mul(step.index, b_strides[axis]))
+                    if axis < 2:
+                        loop(axis + 1, a_next, b_next)
+                        return
+                    of_b = [load(b_next, _vector, v) for v in range(vectors)]
+                    for i in range(rows):
+                        of_a = spread(load(builder.add(row_of_a[i], a_next), ir.FloatType()))
+                        for v in range(vectors):
+                            total = builder.call(multiply_add, [of_a, of_b[v], builder.load(sums[i][v])])
+                            builder.store(total, sums[i][v])
+
+            loop(0, number(0), b)
+            for i in range(rows):
+                for v in range(vectors):
+                    address = builder.add(row_of_c[i], number(4 * LANES * v))
+                    builder.store(builder.load(sums[i][v]), builder.inttoptr(address, _vector.as_pointer()), align=4)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), generate
+
+    return tile
+
+
+_wide, _middle, _narrow = (_make_tile(*shape) for shape in SHAPES)
+_WIDE, _MIDDLE, _ = WIDTHS
+
+
+@compiled()
+def run_tiles(width, blocks, a_rows, c_rows, a, b, c):
+    """Computes all tiles of `blocks` (see BLOCK_FIELDS), of rows of `width` numbers.
+
+    a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, c float32, contiguous.
+    """
+    for k in range(blocks.shape[0]):
+        from_a = a.ctypes.data + blocks[k, _A]
+        from_b = b.ctypes.data + blocks[k, _B]
+        to_c = c.ctypes.data
+        accumulate = blocks[k, _ACCUMULATE]
+        axes = blocks[k, _AXES:].ctypes.data
+        for t in range(blocks[k, _FIRST], blocks[k, _END]):
+            where_a, where_c = a_rows[t].ctypes.data, c_rows[t].ctypes.data
+            if width == _WIDE:
+                _wide(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+            elif width == _MIDDLE:
+                _middle(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+            else:
+                _narrow(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
