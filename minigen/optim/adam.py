@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from minigen.optim.one_pass import Arrays, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -34,6 +35,8 @@ class Adam(Optimizer):
     tensor([ 0.5, -1.5], requires_grad=True)
     """
 
+    loop = "adam"
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -48,20 +51,30 @@ class Adam(Optimizer):
         self._at_least_zero(group, "lr", "eps", "weight_decay")
         self._below_one(group, "betas", group["betas"])
 
-    def decayed(self, parameter: Tensor, gradient: Any, group: dict[str, Any]) -> Any:
-        """The gradient with the penalty's added."""
-        return gradient + group["weight_decay"] * parameter.data
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """How much of the weight is added to the gradient, and what the weight itself is multiplied by before."""
+        return group["weight_decay"], 1.0
 
-    def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        xp = parameter.device.xp
-        if group["weight_decay"] != 0:
-            gradient = self.decayed(parameter, gradient, group)
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
         if not state:
             state["step"] = 0
-            state["exp_avg"] = xp.zeros_like(parameter.data)
-            state["exp_avg_sq"] = xp.zeros_like(parameter.data)
+            state["exp_avg"] = parameter.device.xp.zeros_like(parameter.data)
+            state["exp_avg_sq"] = parameter.device.xp.zeros_like(parameter.data)
         state["step"] += 1
-        m, v, (beta1, beta2) = state["exp_avg"], state["exp_avg_sq"], group["betas"]
+        beta1, beta2 = group["betas"]
+        # lr·m̂/(√v̂ + eps) = rate·m/(root·√v + eps)
+        rate = group["lr"] / (1 - beta1 ** state["step"])
+        root = 1 / math.sqrt(1 - beta2 ** state["step"])
+        arrays = state["exp_avg"], state["exp_avg_sq"]
+        return arrays, (beta1, beta2, rate, root, group["eps"], *self.decays(group))
+
+    def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
+        (m, v), (beta1, beta2, rate, root, eps, decay, keep) = arrays, numbers
+        xp = parameter.device.xp
+        if keep != 1:
+            parameter.mul_(keep)
+        if decay != 0:
+            gradient = gradient + decay * parameter.data
         work = xp.multiply(gradient, 1 - beta1, out=xp.empty_like(m))
         m *= beta1
         m += work
@@ -69,10 +82,10 @@ class Adam(Optimizer):
         work *= 1 - beta2
         v *= beta2
         v += work
-        # lr·m̂/(√v̂ + eps), in the one spare array
+        # rate·m/(root·√v + eps), in the one spare array
         xp.sqrt(v, out=work)
-        work /= math.sqrt(1 - beta2 ** state["step"])
-        work += group["eps"]
+        work *= root
+        work += eps
         xp.divide(m, work, out=work)
-        work *= group["lr"] / (1 - beta1 ** state["step"])
+        work *= rate
         parameter.sub_(work)

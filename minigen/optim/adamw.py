@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigen.optim.adam import Adam
-from minigen.tensor import Tensor
 
 
 class AdamW(Adam):
@@ -29,7 +28,5 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def decayed(self, parameter: Tensor, gradient: Any, group: dict[str, Any]) -> Any:
-        """The gradient as it is, once the weight itself has been made smaller."""
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        return gradient
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        return 0.0, 1 - group["lr"] * group["weight_decay"]

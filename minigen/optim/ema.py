@@ -10,6 +10,7 @@ import numpy as np
 from minigen.autograd.modes import no_grad
 from minigen.errors import UserError
 from minigen.nn.module import Module
+from minigen.optim.one_pass import OnePass
 from minigen.tensor import Tensor
 
 
@@ -56,9 +57,12 @@ class ExponentialMovingAverage(Module):
         t, decay = int(self.num_updates), self.decay
         if self.use_num_updates:
             decay = min(decay, (1 + t) / (10 + t))
+        one_pass = OnePass("average")
         with no_grad():
             for average, weight in zip(self.module.parameters(), self.model.parameters()):
-                average.add_((weight.detach() - average) * (1 - decay))
+                if not one_pass.takes(average, (weight.data,), (1 - decay,)):
+                    average.add_((weight.detach() - average) * (1 - decay))
+            one_pass.run()
             for copied, buffer in zip(self.module.buffers(), self.model.buffers()):
                 copied.copy_(buffer)
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from minigen.autograd.modes import no_grad
 from minigen.errors import UserError
+from minigen.optim.one_pass import Arrays, Numbers, OnePass
 from minigen.tensor import Tensor
 
 
 class Optimizer:
     """Moves parameters against their gradients, in place.
 
-    A subclass gives one formula, `update`. Everything else is here:
+    A subclass gives one formula, `update`. Or, where the device's kernels have a compiled loop for it, it names that in
+    `loop` and gives `operands`, what the loop takes, and `formula`, the same as array operations. Everything else is here:
 
     Args:
         params: the parameters; or dictionaries, each a group ``{"params": [...], "lr": ...}`` with options of its own.
@@ -24,10 +26,18 @@ class Optimizer:
     Attributes:
         param_groups: the groups, dictionaries with all options and the list ``params``. Schedules change ``lr`` here.
         state: what is kept for a parameter from step to step: arrays of its shape, and the number ``step``.
+        loop: the function of `minigen_kernels.cpu.updates` that does the same as `formula`; empty for none.
 
     Raises:
         UserError: no parameters, something that is not one, one given twice, an option out of range.
     """
+
+    loop = ""
+
+    def __init_subclass__(cls) -> None:
+        """A class with a formula of its own leaves the loop that it inherits behind."""
+        if "loop" not in cls.__dict__ and ("update" in cls.__dict__ or "formula" in cls.__dict__):
+            cls.loop = ""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -41,13 +51,24 @@ class Optimizer:
             self.add_param_group(group)
 
     def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """One step of one parameter, in place.
+        """One step of one parameter, in place, as array operations.
 
         Args:
             parameter: to be changed by its in-place methods.
             gradient: its array.
             state: this parameter's, empty before its first step.
             group: the options.
+        """
+        self.formula(parameter, gradient, *self.operands(parameter, state, group))
+
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
+        """Make the state ready for one more step, and return what this takes: arrays of the state, and numbers."""
+        raise NotImplementedError
+
+    def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
+        """One step of one parameter, in place, as array operations, from what `operands` returned.
+
+        The plain twin of the compiled loop, for other devices and for memory that the loop cannot take.
         """
         raise NotImplementedError
 
@@ -57,12 +78,21 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient; those whose gradient is None are left alone."""
+        one_pass = OnePass(self.loop)
         with no_grad():
             for group in self.param_groups:
                 for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        state = self.state.setdefault(parameter, {})
-                        self.update(parameter, parameter.grad.data, state, group)
+                    gradient = parameter.grad
+                    if gradient is None:
+                        continue
+                    state = self.state.setdefault(parameter, {})
+                    if not self.loop:
+                        self.update(parameter, gradient.data, state, group)
+                        continue
+                    arrays, numbers = self.operands(parameter, state, group)
+                    if not one_pass.takes(parameter, (gradient.data, *arrays), numbers):
+                        self.formula(parameter, gradient.data, arrays, numbers)
+            one_pass.run()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with `set_to_none=False`, set them to zero, so that `step` still moves by momentum."""
@@ -133,7 +163,7 @@ class Optimizer:
                 if name == "step":
                     kept[name] = int(value)
                 elif value is not None:
-                    array = np.asarray(value).astype(parameter.dtype)  # a copy
+                    array = np.asarray(value).astype(parameter.dtype, order="C")  # a copy
                     if array.shape != parameter.shape:
                         raise UserError(
                             f"{self._name}: the saved {name!r} of parameter {i} has shape {array.shape}, and the "

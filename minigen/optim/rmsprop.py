@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from minigen.optim.one_pass import Arrays, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -34,6 +35,8 @@ class RMSprop(Optimizer):
     0.5
     """
 
+    loop = "rmsprop"
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -51,35 +54,40 @@ class RMSprop(Optimizer):
         self._at_least_zero(group, "lr", "eps", "weight_decay", "momentum")
         self._below_one(group, "alpha", [group["alpha"]])
 
-    def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        xp, alpha = parameter.device.xp, group["alpha"]
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter.data
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
         if not state:
             state["step"] = 0
             names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]]
-            state.update({name: xp.zeros_like(parameter.data) for name in names})
+            state.update({name: parameter.device.xp.zeros_like(parameter.data) for name in names})
         state["step"] += 1
-        v = state["square_avg"]
+        mean = state["grad_avg"] if group["centered"] else None
+        buffer = state["momentum_buffer"] if group["momentum"] > 0 else None
+        numbers = (group["alpha"], group["lr"], group["eps"], group["weight_decay"], group["momentum"])
+        return (state["square_avg"], mean, buffer), numbers
+
+    def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
+        (v, mean, buffer), (alpha, rate, eps, decay, momentum) = arrays, numbers
+        xp = parameter.device.xp
+        if decay != 0:
+            gradient = gradient + decay * parameter.data
         work = xp.multiply(gradient, gradient, out=xp.empty_like(v))
         work *= 1 - alpha
         v *= alpha
         v += work
-        if group["centered"]:
-            mean = state["grad_avg"]
+        if mean is None:
+            xp.sqrt(v, out=work)
+        else:
             xp.multiply(gradient, 1 - alpha, out=work)
             mean *= alpha
             mean += work
             xp.multiply(mean, mean, out=work)
             xp.subtract(v, work, out=work)
             xp.sqrt(work, out=work)
-        else:
-            xp.sqrt(v, out=work)
-        work += group["eps"]
+        work += eps
         xp.divide(gradient, work, out=work)
-        if group["momentum"] > 0:
-            state["momentum_buffer"] *= group["momentum"]
-            state["momentum_buffer"] += work
-            xp.copyto(work, state["momentum_buffer"])
-        work *= group["lr"]
+        if buffer is not None:
+            buffer *= momentum
+            buffer += work
+            xp.copyto(work, buffer)
+        work *= rate
         parameter.sub_(work)

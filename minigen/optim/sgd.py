@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigen.errors import UserError
+from minigen.optim.one_pass import Arrays, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -35,6 +36,8 @@ class SGD(Optimizer):
     0.5
     """
 
+    loop = "sgd"
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -52,17 +55,22 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise UserError("SGD: nesterov=True needs a momentum above 0 and no dampening.")
 
-    def update(self, parameter: Tensor, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        direction = gradient
-        if group["weight_decay"] != 0:
-            direction = gradient + group["weight_decay"] * parameter.data
-        momentum = group["momentum"]
-        if momentum != 0:
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
+        buffer, fresh = None, 1 - group["dampening"]
+        if group["momentum"] != 0:
             if "momentum_buffer" not in state:
-                state["momentum_buffer"] = parameter.device.xp.array(direction)
-            else:
-                state["momentum_buffer"] *= momentum
-                state["momentum_buffer"] += (1 - group["dampening"]) * direction
+                state["momentum_buffer"] = parameter.device.xp.zeros_like(parameter.data)
+                fresh = 1  # b = g
             buffer = state["momentum_buffer"]
-            direction = direction + momentum * buffer if group["nesterov"] else buffer
-        parameter.sub_(group["lr"] * direction)
+        return (buffer,), (group["lr"], group["weight_decay"], group["momentum"], fresh, group["nesterov"])
+
+    def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
+        (buffer,), (rate, decay, momentum, fresh, nesterov) = arrays, numbers
+        direction = gradient
+        if decay != 0:
+            direction = gradient + decay * parameter.data
+        if buffer is not None:
+            buffer *= momentum
+            buffer += fresh * direction
+            direction = direction + momentum * buffer if nesterov else buffer
+        parameter.sub_(rate * direction)

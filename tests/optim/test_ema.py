@@ -35,6 +35,32 @@ def test_the_average_follows_the_formula(warm_up):
     assert int(ema.num_updates) == 12
 
 
+def test_the_compiled_loop_gives_the_bits_of_the_array_operations():
+    source = nn.Linear(300, 301)
+    ema = ExponentialMovingAverage(source, decay=0.6, use_num_updates=False)
+    bias = ema.module.bias
+    for _ in range(3):
+        source.weight.data = source.weight.data * np.float32(1.25)
+        expected = [
+            a.data + (w.data - a.data) * (1 - 0.6) for a, w in zip(ema.module.parameters(), source.parameters())
+        ]
+        version = bias._version[0]
+        ema.update()
+        assert bias._version[0] == version + 1
+        for average, values in zip(ema.module.parameters(), expected):
+            np.testing.assert_array_equal(average.numpy(), values)
+
+
+def test_weights_in_another_order_are_averaged_too():
+    source = nn.Linear(3, 4)
+    source.weight = nn.Parameter(np.asfortranarray(source.weight.data))
+    ema = ExponentialMovingAverage(source, decay=0.5, use_num_updates=False)
+    before = source.weight.numpy().copy()
+    source.weight.data = np.asfortranarray(before + 8)
+    ema.update()
+    np.testing.assert_allclose(ema.module.weight.numpy(), before + 4, rtol=1e-6)
+
+
 def test_buffers_are_copied_and_nothing_is_shared():
     source = model()
     ema = ExponentialMovingAverage(source, decay=0.9)

@@ -140,6 +140,128 @@ def test_the_state_has_flat_names_and_numbers_fit_for_json():
     assert [group["params"] for group in numbers["param_groups"]] == [[0], [1, 2]]
 
 
+def step_plainly(optimizer):
+    """A step by array operations alone."""
+    with minigen.no_grad():
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    state = optimizer.state.setdefault(parameter, {})
+                    optimizer.update(parameter, parameter.grad.data, state, group)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_compiled_loop_gives_the_bits_of_the_array_operations(kind, options, dtype):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 2), (), (300, 301), (1, 4, 5, 5), (0, 2)]  # one is cut into several tasks
+    start = [np.asarray(rng.standard_normal(shape), dtype) for shape in shapes]
+    ours, plain = ([nn.Parameter(values.copy()) for values in start] for _ in range(2))
+    loop, twin = (kind([{"params": w[:2]}, {"params": w[2:], "lr": 0.03}], **options) for w in (ours, plain))
+    for step in range(6):
+        for i, (a, b) in enumerate(zip(ours, plain)):
+            a.grad = None if (i + step) % 4 == 3 else minigen.tensor(np.asarray(rng.standard_normal(a.shape), dtype))
+            b.grad = a.grad
+        loop.param_groups[0]["lr"] = twin.param_groups[0]["lr"] = 0.1 / (1 + step)
+        loop.step()
+        step_plainly(twin)
+        for a, b in zip(ours, plain):
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=f"step {step}")
+    assert loop.state_numbers() == twin.state_numbers()
+    theirs = twin.state_arrays()
+    assert loop.state_arrays().keys() == theirs.keys()
+    for name, array in loop.state_arrays().items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+@pytest.fixture
+def one_pass(monkeypatch):
+    """The numbers of parameters in every one pass."""
+    from minigen_kernels.cpu import updates
+
+    counts = []
+    run = updates.in_one_pass
+    monkeypatch.setattr(updates, "in_one_pass", lambda loop, work: counts.append(len(work)) or run(loop, work))
+    return counts
+
+
+@EACH
+def test_all_parameters_of_all_groups_are_in_one_pass(kind, options, one_pass):
+    w = parameters()
+    optimizer = kind([{"params": w[:1]}, {"params": w[1:], "lr": 0.5}], **options)
+    run(optimizer, w, [0])
+    run(optimizer, w, [1])
+    assert one_pass == [3, 2]
+
+
+def test_a_schedule_compiles_nothing_anew():
+    from minigen_kernels.cpu import updates
+
+    w = parameters()
+    optimizer = Adam(w, lr=1)
+    run(optimizer, w, [0])
+    before = len(updates.adam.signatures)
+    for lr, decay in ((0.5, 0), (np.float32(0.25), 1), (0, 0.5)):
+        optimizer.param_groups[0].update(lr=lr, weight_decay=decay)
+        run(optimizer, w, [0])
+    assert len(updates.adam.signatures) == before
+
+
+@EACH
+@pytest.mark.parametrize("case", ["order", "stride", "type", "read-only", "state", "half"])
+def test_memory_that_the_loop_cannot_take_goes_by_array_operations(kind, options, case, one_pass):
+    rng = np.random.default_rng(1)
+    values, gradients = rng.standard_normal((4, 3)), rng.standard_normal((4, 4, 3))
+    dtype = np.float16 if case == "half" else np.float64
+    expected = nn.Parameter(values.astype(dtype))
+    odd = nn.Parameter(np.asfortranarray(expected.data) if case == "order" else expected.data.copy())
+    optimizer, twin = kind([odd], **options), kind([expected], **options)
+    for gradient in gradients.astype(dtype):
+        expected.grad = minigen.tensor(gradient)
+        odd.grad = minigen.Tensor(
+            {"stride": np.repeat(gradient, 2, axis=1)[:, ::2], "type": gradient.astype(np.float32)}.get(case, gradient)
+        )
+        if case == "type":
+            expected.grad = minigen.tensor(gradient.astype(np.float32).astype(np.float64))
+        if case == "read-only":
+            odd.grad.data.flags.writeable = False
+        if case == "state":
+            state = optimizer.state.get(odd, {})
+            state.update({n: np.asfortranarray(array) for n, array in state.items() if n != "step"})
+        version = odd._version[0]
+        optimizer.step()
+        assert odd._version[0] > version
+        step_plainly(twin)
+        rtol = 1e-6 if case == "type" else 0
+        np.testing.assert_allclose(odd.numpy(), expected.numpy(), rtol=rtol)
+    if case != "state":
+        assert one_pass == []
+
+
+def test_a_loaded_state_is_laid_out_for_the_loop(one_pass):
+    w = [nn.Parameter(np.ones((3, 2)))]
+    optimizer = Adam(w)
+    w[0].grad = minigen.tensor(np.ones((3, 2)))
+    state = {"step": 3, "exp_avg": np.ones((3, 2), order="F"), "exp_avg_sq": np.ones((2, 3)).T}
+    optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.step()
+    assert one_pass == [1]
+
+
+def test_a_formula_of_ones_own_is_the_one_that_is_used():
+    class Signed(Adam):
+        """Adam's step for the sign of the gradient."""
+
+        def update(self, parameter, gradient, state, group):
+            super().update(parameter, np.sign(gradient), state, group)
+
+    w, x = (minigen.tensor(np.zeros(3), requires_grad=True) for _ in range(2))
+    w.grad, x.grad = minigen.tensor([3.0, -0.1, 7.0]).double(), minigen.tensor([1.0, -1.0, 1.0]).double()
+    Signed([w]).step()
+    Adam([x]).step()
+    np.testing.assert_array_equal(w.numpy(), x.numpy())
+
+
 def test_groups_have_options_of_their_own():
     a, b = (minigen.tensor([1.0], requires_grad=True) for _ in range(2))
     optimizer = SGD([{"params": a, "lr": 0.5}], lr=0.1)
