@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels import cpu, reference
-from minigen_kernels.cpu import convolution, depthwise, layout
+from minigen_kernels.cpu import convolution, depthwise, layout, plans, tiled
 from minigen_kernels.geometry import check_convolution, conv_output_size
 
 
@@ -83,6 +83,10 @@ def tiny_tasks() -> ExitStack:
     stack = ExitStack()
     stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
+    stack.enter_context(mock.patch.multiple(tiled, TASK_FLOPS=1, PLAN_PIXELS=8, CHUNK_BYTES=500, SUMS_BYTES=1))
+    stack.enter_context(mock.patch.multiple(plans, WEIGHT_BYTES=1))
+    stack.callback(plans.pixel_plan.cache_clear)
+    plans.pixel_plan.cache_clear()
     stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))
     return stack
 
@@ -93,10 +97,24 @@ def assert_same(actual: tuple, expected: tuple) -> None:
         np.testing.assert_array_equal(a, e, err_msg=name)
 
 
+def tiles_for_all() -> ExitStack:
+    """Within it, tiles compute even what has few outputs, in float32."""
+    stack = ExitStack()
+    stack.enter_context(mock.patch.multiple(tiled, LEAST_OUTS=1))
+    return stack
+
+
 @settings(deadline=None, max_examples=200)
 @given(cases())
 def test_the_cpu_agrees_with_the_reference(case):
     assert_same(case.results(cpu), case.results(reference))
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases(), st.booleans())
+def test_tiles_agree_with_the_reference(case, tiny):
+    with tiles_for_all(), tiny_tasks() if tiny else ExitStack():
+        assert_same(case.results(cpu), case.results(reference))
 
 
 @settings(deadline=None, max_examples=200)
@@ -126,12 +144,17 @@ LARGE = {
     "grouped": {**SQUARE, "batch": 8, "ins": 8, "outs": 8, "size": (32, 32), "groups": 4},
     "depthwise": {**SQUARE, "batch": 8, "ins": 1, "outs": 1, "size": (32, 32), "groups": 32},
     "depthwise, multiplied": {**SQUARE, "batch": 8, "ins": 1, "outs": 2, "size": (33, 32), "groups": 16},
+    "depthwise, strided": {**SQUARE, "batch": 3, "ins": 1, "outs": 1, "size": (15, 9), "groups": 112, "stride": (2, 3)},
+    "groups of many": {**SQUARE, "batch": 5, "ins": 7, "outs": 40, "size": (9, 12), "groups": 3, "dilation": (2, 1)},
+    "many and odd channels": {**SQUARE, "batch": 13, "ins": 37, "outs": 75, "size": (7, 7), "kernel": (5, 5)},
+    "phases": {**SQUARE, "batch": 2, "ins": 20, "outs": 20, "size": (19, 14), "stride": (3, 2), "dilation": (2, 1)},
 }
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", LARGE)
-def test_the_cpu_agrees_with_the_reference_on_large_images(name):
-    case = make_case(**LARGE[name])
+def test_the_cpu_agrees_with_the_reference_on_large_images(name, dtype):
+    case = make_case(**LARGE[name], dtype=dtype)
     assert_same(case.results(cpu), case.results(reference))
 
 

@@ -1,4 +1,4 @@
-"""The kernels on the CPU: Numba for what moves numbers, BLAS for what multiplies them, one thread pool around both.
+"""The kernels on the CPU: compiled by Numba, BLAS for products of matrices, one thread pool around both.
 
 The functions and their arguments are those of `minigen_kernels.reference`. What is particular to this package:
 
@@ -6,6 +6,8 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   are read where they lie, and others are copied into that order first.
 - Results do not depend on the number of threads, to the last bit: work is cut by shapes alone, and sums are added up in
   one fixed order.
+- There are three ways to convolve: `tiled`, fast, for float32; `depthwise`, for groups of one channel; and products with
+  matrices of patches, in `convolution`, for float64 and for few outputs, simple enough to hold the others to.
 - Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
 """
 
@@ -13,19 +15,22 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import updates
+from . import activation, normalization, philox, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [
+    "activation",
     "compiled_before",
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
     "matmul",
+    "normalization",
     "num_threads",
     "parallel_for",
+    "philox",
     "set_num_threads",
     "updates",
 ]
@@ -35,7 +40,7 @@ threadpool_limits(limits=1, user_api="blas")
 
 def compiled_before() -> bool:
     """Whether an earlier process left compiled convolution kernels on the disk, so that none need be compiled now."""
-    from .patches import gather_patches
+    from .tile import run_tiles
 
-    folder = gather_patches.stats.cache_path  # None where no folder can be written
-    return folder is not None and any(Path(folder).glob("patches.gather_patches*.nbi"))
+    folder = run_tiles.stats.cache_path  # None where no folder can be written
+    return folder is not None and any(Path(folder).glob("tile.run_tiles*.nbi"))

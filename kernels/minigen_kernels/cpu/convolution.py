@@ -1,4 +1,8 @@
-"""The three convolutions as products with the matrix of patches (see `patches`), a chunk of it at a time."""
+"""The three convolutions: the choice between the ways to compute them, and the plain way.
+
+The plain way is a product with the matrix of patches (see `patches`), a chunk of it at a time. It serves float64, and few
+outputs: where y has one channel, patches of y are small.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation:
     x = channels_last(x)
     if depthwise.applies(geometry):
         y = depthwise.convolve(x, w, geometry)
-    elif tiled.applies(geometry.out_channels // groups, x.dtype):
+    elif tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
         y = tiled.convolve(x, w, geometry)
     elif _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
@@ -48,7 +52,7 @@ def conv_transpose2d(
     y = channels_last(y)
     if depthwise.applies(geometry):
         x = depthwise.transposed(y, w, geometry)
-    elif tiled.applies(geometry.in_channels // groups, y.dtype):
+    elif tiled.applies(geometry.in_channels // groups, groups, False, y.dtype):
         x = tiled.transposed(y, w, geometry)
     elif _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
@@ -67,7 +71,7 @@ def conv2d_weight_grad(
     x, y = channels_last(x), channels_last(y)
     if depthwise.applies(geometry):
         w = depthwise.weight_grad(x, y, geometry)
-    elif tiled.applies(geometry.out_channels // groups, x.dtype):
+    elif tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)

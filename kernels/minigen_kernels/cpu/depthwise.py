@@ -1,8 +1,8 @@
-"""Convolutions with one input channel for each group, as loops: the matrices of `convolution` would be one row high.
+"""Convolutions with one input channel for each group: the matrices of `convolution` would be one row high.
 
 Every output channel reads one input channel. Where a group has several outputs (a channel multiplier), x is repeated to
-meet them, and its gradient is summed over them. Loops run over channels innermost: neighbours in memory, so they
-become vector instructions.
+meet them, and its gradient is summed over them. Channels are neighbours in memory: where they fill the processor's vectors,
+tiles compute them; elsewhere loops that run over channels innermost.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair
+from . import tiled
 from .compiled import compiled
 from .layout import TASK_FLOPS, pieces, read_only
 from .threads import parallel_for
@@ -24,7 +25,10 @@ def applies(geometry: ConvGeometry) -> bool:
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """y (N, OH, OW, O) from x (N, H, W, C) and w (O, 1, KH, KW)."""
-    x, weights = read_only(_repeated(x, geometry)), _taps_first(w)
+    x = _repeated(x, geometry)
+    if tiled.applies(1, geometry.out_channels, True, x.dtype):
+        return tiled.convolve(x, w, _one_to_one(geometry))
+    x, weights = read_only(x), _taps_first(w)
     y = np.empty((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
     parts = _lines(geometry, geometry.out_size)
     where = (geometry.stride, geometry.padding, geometry.dilation)
@@ -34,11 +38,14 @@ def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray
 
 def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """x (N, H, W, C) from y (N, OH, OW, O) and w (O, 1, KH, KW)."""
-    y, weights = read_only(y), _taps_first(w)
-    x = np.empty((geometry.batch, *geometry.in_size, geometry.out_channels), y.dtype)
-    parts = _lines(geometry, geometry.in_size)
-    where = (geometry.stride, geometry.padding, geometry.dilation)
-    parallel_for(lambda i: _transposed_lines(y, weights, x, parts[i].start, parts[i].stop, *where), len(parts))
+    if tiled.applies(1, geometry.out_channels, True, y.dtype):
+        x = tiled.transposed(y, w, _one_to_one(geometry))
+    else:
+        y, weights = read_only(y), _taps_first(w)
+        x = np.empty((geometry.batch, *geometry.in_size, geometry.out_channels), y.dtype)
+        parts = _lines(geometry, geometry.in_size)
+        where = (geometry.stride, geometry.padding, geometry.dilation)
+        parallel_for(lambda i: _transposed_lines(y, weights, x, parts[i].start, parts[i].stop, *where), len(parts))
     multiplier = geometry.out_channels // geometry.in_channels
     if multiplier == 1:
         return x
@@ -47,7 +54,10 @@ def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarr
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """w (O, 1, KH, KW) from x (N, H, W, C) and y (N, OH, OW, O)."""
-    x, y = read_only(_repeated(x, geometry)), read_only(y)
+    x = _repeated(x, geometry)
+    if tiled.applies(1, geometry.out_channels, True, x.dtype):
+        return tiled.weight_grad(x, y, _one_to_one(geometry))
+    x, y = read_only(x), read_only(y)
     parts = _lines(geometry, geometry.out_size)
     sums = np.zeros((len(parts), *geometry.kernel_size, geometry.out_channels), x.dtype)
     where = (geometry.stride, geometry.padding, geometry.dilation)
@@ -65,6 +75,11 @@ def _lines(geometry: ConvGeometry, size: Pair) -> list[slice]:
 def _repeated(x: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     multiplier = geometry.out_channels // geometry.in_channels
     return x if multiplier == 1 else np.repeat(x, multiplier, axis=3)
+
+
+def _one_to_one(geometry: ConvGeometry) -> ConvGeometry:
+    """The geometry of the repeated x, each channel of which meets one output."""
+    return geometry._replace(in_channels=geometry.out_channels, groups=geometry.out_channels)
 
 
 def _taps_first(w: np.ndarray) -> np.ndarray:

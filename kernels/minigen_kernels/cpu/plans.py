@@ -10,14 +10,14 @@ A plan depends on shapes alone, and is kept: the next step of training wants the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair
-from .tile import ROWS
+from .tile import BLOCK_FIELDS, ROWS
 
 ITEM = 4  # bytes of a float32
 WEIGHT_BYTES = 384 << 10  # of packed weights used at a time, so that they stay in the second-level cache
@@ -155,28 +155,26 @@ def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, s
             none = p0 == p1 or q0 == q1  # pixels that no tap reaches are 0
             pixel = n * correlation.out_pixels + correlation.first
             pixel = pixel + i * correlation.pixel_steps[0] + j * correlation.pixel_steps[1]
-            tiles = table.add(start * (0 if none else channels), pixel * step)
+            tiles = table.add_rows(start * (0 if none else channels), pixel * step)
             kinds.append((tiles, (p0, p0 if none else p1), (q0, q1)))
 
     line = columns * channels  # of x
-    together = channels == depth and dw == 1  # taps side by side are one run of numbers
     rows_at_once = max(1, WEIGHT_BYTES // max(1, kw * depth * width * ITEM))
     for first in range(0, max(kh, 1), rows_at_once):
         for tiles, (p0, p1), (q0, q1) in kinds:
             begin, end = max(p0, first), min(p1, first + rows_at_once)
             if begin >= end and not (p0 >= p1 and first == 0):
                 continue
-            taps = q1 - q0
-            table.blocks.append(
-                (
-                    *tiles,
-                    (begin - p0) * dh * line * ITEM,
-                    (begin * kw + q0) * depth * width * ITEM,
-                    int(begin > p0),
-                    *(max(0, end - begin), 1 if together else taps, taps * depth if together else depth),
-                    *(dh * line * ITEM, dw * channels * ITEM, ITEM),
-                    *(kw * depth * width * ITEM, depth * width * ITEM, width * ITEM),
-                )
+            table.add_block(
+                tiles,
+                a=(begin - p0) * dh * line,
+                b=(begin * kw + q0) * depth * width,
+                accumulate=begin > p0,
+                axes=(
+                    (max(0, end - begin), dh * line, kw * depth * width),
+                    (q1 - q0, dw * channels, depth * width),
+                    (depth, 1, width),
+                ),
             )
     return table.plan()
 
@@ -204,17 +202,17 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
             continue
         p, q = np.divmod(np.array(alike)[:, None], kw)
         start = ((i0 * sh - top + dh * p) * columns + j0 * sw - left + dw * q) * channels + channel
-        tiles = table.add(start, (np.array(alike)[:, None] * depth + channel) * width, spare * width)
-        table.blocks.append(
-            (
-                *tiles,
-                0,
-                ((i0 - rows[0]) * ow + j0) * width * ITEM,
-                1,
-                *(images, i1 - i0, j1 - j0),
-                *(height * columns * channels * ITEM, sh * columns * channels * ITEM, sw * channels * ITEM),
-                *((rows[1] - rows[0]) * ow * width * ITEM, ow * width * ITEM, width * ITEM),
-            )
+        tiles = table.add_rows(start, (np.array(alike)[:, None] * depth + channel) * width, spare * width)
+        table.add_block(
+            tiles,
+            a=0,
+            b=((i0 - rows[0]) * ow + j0) * width,
+            accumulate=True,
+            axes=(
+                (images, height * columns * channels, (rows[1] - rows[0]) * ow * width),
+                (i1 - i0, sh * columns * channels, ow * width),
+                (j1 - j0, sw * channels, width),
+            ),
         )
     return table.plan()
 
@@ -229,7 +227,7 @@ class _Table:
         self.c: list[np.ndarray] = []
         self.tiles = 0
 
-    def add(self, a: np.ndarray, c: np.ndarray, filling: int | None = None) -> Range:
+    def add_rows(self, a: np.ndarray, c: np.ndarray, filling: int | None = None) -> Range:
         """Adds rows at these numbers of a and c; returns their first tile, and the one after their last.
 
         The last tile is filled up with its last row: done twice, it is no different, unless it is added to. Then c is
@@ -242,11 +240,31 @@ class _Table:
         first, self.tiles = self.tiles, self.tiles + (len(a) + missing) // self.rows
         return first, self.tiles
 
+    def add_block(self, tiles: Range, a: int, b: int, accumulate: bool, axes: Sequence[tuple[int, int, int]]) -> None:
+        """Adds a block of these tiles, from these numbers of a and b on.
+
+        axes: of each its length, and its steps in a and in b, the innermost last. An axis whose steps are as long as the
+        next one's, from end to end, becomes one with it: long loops are the faster ones.
+        """
+        joined = [axes[-1]]
+        for length, step_a, step_b in reversed(axes[:-1]):
+            inner, inner_a, inner_b = joined[0]
+            if (step_a, step_b) == (inner * inner_a, inner * inner_b):
+                joined[0] = (length * inner, inner_a, inner_b)
+            else:
+                joined.insert(0, (length, step_a, step_b))
+        joined = [(1, 0, 0)] * (len(axes) - len(joined)) + joined
+        lengths, steps_a, steps_b = zip(*joined)
+        in_bytes = [ITEM * step for step in (*steps_a, *steps_b)]
+        self.blocks.append((*tiles, a * ITEM, b * ITEM, int(accumulate), *lengths, *in_bytes))
+
     def plan(self) -> Plan:
         rows = (
             np.concatenate([np.empty(0, np.int64), *part]).reshape(-1, self.rows) * ITEM for part in (self.a, self.c)
         )
-        return Plan(np.array(self.blocks, np.int64).reshape(-1, 14), *(_read_only(part) for part in rows))
+        return Plan(
+            np.array(self.blocks, np.int64).reshape(-1, len(BLOCK_FIELDS)), *(_read_only(part) for part in rows)
+        )
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,9 @@ instruction of each multiply-add, in whatever vectors the processor has. What th
 rows lie, is told by tables of byte offsets; with three loops and such tables the same tile serves all members of the
 family (see `tiled`), and no copy of the images is ever made.
 
+In a depthwise convolution each output has an input of its own: there a row of `a` is as wide as one of b and c, and they
+are multiplied number by number.
+
 Numba compiles no explicit vectors, so the tile is an intrinsic: a function that writes LLVM's instructions itself.
 """
 
@@ -43,7 +46,7 @@ _int = ir.IntType(64)
 _vector = ir.VectorType(ir.FloatType(), LANES)
 
 
-def _make_tile(rows: int, vectors: int) -> Any:
+def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
     """The intrinsic tile(a, a_rows, b, c, c_rows, accumulate, axes); all arguments are addresses, but for `accumulate`.
 
     a_rows, c_rows: R byte offsets each, from a and from c. axes: the last nine fields of a block. accumulate: 0 to
@@ -95,9 +98,13 @@ def _make_tile(rows: int, vectors: int) -> Any:
                         return
                     of_b = [load(b_next, _vector, v) for v in range(vectors)]
                     for i in range(rows):
-                        of_a = spread(load(builder.add(row_of_a[i], a_next), ir.FloatType()))
+                        from_a = builder.add(row_of_a[i], a_next)
+                        if depthwise:
+                            of_a = [load(from_a, _vector, v) for v in range(vectors)]
+                        else:
+                            of_a = [spread(load(from_a, ir.FloatType()))] * vectors
                         for v in range(vectors):
-                            total = builder.call(multiply_add, [of_a, of_b[v], builder.load(sums[i][v])])
+                            total = builder.call(multiply_add, [of_a[v], of_b[v], builder.load(sums[i][v])])
                             builder.store(total, sums[i][v])
 
             loop(0, number(0), b)
@@ -112,12 +119,13 @@ def _make_tile(rows: int, vectors: int) -> Any:
     return tile
 
 
-_wide, _middle, _narrow = (_make_tile(*shape) for shape in SHAPES)
+_wide, _middle, _narrow = (_make_tile(*shape, depthwise=False) for shape in SHAPES)
+_wide_depthwise, _middle_depthwise, _narrow_depthwise = (_make_tile(*shape, depthwise=True) for shape in SHAPES)
 _WIDE, _MIDDLE, _ = WIDTHS
 
 
 @compiled()
-def run_tiles(width, blocks, a_rows, c_rows, a, b, c):
+def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, c):
     """Computes all tiles of `blocks` (see BLOCK_FIELDS), of rows of `width` numbers.
 
     a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, c float32, contiguous.
@@ -130,7 +138,13 @@ def run_tiles(width, blocks, a_rows, c_rows, a, b, c):
         axes = blocks[k, _AXES:].ctypes.data
         for t in range(blocks[k, _FIRST], blocks[k, _END]):
             where_a, where_c = a_rows[t].ctypes.data, c_rows[t].ctypes.data
-            if width == _WIDE:
+            if depthwise and width == _WIDE:
+                _wide_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+            elif depthwise and width == _MIDDLE:
+                _middle_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+            elif depthwise:
+                _narrow_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+            elif width == _WIDE:
                 _wide(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
             elif width == _MIDDLE:
                 _middle(from_a, where_a, from_b, to_c, where_c, accumulate, axes)

@@ -6,12 +6,14 @@ the tile, aligned so that no vector straddles two cache lines.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
-from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch
+from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation
 from .threads import parallel_for
 from .tile import LANES, MOST_ROWS, WIDTHS, run_tiles
@@ -20,69 +22,83 @@ LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
 PLAN_PIXELS = 4096  # more need no other plan: they repeat
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
+MANY_ROWS = 64  # of a weight gradient: so many use each number of y that packing it pays
 CHUNK_BYTES = 128 << 10  # of y, used at a time by a weight gradient
 
 
-def applies(outs: int, dtype: np.dtype) -> bool:
-    """Whether there are enough outputs in a group to fill a vector."""
-    return dtype == np.float32 and outs >= LEAST_OUTS
+class Column(NamedTuple):
+    """Outputs first, ..., end - 1, which are computed side by side, in tiles of `width` >= end - first numbers a row.
+
+    They read the input's channels from `channel` on.
+    """
+
+    channel: int
+    first: int
+    end: int
+    width: int
+
+
+def applies(outs: int, groups: int, depthwise: bool, dtype: np.dtype) -> bool:
+    """Whether the outputs of a group fill a vector, or at least half; if depthwise, whether the channels fill some."""
+    return dtype == np.float32 and (groups % LANES == 0 if depthwise else outs >= LEAST_OUTS)
 
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """y (N, OH, OW, O) from x (N, H, W, C) and w (O, C/G, KH, KW)."""
     y = aligned((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
-    weights = w.reshape(geometry.groups, -1, *w.shape[1:])
-    _correlate(x, y, [(plans.convolution(geometry), weights)])
+    _correlate(x, y, [(plans.convolution(geometry), w)], geometry.groups)
     return y
 
 
 def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """x (N, H, W, C) from y (N, OH, OW, O) and w (O, C/G, KH, KW)."""
     x = aligned((geometry.batch, *geometry.in_size, geometry.in_channels), y.dtype)
-    weights = w.reshape(geometry.groups, -1, *w.shape[1:]).swapaxes(1, 2)
-    _correlate(y, x, [(phase.correlation, weights[..., *phase.taps]) for phase in plans.phases(geometry)])
+    outs_first = (
+        w.reshape(geometry.groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(geometry.in_channels, -1, *w.shape[2:])
+    )
+    parts = [(phase.correlation, outs_first[..., *phase.taps]) for phase in plans.phases(geometry)]
+    _correlate(y, x, parts, geometry.groups)
     return x
 
 
-def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]]) -> None:
-    """Writes to y (N, H, W, G*outs) what these correlations make of x and weights (G, outs, depth, KH, KW)."""
-    batch, channels = len(y), y.shape[-1]
+def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]], groups: int) -> None:
+    """Writes to y (N, H, W, outs) what these correlations make of x and of weights (outs, depth, KH, KW)."""
+    (batch, height, width, outs), depth = y.shape, parts[0][1].shape[1]
     if batch == 0:
         return
-    groups, outs, depth = parts[0][1].shape[:3]
-    columns = [(g, *column) for g in range(groups) for column in _columns(outs)]
-    packed = [[_packed_weights(w[g, outputs], width) for g, outputs, width in columns] for _, w in parts]
+    depthwise = depth == 1 and groups == outs > 1
+    columns = _columns(groups, outs // groups, depth, depthwise)
+    packed = [[_packed_weights(w[column.first : column.end], column.width) for column in columns] for _, w in parts]
 
     # Where a column's results go: an array, the first output's number in it, and numbers from pixel to pixel. A column
     # that is wider than its outputs needs an array of its own.
     flat_x, flat_y = read_only(x).reshape(batch, -1), y.reshape(batch, -1)
-    targets = []
-    for g, outputs, width in columns:
-        if outputs.stop - outputs.start == width:
-            targets.append((flat_y, g * outs + outputs.start, channels))
-        else:
-            targets.append((aligned((batch, y.shape[1] * y.shape[2] * width), y.dtype), 0, width))
-
-    image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w[0, 0].size * channels for part, w in parts)
-    chunks = _image_chunks(batch, y.shape[1] * y.shape[2], image_flops)
+    targets = [
+        (flat_y, column.first, outs)
+        if column.end - column.first == column.width
+        else (aligned((batch, height * width * column.width), y.dtype), 0, column.width)
+        for column in columns
+    ]
+    image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
+    chunks = _image_chunks(batch, height * width, image_flops)
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
 
     def work(task: int) -> None:
         images, band = chunks[task // bands], task % bands
-        for k, (g, _, width) in enumerate(columns):
+        for k, column in enumerate(columns):
             target, first, step = targets[k]
+            a, c = flat_x[images].reshape(-1)[column.channel :], target[images].reshape(-1)[first:]
             for part, (correlation, _) in enumerate(parts):
                 rows = correlation.out_size[0]
                 share = (rows * band // bands, rows * (band + 1) // bands)
-                plan = plans.pixel_plan(correlation, images.stop - images.start, share, width, step)
-                a, c = flat_x[images].reshape(-1)[g * depth :], target[images].reshape(-1)[first:]
-                run_tiles(width, *plan, a, packed[part][k].reshape(-1), c)
+                plan = plans.pixel_plan(correlation, images.stop - images.start, share, column.width, step)
+                run_tiles(depthwise, column.width, *plan, a, read_only(packed[part][k].reshape(-1)), c)
 
     parallel_for(work, len(chunks) * bands)
-    for (g, outputs, _), (target, _, step) in zip(columns, targets):
+    for column, (target, _, step) in zip(columns, targets):
         if target is not flat_y:
-            source = target.reshape(batch, -1, step)[..., : outputs.stop - outputs.start]
-            np.copyto(y.reshape(batch, -1, channels)[..., g * outs + outputs.start : g * outs + outputs.stop], source)
+            results = target.reshape(batch, height, width, step)[..., : column.end - column.first]
+            y[..., column.first : column.end] = results
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
@@ -91,60 +107,71 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     Cut by outputs and by images: each share of these is summed up apart, and the shares are added in their order. Where
     the sums are large or the images few, cut by taps too.
     """
-    depth = geometry.in_channels // geometry.groups
+    outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
+    w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
     if geometry.batch == 0:
-        return np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
+        return w
     if depth < MOST_ROWS // 2 and geometry.padding != (0, 0):
         x, geometry = _padded(x, geometry)  # then all taps see the same pixels, and share tiles
-    (kh, kw), (oh, ow), groups = geometry.kernel_size, geometry.out_size, geometry.groups
-    outs = geometry.out_channels // groups
-    columns = [(g, *column) for g in range(groups) for column in _columns(outs)]
+    (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
+    depthwise = depth == outs == 1 and geometry.groups > 1
+    columns = _columns(geometry.groups, outs, depth, depthwise)
+
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     count = -(-TASKS // len(columns))
     most = max(1, SUMS_BYTES // (rows * geometry.out_channels * x.itemsize))
     shares = pieces(geometry.batch, least=-(-TASK_FLOPS // image_flops), count=min(count, most))
     taps = pieces(kh * kw, least=-(-2 * MOST_ROWS // depth), count=-(-count // len(shares)))
-    sums = [
-        [np.zeros((rows + len(taps), width), x.dtype) for _, _, width in columns] for _ in shares
-    ]  # and a row for each task where it can put what fills up its tiles
-    flat = read_only(x).reshape(len(x), -1)
-    y = read_only(y)
+    sums = [  # with a row more for each piece of the taps, where it puts what fills up its tiles
+        [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
+    ]
+    flat_x, y = read_only(x).reshape(len(x), -1), read_only(y)
 
     def work(task: int) -> None:
         share, rest = divmod(task, len(columns) * len(taps))
         k, piece = divmod(rest, len(taps))
-        g, outputs, width = columns[k]
-        first, end = g * outs + outputs.start, g * outs + outputs.stop
-        lines = min(oh, max(1, CHUNK_BYTES // (ow * width * x.itemsize)))
-        images = max(1, CHUNK_BYTES // (oh * ow * width * x.itemsize))
-        for n in range(shares[share].start, shares[share].stop, images):
-            count = min(images, shares[share].stop - n)
+        column = columns[k]
+        image_bytes = oh * ow * column.width * x.itemsize
+        images, lines = max(1, CHUNK_BYTES // image_bytes), max(1, min(oh, oh * CHUNK_BYTES // image_bytes))
+        for part in steps(shares[share], images):
             for line in range(0, oh, lines):
                 band = (line, min(oh, line + lines))
-                packed = scratch("columns", (count, band[1] - line, ow, width), x.dtype)
-                _pack_columns(y[n : n + count, line : band[1], :, first:end], packed)
-                plan = plans.tap_plan(geometry, count, band, (taps[piece].start, taps[piece].stop), width, rows + piece)
-                a = flat[n : n + count].reshape(-1)[g * depth :]
-                run_tiles(width, *plan, a, packed.reshape(-1), sums[share][k].reshape(-1))
+                outputs = y[part, line : band[1], :, column.first : column.end]
+                if column.width > outputs.shape[3] or not outputs.flags.c_contiguous or rows > MANY_ROWS:
+                    packed = scratch("columns", (*outputs.shape[:3], column.width), x.dtype)
+                    _pack_columns(outputs, packed)
+                    outputs = packed
+                which = (taps[piece].start, taps[piece].stop)
+                plan = plans.tap_plan(geometry, len(outputs), band, which, column.width, rows + piece)
+                a, c = flat_x[part].reshape(-1)[column.channel :], sums[share][k].reshape(-1)
+                run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), c)
 
     parallel_for(work, len(shares) * len(columns) * len(taps))
-    w = np.empty((geometry.out_channels, depth, kh, kw), x.dtype)
-    for k, (g, outputs, _) in enumerate(columns):
-        total = sums[0][k]
+    for k, column in enumerate(columns):
         for share in sums[1:]:
-            total += share[k]
-        _unpack_weights(read_only(total), w[g * outs + outputs.start : g * outs + outputs.stop])
+            sums[0][k] += share[k]
+        _unpack_weights(read_only(sums[0][k]), w[column.first : column.end])
     return w
 
 
-def _columns(outs: int) -> list[tuple[slice, int]]:
-    """Cuts a group's outputs into columns for the tiles: the outputs of each, and its width; the last may be wider."""
+def _columns(groups: int, outs: int, depth: int, depthwise: bool) -> list[Column]:
+    """The columns of each group's outputs; of all groups together if depthwise. The last may be wider than its outputs."""
+    if depthwise:
+        return [Column(channel=first, first=first, end=end, width=width) for first, end, width in _cut(groups)]
+    return [
+        Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width)
+        for g in range(groups)
+        for first, end, width in _cut(outs)
+    ]
+
+
+def _cut(outs: int) -> list[tuple[int, int, int]]:
     found, first = [], 0
     while first < outs:
         vectors = -(-(outs - first) // LANES)
         width = next(width for width in WIDTHS if width <= vectors * LANES)
-        found.append((slice(first, min(outs, first + width)), width))
+        found.append((first, min(outs, first + width), width))
         first += width
     return found
 

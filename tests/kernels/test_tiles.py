@@ -1,0 +1,124 @@
+"""The register tile against NumPy, and plans: every multiply-add that is wanted, and no other."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minigen_kernels.cpu import layout, plans, tiled
+from minigen_kernels.cpu.tile import BLOCK_FIELDS, LANES, ROWS, WIDTHS, run_tiles
+from minigen_kernels.geometry import ConvGeometry, conv_output_size
+
+ITEM = 4
+
+
+def small_numbers(rng, *shape):
+    return rng.integers(-3, 4, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
+    """Rows of a and c lie in any order; c has gaps that stay as they were."""
+    rng = np.random.default_rng(0)
+    rows, axes = ROWS[width], (2, 3, 4)
+    a = small_numbers(rng, rows, *axes, width if depthwise else 1)
+    b = small_numbers(rng, *axes, width)
+    c = small_numbers(rng, rows, width + 5)
+    order = rng.permutation(rows)
+    expected = c.copy()
+    expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + accumulate * c[order, :width]
+
+    last = a.shape[-1]
+    strides = [ITEM * n for n in (12 * last, 4 * last, last, 12 * width, 4 * width, width)]
+    block = np.array([[0, 1, 0, 0, accumulate, *axes, *strides]])
+    a_rows = np.arange(rows)[None] * 24 * last * ITEM
+    run_tiles(depthwise, width, block, a_rows, order[None] * (width + 5) * ITEM, a.ravel(), b.ravel(), c.ravel())
+    np.testing.assert_array_equal(c, expected)
+
+
+def test_an_empty_sum_is_zero():
+    width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
+    block = np.array([[0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
+    rows = np.arange(ROWS[width])[None] * width * ITEM
+    run_tiles(False, width, block, np.zeros_like(rows), rows, c, c, c)
+    assert not c.any()
+
+
+@st.composite
+def geometries(draw):
+    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
+    kernel, stride, dilation = pair(1, 5), pair(1, 3), pair(1, 3)
+    padding = tuple(draw(st.integers(0, 3)) for _ in range(4))
+    least = [d * (k - 1) + 1 - sum(p) for d, k, p in zip(dilation, kernel, (padding[:2], padding[2:]))]
+    size = tuple(max(1, n) + extra for n, extra in zip(least, pair(0, 6)))
+    out = conv_output_size(size, kernel, stride, padding, dilation)
+    return ConvGeometry(2, 3, 5, 1, size, out, kernel, stride, (padding[0], padding[2]), dilation)
+
+
+def taps_inside(geometry):
+    """How many pairs of a pixel of y and a tap there are whose pixel of x exists."""
+    counts = []
+    for size, out, kernel, stride, before, dilation in zip(*geometry[4:]):
+        where = np.arange(out)[:, None] * stride - before + np.arange(kernel) * dilation
+        counts.append(int(((where >= 0) & (where < size)).sum()))
+    return counts[0] * counts[1]
+
+
+def multiply_adds(plan, spare=None):
+    """Of a plan, and not counting the rows that fill up its tiles: they are another row again, or go to the spare one."""
+    total = 0
+    for block in plan.blocks.tolist():
+        fields = dict(zip(BLOCK_FIELDS, block))
+        tiles = slice(fields["first_tile"], fields["end_tile"])
+        places = {*zip(plan.a_rows[tiles].ravel().tolist(), plan.c_rows[tiles].ravel().tolist())}
+        rows = sum(c != spare for _, c in places)
+        total += rows * fields["l"] * fields["m"] * fields["n"]
+    return total
+
+
+@settings(deadline=None)
+@given(geometries(), st.sampled_from(WIDTHS))
+def test_plans_hold_the_taps_inside_the_image_and_no_others(geometry, width):
+    images, depth = geometry.batch, geometry.in_channels
+    wanted = images * taps_inside(geometry)
+    plan = plans.pixel_plan(plans.convolution(geometry), images, (0, geometry.out_size[0]), width, width)
+    assert multiply_adds(plan) == wanted * depth
+    back = [
+        plans.pixel_plan(phase.correlation, images, (0, phase.correlation.out_size[0]), width, width)
+        for phase in plans.phases(geometry)
+    ]
+    assert sum(map(multiply_adds, back)) == wanted * geometry.out_channels
+    taps = geometry.kernel_size[0] * geometry.kernel_size[1]
+    spare = taps * depth
+    weights = plans.tap_plan(geometry, images, (0, geometry.out_size[0]), (0, taps), width, spare)
+    assert multiply_adds(weights, spare * width * ITEM) == wanted * depth
+
+
+@settings(deadline=None)
+@given(geometries())
+def test_the_phases_cover_every_pixel_once(geometry):
+    height, width = geometry.in_size
+    pixels = []
+    for correlation, _ in plans.phases(geometry):
+        i, j = np.indices(correlation.out_size)
+        pixels.append(correlation.first + i * correlation.pixel_steps[0] + j * correlation.pixel_steps[1])
+    assert sorted(np.concatenate([p.ravel() for p in pixels])) == list(range(height * width))
+
+
+@given(st.integers(1, 300))
+def test_columns_hold_every_output_once(outs):
+    columns = tiled._columns(2, outs, 3, False)
+    found = [o for column in columns for o in range(column.first, column.end)]
+    assert found == list(range(2 * outs))
+    assert all(column.width - LANES < column.end - column.first <= column.width for column in columns)
+    assert {column.channel for column in columns} == {0, 3}
+
+
+@given(st.integers(1, 1000), st.sampled_from([np.float32, np.float64, np.uint8]))
+def test_aligned_arrays_begin_on_a_cache_line(n, dtype):
+    array = layout.aligned((n, 3), np.dtype(dtype))
+    assert array.shape == (n, 3)
+    assert array.dtype == dtype
+    assert array.ctypes.data % layout.CACHE_LINE == 0
+    array[...] = 1
