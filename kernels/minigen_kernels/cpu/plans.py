@@ -217,6 +217,15 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
     return table.plan()
 
 
+def share_inside(geometry: ConvGeometry) -> float:
+    """How many of all pairs of a tap and a pixel of y meet inside x."""
+    share = 1.0
+    for size, out, kernel, stride, before, dilation in zip(*geometry[4:]):
+        ranges = [_inside(dilation * p - before, stride, out, size) for p in range(kernel)]
+        share *= sum(end - begin for begin, end in ranges) / (out * kernel)
+    return share
+
+
 class _Table:
     """A plan in the making."""
 

@@ -16,13 +16,14 @@ from .compiled import compiled
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation
 from .threads import parallel_for
-from .tile import LANES, MOST_ROWS, WIDTHS, run_tiles
+from .tile import LANES, MOST_ROWS, ROWS, WIDTHS, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
 PLAN_PIXELS = 4096  # more need no other plan: they repeat
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 64  # of a weight gradient: so many use each number of y that packing it pays
+PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
 CHUNK_BYTES = 128 << 10  # of y, used at a time by a weight gradient
 
 
@@ -111,12 +112,11 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
     if geometry.batch == 0:
         return w
-    if depth < MOST_ROWS // 2 and geometry.padding != (0, 0):
-        x, geometry = _padded(x, geometry)  # then all taps see the same pixels, and share tiles
     (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
     depthwise = depth == outs == 1 and geometry.groups > 1
     columns = _columns(geometry.groups, outs, depth, depthwise)
-
+    if _padding_pays(geometry, depth, ROWS[columns[0].width]):
+        x, geometry = _padded(x, geometry)
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     count = -(-TASKS // len(columns))
@@ -190,6 +190,16 @@ def _packed_weights(w: np.ndarray, width: int) -> np.ndarray:
     packed = aligned((kh, kw, depth, width), w.dtype)
     _pack_weights(read_only(w), packed)
     return packed
+
+
+def _padding_pays(geometry: ConvGeometry, depth: int, tile_rows: int) -> bool:
+    """Whether x should have zeros around it for the weight gradient.
+
+    All taps then see the same pixels, and may share a tile, where else `depth` rows of each fill up tiles of their own.
+    """
+    inside, rows = plans.share_inside(geometry), depth * geometry.kernel_size[0] * geometry.kernel_size[1]
+    filled, filled_together = (n / (-(-n // tile_rows) * tile_rows) for n in (depth, rows))
+    return inside < 1 and filled_together * inside > PADDING_GAIN * filled
 
 
 def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeometry]:
