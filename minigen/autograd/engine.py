@@ -122,14 +122,16 @@ def _run(
                 if useful is not None and source not in useful:
                     continue
                 before = gradients.get(source)
-                gradients[source] = g if before is None else before + g
+                gradients[source] = g if before is None else _add(before, g)
                 if before is None and isinstance(source, Function):
                     order += 1
                     heapq.heappush(heap, (-source.depth, order, source))
             if not heap:
                 break
             node = heapq.heappop(heap)[2]
-            g = _apply_hooks(node, gradients.pop(node))
+            g = gradients.pop(node)
+            if node.hooks:
+                g = _apply_hooks(node, g)
             if node.retain is not None and node.retain() is not None:
                 node.retain().grad = g.clone()
             if targets is not None and node in targets:
@@ -146,41 +148,47 @@ def _run(
 
 def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[tuple[Any, Tensor]]:
     """Call one operation's `backward`; pair every wanted input's source with its gradient, checked."""
-    if node.edges is None:
+    edges = node.edges
+    if edges is None:
         raise _freed(node)
-    node.needs_input_grad = tuple([edge is not None and (useful is None or edge in useful) for edge in node.edges])
+    node.needs_input_grad = tuple([edge is not None and (useful is None or edge in useful) for edge in edges])
     if True not in node.needs_input_grad:
         return []
-    modes.state.line = node.line
-    try:
-        grads = node.backward(g)
-    finally:
-        modes.state.line = ""
+    watched = modes.state.anomaly
+    grads = _traced_backward(node, g) if watched else node.backward(g)
     if not isinstance(grads, tuple):
         grads = (grads,)
-    if len(grads) != len(node.edges):
+    if len(grads) != len(edges):
         raise AutogradError(
-            f"{node.name()}.backward returned {len(grads)} gradients for {len(node.edges)} inputs; return None for an "
+            f"{node.name()}.backward returned {len(grads)} gradients for {len(edges)} inputs; return None for an "
             "input that has none."
         )
     pairs = []
-    for edge, needed, gx in zip(node.edges, node.needs_input_grad, grads):
+    for edge, needed, gx in zip(edges, node.needs_input_grad, grads):
         if not needed or gx is None:
             continue
         if not isinstance(gx, Tensor):
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
-        if gx.shape != edge.shape:
+        shape = gx._data.shape
+        if shape != edge.shape:
             if not node.broadcasts:
-                raise ShapeError(
-                    f"{node.name()}.backward returned shape {gx.shape} for an input of shape {edge.shape}."
-                )
+                raise ShapeError(f"{node.name()}.backward returned shape {shape} for an input of shape {edge.shape}.")
             gx = gx.sum_to(edge.shape)
-        if gx.dtype != edge.dtype:
+        if gx._data.dtype != edge.dtype:
             gx = gx.astype(edge.dtype)
-        if modes.state.anomaly:
+        if watched:
             node._check_finite(gx.data, "gradient")
         pairs.append((edge, gx))
     return pairs
+
+
+def _traced_backward(node: Function, g: Tensor) -> Any:
+    """`node.backward`; a node that it leaves in the graph is laid to the line of the program that made this one."""
+    modes.state.line = node.line
+    try:
+        return node.backward(g)
+    finally:
+        modes.state.line = ""
 
 
 def _leading_to(targets: set[Any], roots: list[Any]) -> set[Any]:
@@ -237,6 +245,13 @@ def _apply_hooks(source: Any, g: Tensor) -> Tensor:
                 raise ShapeError(f"A hook returned shape {replaced.shape} for a gradient of shape {g.shape}.")
             g = replaced
     return g
+
+
+def _add(a: Tensor, b: Tensor) -> Tensor:
+    """a + b, of one shape and type; where nothing is recorded or watched, without what an operation costs."""
+    if modes.state.recording or modes.state.anomaly:
+        return a + b
+    return Tensor._wrap(a.device.xp.asarray(a._data + b._data), a.device)
 
 
 def _take(found: dict[Any, Tensor], source: Any) -> Tensor:

@@ -157,10 +157,12 @@ class Function:
         out: list[Any] = []
         for value in self._saved:
             if type(value) is _Input:
-                self._check_version(value.tensor._version[0], value.version, value.tensor.shape)
+                if value.tensor._version[0] != value.version:
+                    raise self._changed(value.tensor._version[0], value.version, value.tensor.shape)
                 out.append(value.tensor)
             elif type(value) is _Output:
-                self._check_version(value.counter[0], value.version, self.shape)
+                if value.counter[0] != value.version:
+                    raise self._changed(value.counter[0], value.version, self.shape)
                 tensor = Tensor._wrap(value.data, self.device)
                 tensor._version = value.counter
                 tensor.requires_grad = True
@@ -200,7 +202,8 @@ class Function:
         self.dtype = out._data.dtype
         if self.dtype.kind != "f":
             return  # comparisons and roundings to integers end the graph
-        self._saved = tuple([self._keep(value, inputs, arrays, raw, out) for value in self._saved])
+        if self._saved:
+            self._saved = tuple([self._keep(value, inputs, arrays, raw, out) for value in self._saved])
         out.requires_grad = True
         out.grad_fn = self
 
@@ -218,13 +221,12 @@ class Function:
             )
         return value
 
-    def _check_version(self, now: int, then: int, shape: tuple[int, ...]) -> None:
-        if now != then:
-            raise InPlaceError(
-                f"{self.name()}: a tensor of shape {shape} that its gradient needs has been changed in place since "
-                f"(version {now}, {then} was saved). Change a copy (x = x.clone()), or write the change out of place "
-                "(x = x + y)."
-            )
+    def _changed(self, now: int, then: int, shape: tuple[int, ...]) -> InPlaceError:
+        return InPlaceError(
+            f"{self.name()}: a tensor of shape {shape} that its gradient needs has been changed in place since "
+            f"(version {now}, {then} was saved). Change a copy (x = x.clone()), or write the change out of place "
+            "(x = x + y)."
+        )
 
     def _check_finite(self, data: Any, what: str) -> None:
         if data.dtype.kind == "f" and not bool(self.device.xp.isfinite(data).all()):
