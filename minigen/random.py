@@ -67,6 +67,13 @@ class Generator:
         """0, …, n − 1 in random order."""
         return self.numpy.permutation(n)
 
+    def key(self) -> int:
+        """64 random bits: the key of a stream of its own, for numbers that are computed from their place in an array.
+
+        Dropout masks are (`minigen_kernels.philox`). However large they are, this stream moves on by one number.
+        """
+        return int(self.numpy.bit_generator.random_raw())
+
     def get_state(self) -> dict[str, Any]:
         """Everything needed to continue this stream, made of plain numbers and lists (fit for JSON)."""
         return {"seed": self.seed, "philox": _plain(self.numpy.bit_generator.state)}

@@ -17,6 +17,7 @@ This is the plain twin, for any array module; `cpu.philox` has the compiled one.
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -60,3 +61,12 @@ def random_bits(key: int, count: int, xp: ModuleType = np) -> Any:
     words = blocks((low & LOW, low >> 32, zero, zero), (key & LOW, key >> 32))
     lanes = xp.stack(words).reshape(4, tiles, LANES)
     return lanes.transpose(1, 0, 2).reshape(-1)[:count].astype(xp.uint32)
+
+
+def dropout_threshold(p: float) -> int:
+    """The least word that keeps its element where the share p is dropped: p·2³², rounded up.
+
+    >>> dropout_threshold(0.5) == 2**31
+    True
+    """
+    return min(math.ceil(p * 2**32), LOW)

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.errors import UserError
+from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
 from minigen.functional.arithmetic import clip, erf, exp, sigmoid, square, tanh, where
 from minigen.functional.reduction import sum
@@ -99,12 +100,16 @@ class LogSoftmax(Function):
 
 def relu(input: Any) -> Tensor:
     """max(x, 0)."""
-    return Relu.apply(tensor(input))
+    x = tensor(input)
+    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.applies(x) else Relu.apply(x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope·x."""
-    return LeakyRelu.apply(floating(input), slope=float(negative_slope))
+    x, slope = floating(input), float(negative_slope)
+    if slope >= 0 and fused.applies(x):
+        return fused.ActivateAndDrop.apply(x, slope=slope, p=0.0, key=0)
+    return LeakyRelu.apply(x, slope=slope)
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:

@@ -1,11 +1,20 @@
-"""Operations that draw random numbers, from an explicit generator."""
+"""Operations that draw random numbers, from an explicit generator.
+
+A mask takes one number from the generator, the key of a stream of its own, and which word of that stream decides over
+an element depends on the element's place alone (`minigen.functional.fused.in_order`, `minigen_kernels.philox`).
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from minigen_kernels import philox
+
 from minigen.errors import ShapeError, UserError
+from minigen.functional import fused
 from minigen.functional._operands import floating
+from minigen.functional.activation import leaky_relu, relu
 from minigen.functional.arithmetic import where
 from minigen.random import Generator, pick
 from minigen.tensor import Tensor
@@ -21,7 +30,13 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Genera
         generator: where the mask comes from; the default generator unless given.
     """
     x = floating(input)
-    return _drop(x, x.shape, p, training, generator, "dropout")
+    _check_probability("dropout", p)
+    if not training or p == 0:
+        return x
+    key = pick(generator).key()
+    if fused.applies(x):
+        return fused.ActivateAndDrop.apply(x, slope=1.0, p=float(p), key=key)
+    return _drop(x, x.shape, p, key)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
@@ -34,15 +49,38 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, generator: Gene
     x = floating(input)
     if x.ndim not in (3, 4):
         raise ShapeError(f"dropout2d: needs images (N, C, H, W) or (C, H, W), not shape {x.shape}.")
-    return _drop(x, (*x.shape[:-2], 1, 1), p, training, generator, "dropout2d")
-
-
-def _drop(
-    x: Tensor, mask_shape: tuple[int, ...], p: float, training: bool, generator: Generator | None, name: str
-) -> Tensor:
-    if not isinstance(p, (int, float)) or not 0 <= p <= 1:
-        raise UserError(f"{name}: p={p!r} must be a probability, from 0 to 1.")
+    _check_probability("dropout2d", p)
     if not training or p == 0:
         return x
-    kept = pick(generator).uniform(mask_shape) >= p
+    return _drop(x, (*x.shape[:-2], 1, 1), p, pick(generator).key())
+
+
+def activate_and_drop(input: Any, negative_slope: float, p: float, generator: Generator | None = None) -> Tensor:
+    """A leaky ReLU, then dropout, in one pass where the device can (see `minigen.functional.fused`).
+
+    Args:
+        input: any shape.
+        negative_slope: at least 0; 0 for a ReLU, 1 for no activation.
+        p, generator: as for `dropout`; 0 for none.
+    """
+    x = floating(input)
+    if p > 0 and fused.applies(x):
+        return fused.ActivateAndDrop.apply(x, slope=negative_slope, p=p, key=pick(generator).key())
+    if negative_slope != 1:
+        x = relu(x) if negative_slope == 0 else leaky_relu(x, negative_slope)
+    return dropout(x, p, True, generator)
+
+
+def _drop(x: Tensor, mask_shape: tuple[int, ...], p: float, key: int) -> Tensor:
+    """0 where the mask of that shape, broadcast, drops, and x/(1 - p) where it keeps."""
+    count, xp = math.prod(mask_shape), x.device.xp
+    compiled = getattr(x.device.kernels, "philox", None)
+    bits = philox.random_bits(key, count, xp) if compiled is None else compiled.random_bits(key, count)
+    counted = fused.in_order(xp.empty(mask_shape, bool)).shape
+    kept = fused.as_shaped((bits >= philox.dropout_threshold(p)).reshape(counted))
     return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+
+
+def _check_probability(name: str, p: Any) -> None:
+    if not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise UserError(f"{name}: p={p!r} must be a probability, from 0 to 1.")

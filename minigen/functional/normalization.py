@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 
 from minigen.errors import ShapeError, UserError
+from minigen.functional import fused
 from minigen.functional._operands import floating, tensor
 from minigen.functional.arithmetic import rsqrt, square
+from minigen.functional.noise import activate_and_drop
 from minigen.functional.reduction import mean
 from minigen.functional.shape import reshape
+from minigen.random import Generator, pick
 from minigen.tensor import Tensor
 
 
@@ -45,29 +48,59 @@ def batch_norm(
         running_mean, running_var: (C,), or None.
         weight, bias: (C,), or None.
     """
+    return batch_norm_then(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def batch_norm_then(
+    input: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    negative_slope: float = 1.0,
+    p: float = 0.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """`batch_norm`, then a leaky ReLU and dropout, in one pass where the device can (see `minigen.functional.fused`).
+
+    Args:
+        input, running_mean, running_var, weight, bias, training, momentum, eps: as for `batch_norm`.
+        negative_slope: at least 0; 0 for a ReLU, 1 for no activation.
+        p, generator: as for `dropout`; 0 for none.
+    """
     x = floating(input)
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: needs an input (N, C, ...), not shape {x.shape}.")
     channels = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     _check_channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training or running_mean is None or running_var is None:
-        dims = (0, *range(2, x.ndim))
         n = x.numel() // max(x.shape[1], 1)
         if training and n < 2:
             raise UserError(
                 f"batch_norm: training needs more than one value per channel, but the input has shape {x.shape}; use a "
                 "larger batch, or .eval()."
             )
+        moved = (running_mean, running_var) if training and running_mean is not None and running_var is not None else ()
+        w, b = (t if t is None else tensor(t) for t in (weight, bias))
+        if n > 0 and x.ndim in (2, 4) and fused.applies(x) and all(t is None or t.dtype == x.dtype for t in (w, b)):
+            mu, variance = fused.moments(x)
+            _move(moved, mu, variance, n, momentum)
+            key = pick(generator).key() if p > 0 else 0
+            return fused.BatchNorm.apply(x, w, b, mu, variance, eps=eps, slope=negative_slope, p=p, key=key)
+        dims = (0, *range(2, x.ndim))
         mu = mean(x, dims, keepdim=True)
         centred = x - mu
         variance = mean(square(centred), dims, keepdim=True)
-        if training and running_mean is not None and running_var is not None:
-            _move(running_mean, mu.data.reshape(-1), momentum)
-            _move(running_var, variance.data.reshape(-1) * (n / (n - 1)), momentum)
+        _move(moved, mu.data.reshape(-1), variance.data.reshape(-1), n, momentum)
     else:
         centred = x - reshape(running_mean, channels)
         variance = reshape(running_var, channels)
-    return _scale(centred * rsqrt(variance + eps), weight, bias, channels)
+    return activate_and_drop(
+        _scale(centred * rsqrt(variance + eps), weight, bias, channels), negative_slope, p, generator
+    )
 
 
 def layer_norm(
@@ -121,8 +154,8 @@ def instance_norm(
         raise UserError(f"instance_norm: needs more than one value per channel, but the input has shape {x.shape}.")
     dims = tuple(range(2, x.ndim))
     if running_mean is not None and running_var is not None:
-        _move(running_mean, x.data.mean(axis=dims).mean(axis=0), momentum)
-        _move(running_var, (x.data.var(axis=dims) * (n / (n - 1))).mean(axis=0), momentum)
+        batch = x.data.mean(axis=dims).mean(axis=0), x.data.var(axis=dims).mean(axis=0)
+        _move((running_mean, running_var), *batch, n, momentum)
     return _scale(_standardized(x, dims, eps), weight, bias, channels)
 
 
@@ -165,10 +198,11 @@ def _scale(y: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
     return y if bias is None else y + reshape(bias, shape)
 
 
-def _move(running: Tensor, batch: Any, momentum: float) -> None:
-    """running ← (1 - momentum)·running + momentum·batch, in place."""
-    if not isinstance(running, Tensor):
-        raise UserError(
-            f"Running statistics are updated in place, so they must be tensors, not {type(running).__name__}."
-        )
-    running.data = ((1 - momentum) * running.data + momentum * batch).astype(running.dtype)
+def _move(running: tuple[Tensor, ...], mean: Any, variance: Any, n: int, momentum: float) -> None:
+    """running ← (1 - momentum)·running + momentum·batch, in place: mean and variance, which here is divided by n - 1."""
+    for statistic, batch in zip(running, (mean, variance * (n / max(n - 1, 1)))):
+        if not isinstance(statistic, Tensor):
+            raise UserError(
+                f"Running statistics are updated in place, so they must be tensors, not {type(statistic).__name__}."
+            )
+        statistic.data = ((1 - momentum) * statistic.data + momentum * batch).astype(statistic.dtype)

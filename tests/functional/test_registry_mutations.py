@@ -38,6 +38,7 @@ NONLINEAR = [
     "Conv2d",
     "ConvTranspose2d",
     "Conv2dWeightGrad",
+    "BatchNorm",
 ]
 
 

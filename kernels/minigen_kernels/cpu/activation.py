@@ -8,10 +8,11 @@ output and the mask, which are four bytes each.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 
+from ..philox import dropout_threshold
 from .compiled import compiled
 from .layout import pieces, read_only
 from .philox import TILE, draw_tiles
@@ -31,7 +32,7 @@ def activate_and_drop(x: np.ndarray, slope: float, p: float, key: int) -> tuple[
     """
     y, states = np.empty(x.shape, x.dtype), np.empty(x.shape, np.uint8)
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
-    numbers = (np.uint64(key), threshold(p), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
+    numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
 
     def run(part: slice) -> None:
         _activate_and_drop(flat[part], *numbers, part.start // TILE, out[part], state[part])
@@ -52,17 +53,13 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
     return out
 
 
-def threshold(p: float) -> np.uint32:
-    """The least word of 32 bits that keeps its element, the least integer from p·2³² on."""
-    return np.uint32(min(math.ceil(p * 2.0**32), 2**32 - 1))
-
-
 def keep_scale(p: float) -> float:
     """1/(1 - p), by which kept elements are multiplied; 0 where none are kept."""
     return 1 / (1 - p) if p < 1 else 0.0
 
 
-def in_chunks(run, size):  # type: ignore[no-untyped-def]
+def in_chunks(run: Callable[[slice], None], size: int) -> None:
+    """Calls run on slices of range(size) that begin at whole chunks, in parallel."""
     parts = pieces(-(-size // CHUNK), least=TASK_CHUNKS)
     parallel_for(lambda i: run(slice(parts[i].start * CHUNK, min(parts[i].stop * CHUNK, size))), len(parts))
 

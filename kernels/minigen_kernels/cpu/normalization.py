@@ -15,9 +15,12 @@ difference of large squares would lose it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .activation import CHUNK, DROPPED, FALLING, RISING, in_chunks, keep_scale, threshold
+from ..philox import dropout_threshold
+from .activation import CHUNK, DROPPED, FALLING, RISING, in_chunks, keep_scale
 from .compiled import compiled
 from .layout import pieces, read_only
 from .philox import TILE, draw_tiles
@@ -26,7 +29,7 @@ from .threads import parallel_for
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
 WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
 TASK = 1 << 16  # elements
-NO_STATES = np.empty((0, 0), np.uint8)
+NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,44 +45,46 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize(
-    x: np.ndarray, factor: np.ndarray, centre: np.ndarray, bias: np.ndarray, slope: float, p: float, key: int
-) -> tuple[np.ndarray, np.ndarray]:
+    x: np.ndarray, factor: np.ndarray, centre: np.ndarray, bias: np.ndarray | float, slope: float, p: float, key: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     """y = k·a((x - centre)·factor + bias), element i's mask drawn from word i of the stream of `key`.
 
-    Args: x (R, C) in C order; factor, centre, bias float64 (C,); slope, p, key as for `activate_and_drop`.
-    Returns y like x, and the states, uint8 (R, C); none, an empty array, without activation and dropout.
+    Args: x (R, C) in C order; factor, centre float64 (C,); bias (C,) or a number; slope, p, key as for
+    `activate_and_drop`.
+    Returns y like x, and the states, uint8 (R, C), or None without activation and dropout (slope 1, p 0).
     """
     near = centre.astype(x.dtype)
     rest = (bias - (centre - near) * factor).astype(x.dtype)  # what rounding took from the centre
     columns = (factor.astype(x.dtype), near, rest)
-    numbers = (np.uint64(key), threshold(p), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
+    numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
     y = np.empty(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
     in_chunks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
-    return y, states
+    return y, states if states.size else None
 
 
 def normalize_grad(
     g: np.ndarray,
     x: np.ndarray,
-    states: np.ndarray,
+    states: np.ndarray | None,
     mean: np.ndarray,
     inverse: np.ndarray,
-    weight: np.ndarray,
+    weight: np.ndarray | float,
     slope: float,
     p: float,
     wanted: bool,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Gradients of `normalize` where centre and factor are the mean and weight·inverse of x itself.
 
-    Args: g, x (R, C) in C order; states from `normalize`; mean, inverse = 1/√(σ² + eps), weight float64 (C,);
-    wanted: whether x̄ is.
+    Args: g, x (R, C) in C order; states from `normalize`; mean, inverse = 1/√(σ² + eps), float64 (C,); weight (C,) or
+    a number; wanted: whether x̄ is.
     Returns x̄ (R, C) or None, w̄ and b̄, float64 (C,).
     """
     scale = keep_scale(p)
     factors = np.array([0, slope * scale, scale], x.dtype)
     near = mean.astype(x.dtype)
+    states = NO_STATES if states is None else states
     gs, xs, state = read_only(g), read_only(x), read_only(states)
 
     def add(r: slice, c: slice, out: np.ndarray) -> None:
@@ -100,7 +105,7 @@ def normalize_grad(
     return gx, gw, gb
 
 
-def _sums(shape, add):  # type: ignore[no-untyped-def]
+def _sums(shape: tuple[int, ...], add: Callable[[slice, slice, np.ndarray], None]) -> np.ndarray:
     """Two sums (2, C) over the rows: of the whole of a range of columns, or, if there are few, of ranges of rows."""
     r, c = shape
     whole = slice(0, r), slice(0, c)

@@ -11,6 +11,11 @@ def _away_from_0(draw: Draw) -> Sample:
     return [draw.distinct(draw.shape())], {}
 
 
+def _images_away_from_0(draw: Draw) -> Sample:
+    """In C order, and so not as the kernels that work in one pass need images: the composition's turn."""
+    return [draw.distinct(draw.choice([(1, 2, 2, 2), (2, 2, 1, 3), (2, 3, 2, 1)]))], {}
+
+
 def _leaky_relu(draw: Draw) -> Sample:
     return [draw.distinct(draw.shape())], {"negative_slope": draw.choice([0.01, 0.2, -0.5])}
 
@@ -37,7 +42,9 @@ def _over_axes(draw: Draw) -> Sample:
 
 OPERATIONS = [
     Operation("relu", F.relu, _away_from_0),
+    Operation("relu/of images in C order", F.relu, _images_away_from_0),
     Operation("leaky_relu", F.leaky_relu, _leaky_relu),
+    Operation("leaky_relu/of images in C order", F.leaky_relu, _images_away_from_0),
     Operation("elu", F.elu, _elu),
     Operation("selu", F.selu, _away_from_0),
     Operation("gelu", F.gelu, _gelu),

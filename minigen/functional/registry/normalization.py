@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from minigen import functional as F
+from minigen.functional.normalization import batch_norm_then
 from minigen.functional.registry.draw import Draw
 from minigen.functional.registry.operation import Operation, Sample
+from minigen.random import Generator
 from minigen.tensor import Tensor
 
 
@@ -42,6 +44,13 @@ def _batch_norm_training(draw: Draw) -> Sample:
     return [draw.normal(shape), *_affine(draw, shape[1:2])], {**running, "training": True, "eps": _eps(draw)}
 
 
+def _batch_norm_then(draw: Draw) -> Sample:
+    shape = draw.choice([(4, 2), (3, 1), (2, 2, 2), (1, 2, 1, 3), (2, 2, 1, 2)])  # in one pass, and one after another
+    chain = {"negative_slope": draw.choice([0.3, 0.0, 1.0]), "p": draw.choice([0.0, 0.4]), "seed": draw.integer(0, 999)}
+    inputs = [draw.normal(shape), *_affine(draw, shape[1:2])]
+    return inputs, {**chain, "training": True, "momentum": 0.1, "eps": 0.1}
+
+
 def _batch_norm_evaluation(draw: Draw) -> Sample:
     shape = draw.choice([(3, 2), (1, 3), (2, 2, 3), (1, 2, 2, 2), (0, 2)])
     options = {**_running(draw, shape[1]), "training": False, "eps": _eps(draw)}
@@ -73,6 +82,11 @@ def _group_norm(draw: Draw) -> Sample:
     return [draw.normal(shape), *_affine(draw, shape[1:2])], {"num_groups": groups, "eps": _eps(draw)}
 
 
+def _chained(x: Tensor, *affine: Tensor, seed: int, **options: Any) -> Tensor:
+    weight, bias = (*affine, None, None)[:2]
+    return batch_norm_then(x, None, None, weight, bias, generator=Generator(seed), **options)
+
+
 def _layer_normed(x: Tensor, *affine: Tensor, normalized_shape: Any, eps: float) -> Tensor:
     weight, bias = (*affine, None, None)[:2]
     return F.layer_norm(x, normalized_shape, weight, bias, eps)
@@ -85,6 +99,7 @@ def _group_normed(x: Tensor, *affine: Tensor, num_groups: int, eps: float) -> Te
 
 OPERATIONS = [
     Operation("batch_norm/training", _with_running(F.batch_norm), _batch_norm_training),
+    Operation("batch_norm/then activation and dropout", _chained, _batch_norm_then),
     Operation("batch_norm/evaluation", _with_running(F.batch_norm), _batch_norm_evaluation, linear=(0,)),
     Operation("batch_norm/of its statistics", F.batch_norm, _batch_norm_statistics, linear=(0, 1)),
     Operation("layer_norm", _layer_normed, _layer_norm),

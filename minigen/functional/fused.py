@@ -1,0 +1,148 @@
+"""Several operations in one pass over memory: batch norm, activation, dropout.
+
+Such operations do a multiplication or two for every number that they read and write, so they wait for memory, and a
+row of them waits once each. Where the device's kernels can, the row is computed element by element instead: what a
+number needs is done while it is in a register. Forwards and backwards are kernels (`minigen_kernels.cpu.activation` and
+`.normalization`, where the trick is explained); what they keep for backward is one byte an element.
+
+The twins are the compositions in `activation`, `noise` and `normalization`. They run on devices without such kernels
+and for inputs that do not lie in memory as `in_order` says. When a graph of the gradient is asked for, the gradient is
+written with differentiable operations, here, below each kernel's.
+
+In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x; a(x) is x
+where x > 0 and slope·x elsewhere, and k is 0 where dropout drops and 1/(1 - p) where it keeps. Slope 1 is no activation,
+p = 0 no dropout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import modes
+from minigen.autograd.function import Function
+from minigen.functional.arithmetic import rsqrt, square
+from minigen.functional.reduction import mean, sum
+from minigen.functional.shape import reshape
+from minigen.tensor import Tensor
+
+
+def applies(x: Tensor) -> bool:
+    """Whether a tensor can be worked on in one pass: the device has kernels for it, and it lies as they need it."""
+    return x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) and can_fuse(x) and in_order(x.data).flags.c_contiguous
+
+
+def can_fuse(x: Tensor) -> bool:
+    """Whether the kernels of the tensor's device have these passes, and every operation need not be watched."""
+    return hasattr(x.device.kernels, "normalization") and not modes.state.anomaly
+
+
+def in_order(array: Any) -> Any:
+    """A view of an array with its axes in the order in which its elements are counted.
+
+    Images (N, C, H, W) are counted channels last, as convolutions leave them in memory, everything else as in C. Which
+    random number an element gets depends on nothing else: neither on how it lies in memory nor on the device.
+    """
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
+def as_shaped(array: Any) -> Any:
+    """The view that undoes `in_order`."""
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+def moments(x: Tensor) -> tuple[Any, Any]:
+    """Mean and variance (divided by n) of each channel of x (N, C, *), in float64."""
+    rows = in_order(x.data)
+    return x.device.kernels.normalization.moments(rows.reshape(-1, rows.shape[-1]))
+
+
+class ActivateAndDrop(Function):
+    """y = k·a(x);  x̄ = k·a'(x)·g, a'(0) being the slope."""
+
+    def forward(self, x: Any, slope: float, p: float, key: int) -> Any:
+        y, states = self.device.kernels.activation.activate_and_drop(in_order(x), slope, p, key)
+        self.slope, self.p = slope, p
+        self.save_for_backward(as_shaped(states))
+        return as_shaped(y)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (states,) = self.saved_tensors
+        return ScaleByState.apply(g, states, slope=self.slope, p=self.p)
+
+
+class ScaleByState(Function):
+    """y = k·a'·x, both factors constants that an earlier pass left as states;  x̄ = k·a'·g."""
+
+    def forward(self, x: Any, states: Any, slope: float, p: float) -> Any:
+        self.slope, self.p = slope, p
+        self.save_for_backward(states)
+        return as_shaped(_scaled(self.device, x, states, slope, p))
+
+    def backward(self, g: Tensor) -> tuple[Tensor, None]:
+        (states,) = self.saved_tensors
+        return ScaleByState.apply(g, states, slope=self.slope, p=self.p), None
+
+
+def _scaled(device: Any, x: Any, states: Any, slope: float, p: float) -> Any:
+    """k·a'·x in order."""
+    rows = device.xp.asarray(in_order(x), order="C")
+    return device.kernels.activation.scale_by_state(rows, in_order(states), slope, p)
+
+
+class BatchNorm(Function):
+    """y = k·a(u·w + b), u = (x - μ)/√(σ² + eps), μ and σ² of each channel of x (N, C, *).
+
+    With h = k·a'·g, which is what arrives at u·w + b, and means over everything but the channels:
+    b̄ = Σ h,  w̄ = Σ h·u,  x̄ = w/√(σ² + eps)·(h - mean(h) - u·mean(h·u)).
+    """
+
+    def forward(
+        self, x: Any, w: Any, b: Any, mean: Any, variance: Any, eps: float, slope: float, p: float, key: int
+    ) -> Any:
+        """`mean` and `variance` are x's own, in float64: running statistics need them too."""
+        self.mean, self.inverse = mean, 1 / np.sqrt(variance + eps)
+        self.eps, self.slope, self.p = eps, slope, p
+        factor = self.inverse if w is None else self.inverse * w
+        rows = in_order(x)
+        y, states = self.device.kernels.normalization.normalize(
+            rows.reshape(-1, mean.size), factor, mean, 0.0 if b is None else b, slope, p, key
+        )
+        self.save_for_backward(x, w, None if states is None else as_shaped(states.reshape(rows.shape)))
+        return as_shaped(y.reshape(rows.shape))
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, w, states = self.saved_tensors
+        gradients = self._differentiable if modes.state.recording else self._at_once
+        return (*gradients(g, x, w, states), None, None)
+
+    def _at_once(self, g: Tensor, x: Tensor, w: Any, states: Any) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Two passes over memory: the sums, then x̄."""
+        order = in_order(x.data).shape
+        gs = self.device.xp.asarray(in_order(g.data), order="C")
+        gx, gw, gb = self.device.kernels.normalization.normalize_grad(
+            gs.reshape(-1, order[-1]),
+            in_order(x.data).reshape(-1, order[-1]),
+            None if states is None else in_order(states).reshape(-1, order[-1]),
+            self.mean,
+            self.inverse,
+            1.0 if w is None else w.data,
+            self.slope,
+            self.p,
+            self.needs_input_grad[0],
+        )
+        arrays = (None if gx is None else as_shaped(gx.reshape(order)), gw.astype(x.dtype), gb.astype(x.dtype))
+        return tuple([None if a is None else Tensor._wrap(a, self.device) for a in arrays])  # type: ignore[return-value]
+
+    def _differentiable(self, g: Tensor, x: Tensor, w: Any, states: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from x itself, so that derivatives of the statistics are in it."""
+        dims = (0, *range(2, x.ndim))
+        h = g if states is None else ScaleByState.apply(g, states, slope=self.slope, p=self.p)
+        centred = x - mean(x, dims, keepdim=True)
+        inverse = rsqrt(mean(square(centred), dims, keepdim=True) + self.eps)
+        u = centred * inverse
+        gx = inverse * (h - mean(h, dims, keepdim=True) - u * mean(h * u, dims, keepdim=True))
+        if w is not None:
+            gx = gx * reshape(w, (1, -1) + (1,) * (x.ndim - 2))
+        return gx, sum(h * u, dims), sum(h, dims)
