@@ -8,9 +8,11 @@ import numpy as np
 
 from minigen import functional as F
 from minigen.errors import ShapeError
+from minigen.functional.normalization import batch_norm_then
 from minigen.nn import init
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
+from minigen.random import Generator
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
@@ -81,14 +83,28 @@ class _BatchNorm(_StatisticsNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self.forward_then(input, 1.0, 0.0, None)
+
+    def forward_then(self, input: Tensor, negative_slope: float, p: float, generator: Generator | None) -> Tensor:
+        """This layer, then a leaky ReLU (slope 1: none), then dropout (p = 0: none), in one pass where possible."""
         self._check(input, 1)
         tracked = self.num_batches_tracked if self.training else None
         momentum = self.momentum
         if momentum is None:
             momentum = 0.0 if tracked is None else 1 / (int(tracked) + 1)
         batch_statistics = self.training or self.running_mean is None
-        output = F.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, batch_statistics, momentum, self.eps
+        output = batch_norm_then(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            batch_statistics,
+            momentum,
+            self.eps,
+            negative_slope,
+            p,
+            generator,
         )
         if tracked is not None:
             tracked.add_(1)

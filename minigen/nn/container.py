@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from minigen.errors import UserError
+from minigen.nn.fusion import chains, run
 from minigen.nn.module import Module
 
 Row = TypeVar("Row", bound="_Row")
@@ -57,6 +58,9 @@ class Sequential(_Row):
     Args:
         args: modules, which get the names '0', '1', …; or one dictionary of modules by name.
 
+    Where batch norm, a (leaky) ReLU and dropout follow each other in training, they are computed in one pass
+    (`minigen.nn.fusion`), unless a hook is registered on one of them.
+
     Indexing with a slice gives a Sequential of the same modules under their names.
 
     >>> from minigen import nn
@@ -79,8 +83,8 @@ class Sequential(_Row):
                 self.add_module(str(number), arg)
 
     def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
+        for chain in chains(self):
+            input = run(chain, input)
         return input
 
     def _part(self, names: list[str]) -> Module:

@@ -1,0 +1,64 @@
+"""Which layers of a row are run together: batch norm, ReLU or leaky ReLU, dropout, in this order.
+
+Neighbours of these kinds are one pass over memory (`minigen.functional.fused`) instead of one for each layer. The
+results are the same to rounding, the dropout masks the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from minigen.functional.noise import activate_and_drop
+from minigen.nn.activation import LeakyReLU, ReLU
+from minigen.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from minigen.nn.dropout import Dropout
+from minigen.nn.module import Module
+
+NORM, ACTIVATION, DROPOUT, OTHER = range(4)
+KINDS: dict[type[Module], int] = {
+    BatchNorm1d: NORM,
+    BatchNorm2d: NORM,
+    ReLU: ACTIVATION,
+    LeakyReLU: ACTIVATION,
+    Dropout: DROPOUT,
+}
+
+
+def chains(modules: Iterable[Module]) -> Iterator[list[Module]]:
+    """The modules in their order, those side by side that can be run together."""
+    chain: list[Module] = []
+    last = OTHER
+    for module in modules:
+        kind = _kind(module)
+        if chain and (kind == OTHER or kind <= last):
+            yield chain
+            chain = []
+        chain.append(module)
+        last = kind
+    if chain:
+        yield chain
+
+
+def run(chain: list[Module], input: Any) -> Any:
+    """The output of one of `chains`."""
+    if len(chain) == 1:
+        return chain[0](input)
+    slope, p, generator = 1.0, 0.0, None
+    for layer in chain:
+        if isinstance(layer, (ReLU, LeakyReLU)):
+            slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
+        elif isinstance(layer, Dropout):
+            p, generator = layer.p, layer.generator
+    first = chain[0]
+    if isinstance(first, (BatchNorm1d, BatchNorm2d)):
+        return first.forward_then(input, slope, p, generator)
+    return activate_and_drop(input, slope, p, generator)
+
+
+def _kind(module: Module) -> int:
+    """The kind of a layer; OTHER for one whose call means more than its kind, or that does nothing in evaluation."""
+    kind = KINDS.get(type(module), OTHER)
+    if kind == OTHER or not module.training or module._pre_hooks or module._hooks or "forward" in module.__dict__:
+        return OTHER
+    return OTHER if isinstance(module, LeakyReLU) and module.negative_slope < 0 else kind
