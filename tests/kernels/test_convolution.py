@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels import cpu, reference
-from minigen_kernels.cpu import convolution, depthwise, layout, plans, tiled
+from minigen_kernels.cpu import convolution, depthwise, layout, tiled
 from minigen_kernels.geometry import check_convolution, conv_output_size
 
 
@@ -84,9 +84,6 @@ def tiny_tasks() -> ExitStack:
     stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(tiled, TASK_FLOPS=1, PLAN_PIXELS=8, CHUNK_BYTES=500, SUMS_BYTES=1))
-    stack.enter_context(mock.patch.multiple(plans, WEIGHT_BYTES=1))
-    stack.callback(plans.pixel_plan.cache_clear)
-    plans.pixel_plan.cache_clear()
     stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))
     return stack
 

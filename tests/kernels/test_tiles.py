@@ -31,7 +31,7 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
 
     last = a.shape[-1]
     strides = [ITEM * n for n in (12 * last, 4 * last, last, 12 * width, 4 * width, width)]
-    block = np.array([[0, 1, 0, 0, accumulate, *axes, *strides]])
+    block = np.array([[0, 1, 0, accumulate, *axes, *strides]])
     a_rows = np.arange(rows)[None] * 24 * last * ITEM
     run_tiles(depthwise, width, block, a_rows, order[None] * (width + 5) * ITEM, a.ravel(), b.ravel(), c.ravel())
     np.testing.assert_array_equal(c, expected)
@@ -39,7 +39,7 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
 
 def test_an_empty_sum_is_zero():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
-    block = np.array([[0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
+    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
     run_tiles(False, width, block, np.zeros_like(rows), rows, c, c, c)
     assert not c.any()

@@ -6,8 +6,9 @@ it is added up:
     c[row, :] += sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]
 
 Each number of `a` is spread over a vector and multiplied with V vectors of `b`; each vector of `b` is used for R rows.
-So one step of the loop is R V multiply-adds for R + V loads, and the multipliers are never idle: LLVM makes one
-instruction of each multiply-add, in whatever vectors the processor has. What the axes l, m and n are, and where the
+So one step of the loop is R V multiply-adds for R + V loads, and the multipliers are never idle: on one core of a Zen 4
+the tiles reach 109 to 116 GFLOP/s, and BLAS's product of large matrices 103. LLVM makes one instruction of each
+multiply-add, in whatever vectors the processor has. What the axes l, m and n are, and where the
 rows lie, is told by tables of byte offsets; with three loops and such tables the same tile serves all members of the
 family (see `tiled`), and no copy of the images is ever made.
 
@@ -38,9 +39,9 @@ WIDTHS = tuple(vectors * LANES for _, vectors in SHAPES)  # numbers in a row of 
 ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of each width
 MOST_ROWS = 12  # a multiple of all R
 
-# A block: tiles that add up over the same axes. Lengths of l, m, n; strides and starts in bytes.
-BLOCK_FIELDS = ("first_tile", "end_tile", "a", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
-_FIRST, _END, _A, _B, _ACCUMULATE, _AXES = range(6)
+# A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes.
+BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
+_FIRST, _END, _B, _ACCUMULATE, _AXES = range(5)
 
 _int = ir.IntType(64)
 _vector = ir.VectorType(ir.FloatType(), LANES)
@@ -131,9 +132,7 @@ def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, c):
     a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, c float32, contiguous.
     """
     for k in range(blocks.shape[0]):
-        from_a = a.ctypes.data + blocks[k, _A]
-        from_b = b.ctypes.data + blocks[k, _B]
-        to_c = c.ctypes.data
+        from_a, from_b, to_c = a.ctypes.data, b.ctypes.data + blocks[k, _B], c.ctypes.data
         accumulate = blocks[k, _ACCUMULATE]
         axes = blocks[k, _AXES:].ctypes.data
         for t in range(blocks[k, _FIRST], blocks[k, _END]):
