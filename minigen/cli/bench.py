@@ -7,7 +7,7 @@ from typing import Any
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
-    from minigen.bench import modes, restoration, vae
+    from minigen.bench import cpu, modes, restoration, vae
 
     parser = subparsers.add_parser(
         "bench",
@@ -16,6 +16,7 @@ def add_parser(subparsers: Any) -> None:
     )
     tables = parser.add_subparsers(title="tables", metavar="NAME", required=True)
     for name, module, what in (
+        ("cpu", cpu, "how fast training is on the CPU, beside PyTorch"),
         ("modes", modes, "which GANs keep all modes of a mixture of Gaussians"),
         ("restoration", restoration, "how well networks restore photographs, beside classical methods"),
         ("vae", vae, "how good VAEs and importance-weighted autoencoders are, in nats"),

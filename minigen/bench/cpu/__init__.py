@@ -1,0 +1,13 @@
+"""`minigen bench cpu`: how fast we train on the CPU, beside PyTorch eager on the same cores.
+
+Training steps of six models, the convolutions that they are made of, how a step grows with the batch and the image, and
+how much memory it takes. PyTorch has the same networks, each side a process of its own with as many threads, in turns;
+what counts is the median over the rounds, and of PyTorch's two memory formats the better.
+
+- `cases`: what is measured;
+- `ours`, `theirs`: the same steps and convolutions in minigen and in PyTorch, whose networks are in `torch_networks`;
+- `worker`: the process that measures one side; `rounds`: the one that has both measured in turns;
+- `report`: tables and picture; `command`: the command line.
+"""
+
+from minigen.bench.cpu.command import add_arguments, run

@@ -1,0 +1,145 @@
+"""What is measured: six training steps, eight convolutions in three directions, the growth of a step, and its memory.
+
+A case names a task, which is what a side is asked to prepare: a training step (``{"model": …, "batch": …, "shape": …}``),
+a convolution (``{"kernel": …, "direction": …}``) or a product of matrices (``{"matmul": n}``). Tasks are plain numbers and
+words, so that they travel to another process as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+PARTS = ("steps", "kernels", "growth", "memory")
+MODELS = ("dcgan", "gan2d", "conv-vae", "dense-autoencoder", "conv-autoencoder", "restoration-gan", "critic")
+DIRECTIONS = ("forward", "input gradient", "weight gradient")
+
+Task = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """One line of a table.
+
+    Attributes:
+        part: of `PARTS`.
+        name: unlike that of every other case of the part.
+        task: for both sides.
+        images: whether it works on images, which PyTorch is then given in either memory format.
+        goal: how many times as fast as PyTorch we mean to be.
+    """
+
+    part: str
+    name: str
+    task: Task
+    images: bool = True
+    goal: float | None = None
+
+
+class Kernel(NamedTuple):
+    """A convolution of square images, N × (C → O), with its window, stride and groups."""
+
+    batch: int
+    in_channels: int
+    out_channels: int
+    size: int
+    window: int
+    stride: int = 1
+    groups: int = 1
+
+    @property
+    def padding(self) -> int:
+        """On every side: a stride of 1 keeps the size, one of 2 halves it."""
+        return self.window // 2 if self.window % 2 else (self.window - self.stride) // 2
+
+    @property
+    def out_size(self) -> int:
+        return (self.size + 2 * self.padding - self.window) // self.stride + 1
+
+    @property
+    def flops(self) -> int:
+        """2·N·OH·OW·O·(C/groups)·KH·KW: as if no tap fell on the padding, in every direction.
+
+        >>> Kernel(256, 128, 256, 7, 5).flops
+        20552089600
+        """
+        taps = self.window**2 * self.in_channels // self.groups
+        return 2 * self.batch * self.out_size**2 * self.out_channels * taps
+
+    def __str__(self) -> str:
+        channels = f"{self.in_channels}→{self.out_channels}"
+        if self.groups > 1:
+            channels = f"{self.out_channels} depthwise"
+        stride = f" s{self.stride}" if self.stride > 1 else ""
+        return f"{self.batch}, {channels}, {self.size}×{self.size}, {self.window}×{self.window}{stride}"
+
+
+STEPS = (
+    Case("steps", "DCGAN 28×28, batch 256", {"model": "dcgan", "batch": 256, "shape": [1, 28, 28]}, goal=2.0),
+    Case("steps", "conv VAE 28×28, batch 128", {"model": "conv-vae", "batch": 128, "shape": [1, 28, 28]}, goal=1.5),
+    Case(
+        "steps",
+        "dense autoencoder 784–256–256–784, batch 256",
+        {"model": "dense-autoencoder", "batch": 256, "shape": [1, 28, 28]},
+        images=False,
+        goal=1.2,
+    ),
+    Case(
+        "steps",
+        "restoration GAN 64×64×3, batch 32",
+        {"model": "restoration-gan", "batch": 32, "shape": [3, 64, 64]},
+        goal=1.3,
+    ),
+    Case(
+        "steps",
+        "GAN of points, 3×128 MLPs, batch 500",
+        {"model": "gan2d", "batch": 500, "shape": [2]},
+        images=False,
+        goal=1.2,
+    ),
+    Case("steps", "WGAN-GP critic 28×28, batch 64", {"model": "critic", "batch": 64, "shape": [1, 28, 28]}, goal=1.2),
+)
+
+KERNELS = (
+    Kernel(256, 1, 64, 28, 5, stride=2),
+    Kernel(256, 64, 128, 14, 5, stride=2),
+    Kernel(256, 128, 256, 7, 5),
+    Kernel(64, 64, 128, 32, 4, stride=2),
+    Kernel(64, 64, 64, 28, 3),
+    Kernel(64, 3, 64, 64, 4, stride=2),
+    Kernel(32, 256, 256, 8, 1),
+    Kernel(64, 64, 64, 28, 3, groups=64),
+)
+PRODUCTS = (1024, 2048, 4096)  # n of the products of n×n matrices, the fastest of which is the machine's peak
+
+BATCHES, SIDE_OF_BATCHES = (16, 32, 64, 128, 256, 512, 1024), 28
+SIDES, BATCH_OF_SIDES = (16, 32, 64, 128), 64
+
+
+def cases_of(parts: Sequence[str]) -> list[Case]:
+    """All cases of these parts, in the order of the report.
+
+    >>> [(part, len(cases_of([part]))) for part in PARTS]
+    [('steps', 6), ('kernels', 27), ('growth', 11), ('memory', 6)]
+    """
+    cases: list[Case] = []
+    if "steps" in parts:
+        cases += STEPS
+    if "kernels" in parts:
+        cases += [Case("kernels", f"SGEMM {n}", {"matmul": n}, images=False) for n in PRODUCTS]
+        cases += [kernel_case(kernel, direction) for kernel in KERNELS for direction in DIRECTIONS]
+    if "growth" in parts:
+        cases += [growth_case(f"batch {n}", n, SIDE_OF_BATCHES) for n in BATCHES]
+        cases += [growth_case(f"side {side}", BATCH_OF_SIDES, side) for side in SIDES]
+    if "memory" in parts:
+        cases += [case._replace(part="memory", goal=1.0) for case in STEPS]
+    return cases
+
+
+def kernel_case(kernel: Kernel, direction: str) -> Case:
+    """One convolution in one direction."""
+    return Case("kernels", f"{kernel}: {direction}", {"kernel": list(kernel), "direction": direction})
+
+
+def growth_case(name: str, batch: int, side: int) -> Case:
+    """A training step of a convolutional autoencoder whose depth does not depend on the size of the image."""
+    return Case("growth", name, {"model": "conv-autoencoder", "batch": batch, "shape": [1, side, side]})

@@ -1,0 +1,81 @@
+"""The command `minigen bench cpu`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from minigen.bench.cpu.cases import PARTS, Case, cases_of
+from minigen.bench.cpu.report import compare, header, markdown, rich_table, save_picture, tables_of
+from minigen.bench.cpu.rounds import Measurement, run_cpu
+from minigen.files import atomic_write
+from minigen.training.options import positive_integer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `minigen bench cpu`."""
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts (default: all)")
+    parser.add_argument(
+        "--rounds", type=positive_integer, default=5, metavar="N", help="turns of each side (default: 5)"
+    )
+    parser.add_argument(
+        "--threads", type=positive_integer, metavar="N", help="of each side (default: MINIGEN_NUM_THREADS, or all)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="keep the measurements here; run again, it goes on where it stopped"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write the report here: cpu.md, cpu.json, cpu.png")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, with a line for each measurement, and print the tables."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 140  # a pipe has no width of its own
+    with console.status("starting") as status:  # on a terminal; a pipe has only the lines
+
+        def begin(case: Case) -> None:
+            status.update(f"{case.part}: {case.name}")
+
+        def report(case: Case, measurement: Measurement) -> None:
+            console.print(f"{case.part}: {case.name}: {figures(measurement)}", soft_wrap=True)
+
+        content = run_cpu(cases_of(args.only), args.rounds, args.threads, args.json, begin, report)
+    for line in header(content):
+        console.print(line, soft_wrap=True)
+    for table in tables_of(content["measurements"]):
+        console.print(rich_table(table))
+    if args.out is not None:
+        settings = content["settings"]
+        command = " ".join(
+            [
+                "minigen bench cpu",
+                *(["--only", *args.only] if set(args.only) != set(PARTS) else []),
+                f"--rounds {settings['rounds']} --threads {settings['threads']} --out {args.out}",
+            ]
+        )
+        folder = Path(args.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / "cpu.json", (json.dumps(content, indent=1) + "\n").encode())
+        atomic_write(folder / "cpu.md", markdown(content, command).encode())
+        names = ["cpu.md", "cpu.json"] + ["cpu.png"] * save_picture(folder / "cpu.png", content["measurements"])
+        console.print(f"Written to {folder}: {', '.join(names)}.", soft_wrap=True)
+    return 0
+
+
+def figures(measurement: Measurement) -> str:
+    """One measurement in words: the medians of both sides, and their ratio.
+
+    >>> figures({"part": "steps", "name": "x", "values": {"minigen": [0.1], "PyTorch": [0.15]}})
+    'minigen 100.00 ms, PyTorch 150.00 ms, 1.50×'
+    """
+    c = compare(measurement["values"])
+    scale, unit = (2**-20, "MiB") if measurement["part"] == "memory" else (1e3, "ms")
+    ours = f"minigen {c.ours * scale:.2f} {unit}"
+    if c.theirs is None:
+        return ours
+    theirs = " ".join(["PyTorch", f"{c.theirs * scale:.2f} {unit}", *([f"({c.order})"] if c.order else [])])
+    return f"{ours}, {theirs}, {c.ratio:.2f}×"

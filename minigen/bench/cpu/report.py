@@ -1,0 +1,293 @@
+"""From measurements to tables, a Markdown file and a picture."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minigen.bench.cpu.cases import (
+    BATCH_OF_SIDES,
+    DIRECTIONS,
+    KERNELS,
+    SIDE_OF_BATCHES,
+    Case,
+    Kernel,
+    cases_of,
+    kernel_case,
+)
+from minigen.bench.cpu.rounds import OURS, Measurement
+
+BUSY = 0.25  # of the cores
+BUSY_WARNING = (
+    "Other work was running. PyTorch's threads wait for each other in loops, and lose far more by that than ours: "
+    "measure again on an idle machine."
+)
+NO_TORCH = "PyTorch is not installed, so our figures stand alone; pip install 'minigen[bench]' installs it."
+
+
+class Comparison(NamedTuple):
+    """Medians over the rounds: ours, and that of PyTorch's better memory format, None where it was not measured.
+
+    >>> compare({"minigen": [2.0, 1.0, 9.0], "PyTorch NCHW": [5.0], "PyTorch channels_last": [3.0]})
+    Comparison(ours=2.0, theirs=3.0, order='channels_last')
+    """
+
+    ours: float
+    theirs: float | None
+    order: str
+
+    @property
+    def ratio(self) -> float:
+        """Theirs over ours: how many times as fast, or as small, we are. NaN without PyTorch."""
+        return math.nan if self.theirs is None else self.theirs / self.ours
+
+
+def compare(values: dict[str, list[float]]) -> Comparison:
+    """The comparison that the values of a measurement make."""
+    medians = {name: statistics.median(rounds) for name, rounds in values.items()}
+    ours = medians.pop(OURS)
+    if not medians:
+        return Comparison(ours, None, "")
+    best = min(medians, key=lambda name: medians[name])
+    return Comparison(ours, medians[best], best.removeprefix("PyTorch").strip())
+
+
+class Table(NamedTuple):
+    """A table: its title, the headings of its columns, and its rows, the first column being words."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
+    """The tables of all parts that were measured."""
+    found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
+    parts = dict.fromkeys(m["part"] for m in measurements)
+    tables = []
+    if "steps" in parts:
+        tables.append(_steps(found))
+    if "kernels" in parts:
+        tables.append(_kernels(found, sgemm_peak(measurements)))
+    if "growth" in parts:
+        tables += _growth(found)
+    if "memory" in parts:
+        tables.append(_memory(found))
+    return tables
+
+
+Found = dict[tuple[str, str], Comparison]
+
+
+def _measured(found: Found, part: str) -> list[tuple[Case, Comparison]]:
+    """The cases of a part, and what came of them, in the order of the report."""
+    return [(case, found[part, case.name]) for case in cases_of([part]) if (part, case.name) in found]
+
+
+def _steps(found: Found) -> Table:
+    rows = [
+        (
+            case.name,
+            _milliseconds(c.ours),
+            _milliseconds(c.theirs),
+            c.order,
+            _ratio(c.ratio),
+            f"{case.goal}×",
+            _reached(c.ratio, case.goal),
+        )
+        for case, c in _measured(found, "steps")
+    ]
+    headings = ("training step", "minigen ms", "PyTorch ms", "format", "ratio", "goal", "reached")
+    return Table("Training steps; the ratio is PyTorch's time over ours", headings, rows)
+
+
+def _kernels(found: Found, peak: float | None) -> Table:
+    rows = []
+    ratios = []
+    for kernel in KERNELS:
+        for direction in DIRECTIONS:
+            c = found.get(("kernels", kernel_case(kernel, direction).name))
+            if c is not None:
+                ratios.append(c.ratio)
+                rows.append(
+                    (
+                        str(kernel),
+                        direction,
+                        _milliseconds(c.ours),
+                        _milliseconds(c.theirs),
+                        c.order,
+                        _ratio(c.ratio),
+                        _speed(kernel, c.ours, peak),
+                        _speed(kernel, c.theirs, peak),
+                    )
+                )
+    mean = statistics.geometric_mean(ratios) if ratios else math.nan
+    rows.append(("geometric mean", "", "", "", "", _ratio(mean), "", ""))
+    headings = (
+        *("N, C→O, H×W, KH×KW", "direction", "minigen ms", "PyTorch ms", "format", "ratio"),
+        *("minigen GFLOP/s", "PyTorch GFLOP/s"),
+    )
+    share = "" if peak is None else f", and their share of the {peak / 1e9:.0f} of the fastest SGEMM"
+    return Table(f"Convolutions: GFLOP/s as if no tap fell on the padding{share}", headings, rows)
+
+
+def sgemm_peak(measurements: Sequence[Measurement]) -> float | None:
+    """The most operations a second of any product of matrices in any round, ours or PyTorch's."""
+    fastest = {m["name"]: min(map(min, m["values"].values())) for m in measurements if m["part"] == "kernels"}
+    sizes = {case.name: case.task["matmul"] for case in cases_of(["kernels"]) if "matmul" in case.task}
+    return max((2 * n**3 / fastest[name] for name, n in sizes.items() if name in fastest), default=None)
+
+
+def _growth(found: Found) -> list[Table]:
+    tables = []
+    for axis, title, size_of in (
+        ("batch", f"Growth with the batch, images of {SIDE_OF_BATCHES}×{SIDE_OF_BATCHES}", lambda task: task["batch"]),
+        ("side", f"Growth with the pixels, batch {BATCH_OF_SIDES}", lambda task: task["shape"][1] ** 2),
+    ):
+        mine = [(case, c) for case, c in _measured(found, "growth") if case.name.startswith(axis)]
+        rows = [
+            (case.name, _milliseconds(c.ours), _milliseconds(c.theirs), c.order, _ratio(c.ratio)) for case, c in mine
+        ]
+        if len(mine) > 1:
+            sizes = [size_of(case.task) for case, _ in mine]
+            theirs = [c.theirs for _, c in mine if c.theirs is not None]
+            exponents = (exponent(sizes, [c.ours for _, c in mine]), exponent(sizes, theirs) if theirs else None)
+            words = ["-" if value is None else f"{value:.2f}" for value in exponents]
+            rows.append(("exponent", words[0], words[1], "", ""))
+        headings = ("conv autoencoder", "minigen ms", "PyTorch ms", "format", "ratio")
+        tables.append(Table(title, headings, rows))
+    return tables
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """a of the line log t = a·log n + b through the points, by least squares; 1 where the time is in proportion to n.
+
+    >>> round(exponent([1, 2, 4], [3.0, 12.0, 48.0]), 6)
+    2.0
+    """
+    return statistics.linear_regression([math.log(n) for n in sizes], [math.log(t) for t in seconds]).slope
+
+
+def _memory(found: Found) -> Table:
+    rows = [
+        (
+            case.name,
+            _mebibytes(c.ours),
+            _mebibytes(c.theirs),
+            c.order,
+            _ratio(c.ratio),
+            f"{case.goal}×",
+            _reached(c.ratio, case.goal),
+        )
+        for case, c in _measured(found, "memory")
+    ]
+    headings = ("training step", "minigen MiB", "PyTorch MiB", "format", "ratio", "goal", "reached")
+    return Table("Peak memory of training steps, beyond what networks and batch take", headings, rows)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1e3 * seconds:.{max(0, 2 - int(math.log10(max(1e3 * seconds, 1))))}f}"
+
+
+def _mebibytes(count: float | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.1f}"
+
+
+def _ratio(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}×"
+
+
+def _reached(value: float, goal: float | None) -> str:
+    return "-" if goal is None or math.isnan(value) else "yes" if value >= goal else "no"
+
+
+def _speed(kernel: Kernel, seconds: float | None, peak: float | None) -> str:
+    if seconds is None:
+        return "-"
+    speed = kernel.flops / seconds
+    return f"{speed / 1e9:.0f}" + ("" if peak is None else f" ({speed / peak:.0%})")
+
+
+# ---- words and pictures -----------------------------------------------------------------------------------------
+
+
+def header(content: dict[str, Any]) -> list[str]:
+    """What was measured on, how busy the machine was with other things, and whether PyTorch is missing: some lines."""
+    settings = content["settings"]
+    versions = [f"{name} {settings[name]}" for name in ("minigen", "python", "numpy", "numba") if settings[name]]
+    threads = f"{settings['threads']} thread{'s' if settings['threads'] > 1 else ''} on {settings['cores']} cores"
+    rounds = f"medians of {settings['rounds']} rounds" if settings["rounds"] > 1 else "one round"
+    load = max((measurement["load"] for measurement in content["measurements"]), default=0.0)
+    lines = [
+        f"{settings['processor']}, {settings['system']}, {threads}; {rounds}; load {load:.2f} before it began",
+        ", ".join([*versions, *([f"PyTorch {settings['torch']}, eager"] if settings["torch"] else [])]),
+    ]
+    if load > BUSY * settings["cores"]:
+        lines.append(BUSY_WARNING)
+    return lines if settings["torch"] else [*lines, NO_TORCH]
+
+
+def rich_table(table: Table) -> Any:
+    """For the terminal."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    out = RichTable(title=table.title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for i, heading in enumerate(table.headings):
+        words = i == 0 or heading in ("direction", "format")
+        out.add_column(heading, justify="left" if words else "right", no_wrap=i == 0)
+    for row in table.rows:
+        out.add_row(*row)
+    return out
+
+
+def markdown(content: dict[str, Any], command: str) -> str:
+    """The whole report as Markdown, with the command that wrote it."""
+    lines = ["# Training and convolution on the CPU, beside PyTorch", "", f"Written by `{command}`.", ""]
+    lines += [*(f"- {line}" for line in header(content)), ""]
+    for table in tables_of(content["measurements"]):
+        lines += [f"## {table.title}", ""]
+        lines.append(f"| {' | '.join(table.headings)} |")
+        lines.append("|---" + "|---:" * (len(table.headings) - 1) + "|")
+        lines += [*(f"| {' | '.join(row)} |" for row in table.rows), ""]
+    return "\n".join(lines)
+
+
+def save_picture(path: str | Path, measurements: Sequence[Measurement]) -> bool:
+    """Draw the ratios of steps and kernels as bars, with lines at 1, and write the picture (PNG).
+
+    Returns:
+        False, and nothing is written, where there are no ratios: PyTorch, or both parts, were not measured.
+    """
+    from minigen.viz.figure import COLORS, new_figure, save_figure, tidy
+
+    found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
+    found = {key: c for key, c in found.items() if c.theirs is not None}
+    steps, kernels = (
+        _measured(found, "steps"),
+        [pair for pair in _measured(found, "kernels") if "kernel" in pair[0].task],
+    )
+    panels = [(name, pairs) for name, pairs in (("training steps", steps), ("convolutions", kernels)) if pairs]
+    if not panels:
+        return False
+    heights = [1.2 + 0.22 * len(pairs) for _, pairs in panels]
+    figure = new_figure(9, sum(heights))
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (title, pairs) in zip(axes, panels):
+        ratios, places = [c.ratio for _, c in pairs], range(len(pairs))
+        bars = axis.barh(places, ratios, color=[COLORS[0] if ratio >= 1 else COLORS[1] for ratio in ratios])
+        axis.bar_label(bars, fmt="%.2f", fontsize=7, padding=2)
+        goals = [(place, case.goal) for place, (case, _) in zip(places, pairs) if case.goal is not None]
+        if goals:
+            axis.plot([goal for _, goal in goals], [place for place, _ in goals], "k|", markersize=12, label="goal")
+            axis.legend(fontsize=8, frameon=False)
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set_yticks(places, [case.name for case, _ in pairs])
+        axis.set_ylim(len(pairs) - 0.4, -0.6)
+        axis.set_title(f"{title}: PyTorch's time over minigen's", fontsize=9, loc="left")
+        tidy(axis)
+    save_figure(path, figure)
+    return True

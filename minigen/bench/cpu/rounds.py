@@ -1,0 +1,263 @@
+"""Measuring both sides, each in a process of its own, in turns: one round of ours, one of theirs, and again.
+
+In one process the thread pools of two frameworks would fight for the cores. In turns, what else the machine does falls
+on both alike; the median over the rounds leaves out what fell on one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from minigen.bench.cpu.cases import Case, Task
+from minigen.errors import MinigenError, UserError
+from minigen.files import atomic_write
+
+Measurement = dict[str, Any]  # part, name, load, and values: by contestant, one number a round
+
+OURS = "minigen"
+FORMATS = {"contiguous_format": "PyTorch NCHW", "channels_last": "PyTorch channels_last"}
+MEMORY_ROUNDS = 3  # memory differs little from round to round, and each takes new processes
+MEMORY_CALLS = 5
+AT_LEAST = 0.3  # seconds that each round of a case takes
+
+
+class Worker:
+    """A process of `minigen.bench.cpu.worker`, to be used in a `with`.
+
+    Args:
+        side: 'minigen' or 'PyTorch'.
+        threads: how many it may use.
+    """
+
+    def __init__(self, side: str, threads: int) -> None:
+        self.side = side
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
+        names = ("MINIGEN_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "minigen.bench.cpu.worker", side, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, **dict.fromkeys(names, str(threads))},
+            start_new_session=True,  # Ctrl-C is for this process, which ends the other
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            MinigenError: the process ended instead.
+        """
+        pipe_in, pipe_out = self.process.stdin, self.process.stdout
+        line = ""
+        if pipe_in is not None and pipe_out is not None:
+            try:
+                print(json.dumps(request), file=pipe_in, flush=True)
+                line = pipe_out.readline()
+            except BrokenPipeError:
+                pass
+        if not line:
+            code = self.process.wait()
+            self.errors.seek(0)
+            last = (self.errors.read().strip().splitlines() or ["it said nothing"])[-1]
+            raise MinigenError(
+                f"The process that measures {self.side} ended with exit code {code} ({last}); what was measured before "
+                "is kept where --json says."
+            )
+        return json.loads(line)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
+
+
+def run_cpu(
+    cases: Sequence[Case],
+    rounds: int = 5,
+    threads: int | None = None,
+    file: str | Path | None = None,
+    begin: Callable[[Case], None] = lambda case: None,
+    report: Callable[[Case, Measurement], None] = lambda case, measurement: None,
+    at_least: float = AT_LEAST,
+) -> dict[str, Any]:
+    """Measure the cases, PyTorch's side too where it is installed.
+
+    Args:
+        cases: from `minigen.bench.cpu.cases.cases_of`.
+        rounds: how often each side has its turn; memory takes at most `MEMORY_ROUNDS`.
+        threads: of each side; as many as minigen takes by itself unless given.
+        file: JSON to keep the measurements in as they come; those that it has already are not made again.
+        begin, report: called before and after each new measurement.
+        at_least: seconds that a round of a case takes.
+
+    Returns:
+        ``settings``: what was measured on; ``measurements``: for each case ``part``, ``name``, ``load`` (of the machine
+        before) and ``values``, which by contestant ('minigen', 'PyTorch', 'PyTorch NCHW', 'PyTorch channels_last') are
+        the seconds of one call in each round, or bytes for memory.
+
+    Raises:
+        UserError: a file of other settings.
+        MinigenError: a process broke down.
+    """
+    settings, load = settings_of(rounds, threads), load_before()
+    done = _read(file, settings)
+    known = {(measurement["part"], measurement["name"]): measurement for measurement in done}
+    measurements = []
+    with Workers(settings) as workers:
+        for case in cases:
+            measurement = known.get((case.part, case.name))
+            if measurement is None:
+                begin(case)
+                values = workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
+                measurement = {"part": case.part, "name": case.name, "load": load, "values": values}
+                done.append(measurement)
+                _write(file, {"settings": settings, "measurements": done})
+                report(case, measurement)
+            measurements.append(measurement)
+    return {"settings": settings, "measurements": measurements}
+
+
+class Workers:
+    """The processes of both sides, begun when first needed; a `with` ends them."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings, self.running = settings, dict[str, Worker]()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self.running.values():
+            worker.__exit__()
+
+    def seconds(self, case: Case, at_least: float) -> dict[str, list[float]]:
+        """The seconds of one call, by contestant, in every round."""
+        contestants = contestants_of(case, self.settings["torch"] is not None)
+        values: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(self.settings["rounds"]):
+            for name, task in contestants.items():
+                answer = self._worker(name).ask(do="seconds", task=task, at_least=at_least)
+                values[name].append(answer["seconds"])
+        for worker in self.running.values():
+            worker.ask(do="forget")
+        return values
+
+    def memory(self, case: Case) -> dict[str, list[int]]:
+        """The bytes that some calls need, by contestant, in processes of their own."""
+        contestants = contestants_of(case, self.settings["torch"] is not None)
+        self._bytes(OURS, case.task)  # does not count: it may have to compile
+        values: dict[str, list[int]] = {name: [] for name in contestants}
+        for _ in range(min(self.settings["rounds"], MEMORY_ROUNDS)):
+            for name, task in contestants.items():
+                values[name].append(self._bytes(name, task))
+        return values
+
+    def _bytes(self, contestant: str, task: Task) -> int:
+        with Worker(side_of(contestant), self.settings["threads"]) as worker:
+            return worker.ask(do="memory", task=task, calls=MEMORY_CALLS)["bytes"]
+
+    def _worker(self, contestant: str) -> Worker:
+        side = side_of(contestant)
+        if side not in self.running:
+            self.running[side] = Worker(side, self.settings["threads"])
+        return self.running[side]
+
+
+def contestants_of(case: Case, torch: bool) -> dict[str, Task]:
+    """The task of everyone who takes part: us, and PyTorch in one or both memory formats.
+
+    >>> from minigen.bench.cpu.cases import STEPS
+    >>> list(contestants_of(STEPS[0], torch=True)), list(contestants_of(STEPS[2], torch=True))
+    (['minigen', 'PyTorch NCHW', 'PyTorch channels_last'], ['minigen', 'PyTorch'])
+    """
+    contestants = {OURS: case.task}
+    if torch and case.images:
+        contestants |= {name: {**case.task, "memory_format": order} for order, name in FORMATS.items()}
+    elif torch:
+        contestants["PyTorch"] = {**case.task, "memory_format": "contiguous_format"}
+    return contestants
+
+
+def side_of(contestant: str) -> str:
+    """'minigen' or 'PyTorch'."""
+    return contestant.split()[0]
+
+
+def settings_of(rounds: int, threads: int | None) -> dict[str, Any]:
+    """What the figures depend on: the machine, the versions, the rounds."""
+    from minigen_kernels.cpu import num_threads
+
+    return {
+        "processor": processor(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "threads": threads or num_threads(),
+        "rounds": rounds,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("minigen", "numpy", "numba", "torch")},
+    }
+
+
+def processor() -> str:
+    """The processor's own name, and that of its kind in LLVM's list.
+
+    >>> processor() != ""
+    True
+    """
+    import llvmlite.binding
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = named[0].partition(":")[2].strip() if named else name
+    return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
+
+
+def load_before() -> float:
+    """How many cores were busy in the last minute; 0 where the system does not say."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _read(file: str | Path | None, settings: dict[str, Any]) -> list[Measurement]:
+    """The measurements that a file holds; none where there is none."""
+    if file is None or not Path(file).exists():
+        return []
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        found, measurements = dict(content["settings"]), list(content["measurements"])
+        complete = all({"part", "name", "load", "values"} <= measurement.keys() for measurement in measurements)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is not a file of `minigen bench cpu`; give another name.") from error
+    if not complete:
+        raise UserError(f"{file} holds measurements that lack something; give another name.")
+    if found != settings:
+        changed = [name for name in settings if found.get(name) != settings[name]]
+        raise UserError(f"{file} holds measurements with another {' and '.join(changed)}; give another name.")
+    return measurements
+
+
+def _write(file: str | Path | None, content: dict[str, Any]) -> None:
+    if file is not None:
+        atomic_write(file, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,466 @@
+"""`minigen bench cpu`: the same models on both sides, honest figures, processes that are minded."""
+
+import io
+import itertools
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from minigen_kernels import reference
+
+from minigen.bench.cpu import command, ours, report, rounds, theirs, worker
+from minigen.bench.cpu.cases import DIRECTIONS, KERNELS, MODELS, STEPS, Case, cases_of, growth_case, kernel_case
+from minigen.bench.cpu.rounds import Worker, run_cpu
+from minigen.cli.main import main
+from minigen.errors import MinigenError, UserError
+from minigen.random import Generator
+
+NO_PYTORCH = "PyTorch, the other side, is not installed"
+SMALL_KERNELS = [kernel._replace(batch=2, size=min(kernel.size, 16)) for kernel in KERNELS]
+TINY = Case("steps", STEPS[4].name, {"model": "gan2d", "batch": 4, "shape": [2]}, images=False, goal=1.2)
+OTHER = Case("growth", "batch 16", {"model": "gan2d", "batch": 8, "shape": [2]}, images=False)
+
+
+def small(task):
+    """The same step on four images, colour images of 16×16."""
+    shape = [3, 16, 16] if task["model"] == "restoration-gan" else task["shape"]
+    return {**task, "batch": 4, "shape": shape}
+
+
+class Recorded(Generator):
+    """Random numbers that can be given to the other side too."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.given = []
+
+    def normal(self, *args, **options):
+        return self._keep(super().normal(*args, **options))
+
+    def uniform(self, *args, **options):
+        return self._keep(super().uniform(*args, **options))
+
+    def _keep(self, array):
+        self.given.append(array)
+        return array
+
+
+def leaves(module):
+    """The layers without parts, in order: kind, and what dropout and LeakyReLU are given."""
+    settings = ("p", "negative_slope", "eps", "momentum", "stride")
+    return [
+        (type(layer).__name__, [getattr(layer, name) for name in settings if hasattr(layer, name)])
+        for layer in module.modules()
+        if not list(layer.children()) and type(layer).__name__ not in ("Identity", "Sequential")
+    ]
+
+
+def pair_of(task, memory_format):
+    """A step of ours and PyTorch's, with the same weights, batch and noise, and without dropout."""
+    torch = pytest.importorskip("torch", reason=NO_PYTORCH)
+    mine, other = ours.prepare(task), theirs.prepare({**task, "memory_format": memory_format})
+    assert list(mine.modules) == list(other.modules)
+    for name, module in mine.modules.items():
+        weights = {key: torch.tensor(value.numpy()) for key, value in module.state_dict().items()}
+        other.modules[name].load_state_dict(weights)
+        for layer in [*module.modules(), *other.modules[name].modules()]:
+            if type(layer).__name__ == "Dropout":
+                layer.p = 0.0
+    mine.noise = Recorded()
+    other.data = [torch.from_numpy(array.numpy().copy()) for array in mine.data]
+    other.randn = other.rand = lambda *shape: torch.from_numpy(mine.noise.given.pop(0)).reshape(shape)
+    return mine, other
+
+
+@pytest.mark.parametrize("memory_format", rounds.FORMATS)
+@pytest.mark.parametrize("case", [*STEPS, growth_case("batch 4", 4, 28)], ids=lambda case: case.task["model"])
+def test_both_sides_train_the_same_model(case, memory_format):
+    mine, other = pair_of(small(case.task), memory_format if case.images else "contiguous_format")
+    twins = {name: dict(module.named_parameters()) for name, module in other.modules.items()}
+    weights = [(w, twins[name][key]) for name, module in mine.modules.items() for key, w in module.named_parameters()]
+    starts = [w.numpy().copy() for w, _ in weights]
+
+    losses, expected = mine(), other()
+    assert list(losses) == list(expected)
+    for name, loss in losses.items():
+        assert loss.item() == pytest.approx(expected[name].item(), rel=1e-5), name
+    for w, twin in weights:
+        gradient = twin.grad.numpy()
+        assert np.linalg.norm(w.grad.numpy() - gradient) <= 1e-3 * np.linalg.norm(gradient) + 1e-6
+
+    mine(), other()
+    assert mine.noise.given == []  # PyTorch's side has drawn as often
+    moved = [(w.numpy() - start, twin.detach().numpy() - start) for (w, twin), start in zip(weights, starts)]
+    apart, far = (
+        math.hypot(*map(np.linalg.norm, arrays)) for arrays in ([a - b for a, b in moved], [b for _, b in moved])
+    )
+    assert apart <= 1e-2 * far
+
+
+@pytest.mark.parametrize("case", STEPS, ids=lambda case: case.task["model"])
+def test_both_sides_have_the_same_layers_with_the_same_constants(case):
+    pytest.importorskip("torch", reason=NO_PYTORCH)
+    task = small(case.task)
+    mine, other = ours.prepare(task), theirs.prepare({**task, "memory_format": "contiguous_format"})
+    for name, module in mine.modules.items():
+        assert leaves(module) == leaves(other.modules[name])
+    if case.task["model"] in ("dcgan", "critic"):
+        assert ("Dropout", [0.3]) in leaves(module)
+
+
+def test_in_channels_last_weights_and_images_lie_that_way():
+    torch = pytest.importorskip("torch", reason=NO_PYTORCH)
+    step = theirs.make_step("restoration-gan", 2, [3, 16, 16], "channels_last")
+    arrays = [*step.data, *(w for module in step.modules.values() for w in module.parameters() if w.ndim == 4)]
+    assert len(arrays) > 20
+    assert all(array.is_contiguous(memory_format=torch.channels_last) for array in arrays)
+
+
+def test_every_model_of_the_cases_is_one_that_ours_makes():
+    assert {case.task["model"] for case in cases_of(["steps", "growth"])} == set(MODELS)
+    for model in MODELS:
+        shape = [2] if model == "gan2d" else [3, 16, 16]
+        losses = ours.make_step(model, 2, shape)()
+        assert all(math.isfinite(loss.item()) for loss in losses.values()), model
+    with pytest.raises(UserError, match="Unknown step 'dcgam': did you mean 'dcgan'"):
+        ours.make_step("dcgam", 2, [1, 8, 8])
+
+
+def arrays_of(kernel):
+    """x, w and y for a convolution."""
+    g = np.random.default_rng(kernel.window)
+    return (
+        g.standard_normal((kernel.batch, kernel.in_channels, kernel.size, kernel.size), np.float32),
+        g.standard_normal(
+            (kernel.out_channels, kernel.in_channels // kernel.groups, kernel.window, kernel.window), np.float32
+        ),
+        g.standard_normal((kernel.batch, kernel.out_channels, kernel.out_size, kernel.out_size), np.float32),
+    )
+
+
+def expected_of(kernel, direction, x, w, y):
+    geometry = ((kernel.stride,) * 2, (kernel.padding,) * 4, (1, 1), kernel.groups)
+    if direction == "forward":
+        return reference.conv2d(x, w, *geometry)
+    if direction == "input gradient":
+        return reference.conv_transpose2d(y, w, *geometry, x.shape[2:])
+    return reference.conv2d_weight_grad(x, y, *geometry, w.shape[2:])
+
+
+every_convolution = pytest.mark.parametrize(
+    ("kernel", "direction"), [(kernel, direction) for kernel in SMALL_KERNELS for direction in DIRECTIONS], ids=str
+)
+
+
+@every_convolution
+def test_our_convolutions_are_those_of_the_reference(kernel, direction):
+    arrays = arrays_of(kernel)
+    expected = expected_of(kernel, direction, *arrays)
+    found = ours.convolution(kernel, direction, *arrays)()
+    np.testing.assert_allclose(found, expected, atol=1e-5 * abs(expected).max())
+
+
+@every_convolution
+def test_pytorchs_convolutions_are_those_of_the_reference_and_compute_nothing_else(kernel, direction):
+    torch = pytest.importorskip("torch", reason=NO_PYTORCH)
+    arrays = arrays_of(kernel)
+    expected = expected_of(kernel, direction, *arrays)
+    found = theirs.convolution(kernel, direction, *map(torch.from_numpy, arrays))()
+    gradients = [found] if direction == "forward" else [gradient for gradient in found if gradient is not None]
+    assert len(gradients) == 1
+    np.testing.assert_allclose(gradients[0].numpy(), expected, atol=1e-5 * abs(expected).max())
+
+
+# ---- the process that measures ----------------------------------------------------------------------------------
+
+
+def answers_to(side, *requests):
+    out = io.StringIO()
+    worker.serve(side, [json.dumps(request) for request in requests], out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+class Side:
+    """Prepares calls that are counted."""
+
+    def __init__(self):
+        self.prepared, self.calls = [], 0
+
+    def prepare(self, task):
+        self.prepared.append(task["n"])
+        return self.call
+
+    def call(self):
+        self.calls += 1
+
+
+def test_a_task_is_prepared_once_until_it_is_forgotten():
+    side = Side()
+    ask = [{"do": "seconds", "task": {"n": n}, "at_least": 0.0} for n in (1, 2)]
+    first, second, third, nothing, again = answers_to(side, ask[0], ask[1], ask[0], {"do": "forget"}, ask[0])
+    assert side.prepared == [1, 2, 1]
+    assert nothing == {}
+    assert all(answer["seconds"] >= 0 for answer in (first, second, third, again))
+
+
+def test_the_seconds_are_the_mean_of_as_many_calls_as_fill_the_time(monkeypatch):
+    side, clock = Side(), itertools.count()
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: next(clock) * 0.1)
+    assert worker.seconds_of(side.call, at_least=0.25) == pytest.approx(0.1)
+    assert side.calls == 1 + 3  # the first does not count
+
+
+def test_memory_is_what_the_calls_add_at_their_peak():
+    program = (
+        "import numpy as np; from minigen.bench.cpu.worker import memory_of; "
+        "before = np.ones(3 * 2**23); del before; kept = np.ones(2**22); "
+        "print(memory_of(lambda: np.ones(2**23).sum(), 3))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    if sys.platform == "linux":  # elsewhere the peak of what came before cannot be forgotten
+        assert int(found) == pytest.approx(2**26, rel=0.1)
+
+
+def test_a_process_that_breaks_down_is_told_of_in_one_sentence():
+    with Worker("minigen", 1) as process:
+        with pytest.raises(MinigenError, match=r"measures minigen ended with exit code 1 \(.*did you mean 'gan2d'.*\)"):
+            process.ask(do="seconds", task={"model": "gan3d", "batch": 1, "shape": [2]}, at_least=0.0)
+        with pytest.raises(MinigenError, match="ended with exit code 1"):
+            process.ask(do="forget")
+
+
+# ---- rounds -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_pytorch(monkeypatch):
+    version = rounds._version
+    monkeypatch.setattr(rounds, "_version", lambda name: None if name == "torch" else version(name))
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Workers that answer at once, 1 second the first, 2 the second, …; and a list of what they were asked."""
+    asked, clock = [], itertools.count(1)
+
+    class Scripted:
+        def __init__(self, side, threads):
+            self.side, self.threads = side, threads
+
+        def ask(self, do, **request):
+            if do == "forget":
+                return {}
+            asked.append((self.side, self.threads, do, request["task"].get("memory_format")))
+            return {"seconds": float(next(clock)), "bytes": 1000}
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            asked.append((self.side, "ended"))
+
+    version = rounds._version
+    monkeypatch.setattr(rounds, "_version", lambda name: "2.13.0" if name == "torch" else version(name))
+    monkeypatch.setattr(rounds, "Worker", Scripted)
+    return asked
+
+
+def test_the_sides_take_turns_and_both_are_ended(scripted):
+    content = run_cpu([STEPS[0]], rounds=2, threads=3)
+    turn = [
+        ("minigen", 3, "seconds", None),
+        ("PyTorch", 3, "seconds", "contiguous_format"),
+        ("PyTorch", 3, "seconds", "channels_last"),
+    ]
+    assert scripted == [*turn, *turn, ("minigen", "ended"), ("PyTorch", "ended")]
+    (measurement,) = content["measurements"]
+    assert measurement["values"] == {
+        "minigen": [1.0, 4.0],
+        "PyTorch NCHW": [2.0, 5.0],
+        "PyTorch channels_last": [3.0, 6.0],
+    }
+    assert content["settings"]["threads"] == 3
+
+
+def test_memory_is_measured_in_new_processes(scripted):
+    content = run_cpu([TINY._replace(part="memory")], rounds=2)
+    sides = [asked[0] for asked in scripted if "memory" in asked]
+    assert sides == ["minigen", "minigen", "PyTorch", "minigen", "PyTorch"]  # the first may compile, and does not count
+    assert sum("ended" in asked for asked in scripted) == len(sides)
+    assert content["measurements"][0]["values"] == {"minigen": [1000, 1000], "PyTorch": [1000, 1000]}
+
+
+def test_what_was_measured_before_an_interruption_is_kept_and_gone_on_with(scripted, tmp_path):
+    file = tmp_path / "cpu.json"
+
+    def interrupt(case):
+        if case is OTHER:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cpu([TINY, OTHER], rounds=1, file=file, begin=interrupt)
+    assert [measurement["name"] for measurement in json.loads(file.read_text())["measurements"]] == [TINY.name]
+    assert ("minigen", "ended") in scripted
+    began = []
+    content = run_cpu([TINY, OTHER], rounds=1, file=file, begin=began.append)
+    assert began == [OTHER]
+    assert content == json.loads(file.read_text())
+
+
+def test_files_of_other_settings_and_other_files_are_refused(scripted, tmp_path):
+    file = tmp_path / "cpu.json"
+    run_cpu([TINY], rounds=1, threads=1, file=file)
+    with pytest.raises(UserError, match="holds measurements with another threads and rounds; give another name"):
+        run_cpu([TINY], rounds=2, threads=2, file=file)
+    for content in ("[]", "no JSON", '{"settings": {}, "measurements": [1]}'):
+        file.write_text(content)
+        with pytest.raises(UserError, match="is not a file of `minigen bench cpu`"):
+            run_cpu([TINY], file=file)
+    file.write_text('{"settings": {}, "measurements": [{"part": "steps"}]}')
+    with pytest.raises(UserError, match="lack something"):
+        run_cpu([TINY], file=file)
+
+
+def test_real_processes_measure_both_sides():
+    pytest.importorskip("torch", reason=NO_PYTORCH)
+    content = run_cpu([TINY], rounds=2, threads=1, at_least=0.0)
+    (measurement,) = content["measurements"]
+    assert list(measurement["values"]) == ["minigen", "PyTorch"]
+    for values in measurement["values"].values():
+        assert len(values) == 2
+        assert min(values) > 0
+
+
+# ---- the report -------------------------------------------------------------------------------------------------
+
+
+def measured(part, name, values, load=0.0):
+    return {"part": part, "name": name, "load": load, "values": values}
+
+
+def content_of(*measurements, torch="2.13.0", rounds=3):
+    settings = {"processor": "a processor", "system": "Linux", "cores": 4, "threads": 2, "rounds": rounds}
+    versions = {"python": "3.11", "minigen": "0.1", "numpy": "2.4", "numba": "0.6", "torch": torch}
+    return {"settings": settings | versions, "measurements": list(measurements)}
+
+
+def rows_of(table):
+    return [dict(zip(table.headings, row)) for row in table.rows]
+
+
+def test_steps_are_compared_with_the_better_format_and_losses_are_shown():
+    won = {"minigen": [0.1, 9.0, 0.2], "PyTorch NCHW": [0.9] * 3, "PyTorch channels_last": [0.1, 0.5, 0.5]}
+    lost = {"minigen": [0.25], "PyTorch": [0.2]}
+    (table,) = report.tables_of([measured("steps", STEPS[0].name, won), measured("steps", STEPS[4].name, lost)])
+    first, second = rows_of(table)
+    assert (first["minigen ms"], first["PyTorch ms"], first["format"]) == ("200", "500", "channels_last")
+    assert (first["ratio"], first["goal"], first["reached"]) == ("2.50×", "2.0×", "yes")
+    assert (second["format"], second["ratio"], second["reached"]) == ("", "0.80×", "no")
+
+
+def test_convolutions_have_their_share_of_the_fastest_product_and_a_geometric_mean():
+    kernel = KERNELS[2]
+    cases = [kernel_case(kernel, direction) for direction in DIRECTIONS[:2]]
+    seconds = kernel.flops / 100e9  # 100 GFLOP/s
+    measurements = [
+        measured("kernels", "SGEMM 1024", {"minigen": [1.0], "PyTorch": [2 * 1024**3 / 200e9, 5.0]}),
+        measured("kernels", cases[0].name, {"minigen": [seconds], "PyTorch NCHW": [4 * seconds]}),
+        measured("kernels", cases[1].name, {"minigen": [seconds], "PyTorch NCHW": [seconds / 9]}),
+    ]
+    (table,) = report.tables_of(measurements)
+    assert "200 of the fastest SGEMM" in table.title
+    *rows, mean = rows_of(table)
+    assert [row["ratio"] for row in rows] == ["4.00×", "0.11×"]
+    assert [row["minigen GFLOP/s"] for row in rows] == ["100 (50%)"] * 2
+    assert rows[0]["PyTorch GFLOP/s"] == "25 (12%)"
+    assert mean["ratio"] == "0.67×"  # √(4/9)
+
+
+def test_growth_is_fitted_by_batch_and_by_pixels():
+    by_batch = [measured("growth", f"batch {n}", {"minigen": [n * 1e-3], "PyTorch": [1e-3]}) for n in (16, 64, 256)]
+    by_side = [measured("growth", f"side {n}", {"minigen": [n**4 * 1e-9], "PyTorch": [n * 1e-3]}) for n in (16, 32)]
+    batches, sides = report.tables_of([*by_batch, *by_side])
+    assert rows_of(batches)[-1]["minigen ms"] == "1.00"
+    assert rows_of(batches)[-1]["PyTorch ms"] == "0.00"
+    assert rows_of(sides)[-1]["minigen ms"] == "2.00"
+    assert rows_of(sides)[-1]["PyTorch ms"] == "0.50"
+    assert [row["conv autoencoder"] for row in rows_of(batches)] == ["batch 16", "batch 64", "batch 256", "exponent"]
+
+
+def test_memory_is_in_mebibytes_and_less_is_better():
+    values = {"minigen": [3 * 2**20], "PyTorch NCHW": [2 * 2**20], "PyTorch channels_last": [6 * 2**20]}
+    (table,) = report.tables_of([measured("memory", STEPS[0].name, values)])
+    (row,) = rows_of(table)
+    assert (row["minigen MiB"], row["PyTorch MiB"], row["format"]) == ("3.0", "2.0", "NCHW")
+    assert (row["ratio"], row["reached"]) == ("0.67×", "no")
+
+
+def test_without_pytorch_our_times_stand_alone_and_it_is_said_how_to_get_it(tmp_path):
+    alone = [
+        measured("steps", STEPS[0].name, {"minigen": [0.1]}),
+        measured("kernels", kernel_case(KERNELS[0], "forward").name, {"minigen": [0.1]}),
+        *(measured("growth", f"batch {n}", {"minigen": [n]}) for n in (16, 32)),
+        measured("memory", STEPS[0].name, {"minigen": [10]}),
+    ]
+    text = report.markdown(content_of(*alone, torch=None), "minigen bench cpu")
+    assert "pip install 'minigen[bench]'" in text
+    assert f"| {STEPS[0].name} | 100 | - |  | - | 2.0× | - |" in text
+    assert "| geometric mean |  |  |  |  | - |  |  |" in text
+    assert "nan" not in text
+    assert not report.save_picture(tmp_path / "cpu.png", alone)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_busy_machine_is_told_of():
+    quiet, busy = (measured("steps", STEPS[0].name, {"minigen": [1.0]}, load=load) for load in (0.9, 3.0))
+    assert report.BUSY_WARNING not in report.header(content_of(quiet))
+    lines = report.header(content_of(quiet, busy))
+    assert report.BUSY_WARNING in lines
+    assert lines[0] == "a processor, Linux, 2 threads on 4 cores; medians of 3 rounds; load 3.00 before it began"
+    assert "PyTorch 2.13.0, eager" in lines[1]
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_tables_and_writes_the_report(scripted, monkeypatch, tmp_path, capsys):
+    out, kept = tmp_path / "new" / "report", tmp_path / "kept.json"
+    monkeypatch.setattr(command, "cases_of", lambda parts: [STEPS[0], kernel_case(KERNELS[0], "forward")])
+    arguments = ["--only", "steps", "kernels", "--rounds", "1", "--threads", "2"]
+    assert main(["bench", "cpu", *arguments, "--out", str(out), "--json", str(kept)]) == 0
+    shown = capsys.readouterr().out
+    assert f"steps: {STEPS[0].name}: minigen 1000.00 ms, PyTorch 2000.00 ms (NCHW), 2.00×" in shown
+    assert "geometric mean" in shown
+    text = (out / "cpu.md").read_text()
+    assert f"`minigen bench cpu --only steps kernels --rounds 1 --threads 2 --out {out}`" in text
+    assert f"| {STEPS[0].name} | 1000 | 2000 | NCHW | 2.00× | 2.0× | yes |" in text
+    assert (out / "cpu.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "cpu.json").read_text() == kept.read_text()
+
+
+def test_the_command_measures_our_side_alone(without_pytorch, monkeypatch, capsys):
+    monkeypatch.setattr(command, "cases_of", lambda parts: [TINY])
+    monkeypatch.setattr(command, "run_cpu", lambda *args: run_cpu(*args, at_least=0.0))
+    assert main(["bench", "cpu", "--rounds", "1", "--threads", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert report.NO_TORCH in shown
+    assert f"steps: {TINY.name}: minigen " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--only", "step"], "Unknown value of --only 'step': did you mean 'steps'?"),
+        (["--rounds", "0"], "must be an integer of at least 1"),
+        (["--threads", "-1"], "must be an integer of at least 1"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(scripted, capsys, arguments, sentence):
+    assert main(["bench", "cpu", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not scripted
