@@ -46,7 +46,7 @@ def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Seque
     Args:
         loop: one of this module's.
         updates: for each, the `vectors` that the loop takes, and then its numbers. Large vectors are cut into several
-            tasks, and many small ones make one.
+            tasks, and many small ones make one. What one update writes, no other may touch.
     """
     tasks: list[list[tuple[Arrays, tuple[float, ...]]]] = []
     small: list[tuple[Arrays, tuple[float, ...]]] = []  # the last task of small vectors
