@@ -162,3 +162,12 @@ def test_a_graph_used_up_says_what_to_pass():
     for again in (y.backward, lambda: mg.grad(y, x), lambda: (y * 2).backward()):
         with pytest.raises(AutogradError, match=r"retain_graph=True"):
             again()
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_finite_gradients_whose_sum_overflows_are_found():
+    x = mg.tensor(np.float32(1e-3), requires_grad=True)
+    with mg.detect_anomaly():
+        y = x * 3e38 + x * 3e38
+        with pytest.raises(AnomalyError, match="Add made the first infinity"):
+            y.backward()
