@@ -28,7 +28,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             f"reshape one of them."
         )
     try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.ndim + b.ndim > 4 else ()
     except ValueError:
         raise ValueError(
             f"matmul(a {a.shape}, b {b.shape}): the leading axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast; "
@@ -37,7 +37,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
     if flops * math.prod(batch) < 2 * PIECE_FLOPS:
-        return np.matmul(a, b)
+        return np.matmul(a, b) if k != 1 else a * b  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
     c = np.empty((*batch, m, n), a.dtype)
     if b.ndim == 2 and a.flags.c_contiguous:  # a batch against one matrix is one tall matrix against it
