@@ -10,9 +10,20 @@ import sys
 import numpy as np
 import pytest
 from minigen_kernels import reference
+from rich.console import Console
 
 from minigen.bench.cpu import command, ours, report, rounds, theirs, worker
-from minigen.bench.cpu.cases import DIRECTIONS, KERNELS, MODELS, STEPS, Case, cases_of, growth_case, kernel_case
+from minigen.bench.cpu.cases import (
+    DIRECTIONS,
+    KERNELS,
+    MODELS,
+    STEPS,
+    Case,
+    cases_of,
+    growth_case,
+    kernel_case,
+    smallest,
+)
 from minigen.bench.cpu.rounds import Worker, run_cpu
 from minigen.cli.main import main
 from minigen.errors import MinigenError, UserError
@@ -224,6 +235,28 @@ def test_memory_is_what_the_calls_add_at_their_peak():
         assert int(found) == pytest.approx(2**26, rel=0.1)
 
 
+def test_a_first_small_step_and_what_it_freed_are_not_counted():
+    side = Side()
+    side.kept = []
+
+    def prepare(task):
+        return lambda: np.ones(task["n"]).sum() if task["n"] < 2**22 else side.kept.append(np.ones(task["n"]))
+
+    side.prepare = prepare
+    request = {"do": "memory", "task": {"n": 2**22}, "first": {"n": 2**21}, "calls": 2}
+    (answer,) = answers_to(side, request)
+    if sys.platform == "linux":
+        assert answer["bytes"] == pytest.approx(2 * 2**25, rel=0.1)
+        assert answer["process"] > answer["bytes"]
+
+
+def test_the_first_step_before_memory_is_a_small_one_that_both_sides_can_make():
+    for case in STEPS:
+        first = smallest(case.task)
+        assert math.prod([first["batch"], *first["shape"]]) <= 2 * 3 * 64
+        ours.prepare(first)()
+
+
 def test_a_process_that_breaks_down_is_told_of_in_one_sentence():
     with Worker("minigen", 1) as process:
         with pytest.raises(MinigenError, match=r"measures minigen ended with exit code 1 \(.*did you mean 'gan2d'.*\)"):
@@ -254,7 +287,7 @@ def scripted(monkeypatch):
             if do == "forget":
                 return {}
             asked.append((self.side, self.threads, do, request["task"].get("memory_format")))
-            return {"seconds": float(next(clock)), "bytes": 1000}
+            return {"seconds": float(next(clock)), "bytes": 1000, "process": 2000}
 
         def __enter__(self):
             return self
@@ -290,7 +323,9 @@ def test_memory_is_measured_in_new_processes(scripted):
     sides = [asked[0] for asked in scripted if "memory" in asked]
     assert sides == ["minigen", "minigen", "PyTorch", "minigen", "PyTorch"]  # the first may compile, and does not count
     assert sum("ended" in asked for asked in scripted) == len(sides)
-    assert content["measurements"][0]["values"] == {"minigen": [1000, 1000], "PyTorch": [1000, 1000]}
+    (measurement,) = content["measurements"]
+    assert measurement["values"] == {"minigen": [1000, 1000], "PyTorch": [1000, 1000]}
+    assert measurement["process"] == {"minigen": [2000, 2000], "PyTorch": [2000, 2000]}
 
 
 def test_what_was_measured_before_an_interruption_is_kept_and_gone_on_with(scripted, tmp_path):
@@ -392,10 +427,12 @@ def test_growth_is_fitted_by_batch_and_by_pixels():
 
 def test_memory_is_in_mebibytes_and_less_is_better():
     values = {"minigen": [3 * 2**20], "PyTorch NCHW": [2 * 2**20], "PyTorch channels_last": [6 * 2**20]}
-    (table,) = report.tables_of([measured("memory", STEPS[0].name, values)])
+    whole = {name: [peaks[0] + 100 * 2**20] for name, peaks in values.items()}
+    (table,) = report.tables_of([measured("memory", STEPS[0].name, values) | {"process": whole}])
     (row,) = rows_of(table)
+    assert (row["minigen process"], row["PyTorch process"]) == ("103.0", "102.0")
     assert (row["minigen MiB"], row["PyTorch MiB"], row["format"]) == ("3.0", "2.0", "NCHW")
-    assert (row["ratio"], row["reached"]) == ("0.67×", "no")
+    assert row["ratio"] == "0.67×"
 
 
 def test_without_pytorch_our_times_stand_alone_and_it_is_said_how_to_get_it(tmp_path):
@@ -403,7 +440,7 @@ def test_without_pytorch_our_times_stand_alone_and_it_is_said_how_to_get_it(tmp_
         measured("steps", STEPS[0].name, {"minigen": [0.1]}),
         measured("kernels", kernel_case(KERNELS[0], "forward").name, {"minigen": [0.1]}),
         *(measured("growth", f"batch {n}", {"minigen": [n]}) for n in (16, 32)),
-        measured("memory", STEPS[0].name, {"minigen": [10]}),
+        measured("memory", STEPS[0].name, {"minigen": [10]}) | {"process": {"minigen": [20]}},
     ]
     text = report.markdown(content_of(*alone, torch=None), "minigen bench cpu")
     assert "pip install 'minigen[bench]'" in text
@@ -412,6 +449,18 @@ def test_without_pytorch_our_times_stand_alone_and_it_is_said_how_to_get_it(tmp_
     assert "nan" not in text
     assert not report.save_picture(tmp_path / "cpu.png", alone)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_table_is_wider_than_what_it_is_printed_on():
+    values = {"minigen": [123.456], "PyTorch NCHW": [99.9], "PyTorch channels_last": [98.7]}
+    measurements = [
+        measured(case.part, case.name, values) | ({"process": values} if case.part == "memory" else {})
+        for case in cases_of(["steps", "kernels", "growth", "memory"])
+    ]
+    console = Console(file=io.StringIO(), width=command.WIDTH)
+    for table in report.tables_of(measurements):
+        assert console.measure(report.rich_table(table)).maximum < command.WIDTH, table.title
+        assert all(len(row) == len(table.headings) for row in table.rows)
 
 
 def test_a_busy_machine_is_told_of():

@@ -12,6 +12,8 @@ from minigen.bench.cpu.rounds import Measurement, run_cpu
 from minigen.files import atomic_write
 from minigen.training.options import positive_integer
 
+WIDTH = 120  # of the widest table: on a narrower terminal its lines run over, but nothing is cut off
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigen bench cpu`."""
@@ -33,8 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 140  # a pipe has no width of its own
+    console.width = max(console.width, WIDTH)
     with console.status("starting") as status:  # on a terminal; a pipe has only the lines
 
         def begin(case: Case) -> None:

@@ -75,7 +75,7 @@ def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
     if "growth" in parts:
         tables += _growth(found)
     if "memory" in parts:
-        tables.append(_memory(found))
+        tables.append(_memory(found, {m["name"]: compare(m["process"]) for m in measurements if "process" in m}))
     return tables
 
 
@@ -171,7 +171,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(n) for n in sizes], [math.log(t) for t in seconds]).slope
 
 
-def _memory(found: Found) -> Table:
+def _memory(found: Found, processes: dict[str, Comparison]) -> Table:
     rows = [
         (
             case.name,
@@ -179,13 +179,14 @@ def _memory(found: Found) -> Table:
             _mebibytes(c.theirs),
             c.order,
             _ratio(c.ratio),
-            f"{case.goal}×",
-            _reached(c.ratio, case.goal),
+            _mebibytes(processes[case.name].ours),
+            _mebibytes(processes[case.name].theirs),
         )
         for case, c in _measured(found, "memory")
     ]
-    headings = ("training step", "minigen MiB", "PyTorch MiB", "format", "ratio", "goal", "reached")
-    return Table("Peak memory of training steps, beyond what networks and batch take", headings, rows)
+    headings = ("training step", "minigen MiB", "PyTorch MiB", "format", "ratio", "minigen process", "PyTorch process")
+    title = "Peak memory that training steps add to code, networks and batch, and that of the whole process"
+    return Table(title, headings, rows)
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -237,8 +238,10 @@ def rich_table(table: Table) -> Any:
 
     out = RichTable(title=table.title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     for i, heading in enumerate(table.headings):
-        words = i == 0 or heading in ("direction", "format")
-        out.add_column(heading, justify="left" if words else "right", no_wrap=i == 0)
+        if i == 0 or heading in ("direction", "format"):
+            out.add_column(heading, no_wrap=True)
+        else:
+            out.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in table.rows:
         out.add_row(*row)
     return out

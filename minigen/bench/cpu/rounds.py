@@ -17,11 +17,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from minigen.bench.cpu.cases import Case, Task
+from minigen.bench.cpu.cases import Case, Task, smallest
 from minigen.errors import MinigenError, UserError
 from minigen.files import atomic_write
 
-Measurement = dict[str, Any]  # part, name, load, and values: by contestant, one number a round
+Measurement = dict[str, Any]  # part, name, load, and values: by contestant, one number a round; for memory also process
 
 OURS = "minigen"
 FORMATS = {"contiguous_format": "PyTorch NCHW", "channels_last": "PyTorch channels_last"}
@@ -107,7 +107,8 @@ def run_cpu(
     Returns:
         ``settings``: what was measured on; ``measurements``: for each case ``part``, ``name``, ``load`` (of the machine
         before) and ``values``, which by contestant ('minigen', 'PyTorch', 'PyTorch NCHW', 'PyTorch channels_last') are
-        the seconds of one call in each round, or bytes for memory.
+        the seconds of one call in each round. For memory they are the bytes that steps add to what a process has in
+        use, and ``process`` the peaks of the whole processes.
 
     Raises:
         UserError: a file of other settings.
@@ -122,8 +123,8 @@ def run_cpu(
             measurement = known.get((case.part, case.name))
             if measurement is None:
                 begin(case)
-                values = workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
-                measurement = {"part": case.part, "name": case.name, "load": load, "values": values}
+                measurement = {"part": case.part, "name": case.name, "load": load}
+                measurement |= workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
                 done.append(measurement)
                 _write(file, {"settings": settings, "measurements": done})
                 report(case, measurement)
@@ -144,8 +145,8 @@ class Workers:
         for worker in self.running.values():
             worker.__exit__()
 
-    def seconds(self, case: Case, at_least: float) -> dict[str, list[float]]:
-        """The seconds of one call, by contestant, in every round."""
+    def seconds(self, case: Case, at_least: float) -> Measurement:
+        """``values``: the seconds of one call, by contestant, in every round."""
         contestants = contestants_of(case, self.settings["torch"] is not None)
         values: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(self.settings["rounds"]):
@@ -154,21 +155,25 @@ class Workers:
                 values[name].append(answer["seconds"])
         for worker in self.running.values():
             worker.ask(do="forget")
-        return values
+        return {"values": values}
 
-    def memory(self, case: Case) -> dict[str, list[int]]:
-        """The bytes that some calls need, by contestant, in processes of their own."""
+    def memory(self, case: Case) -> Measurement:
+        """``values``: the bytes that some calls add, by contestant; ``process``: the most that the process had in use."""
         contestants = contestants_of(case, self.settings["torch"] is not None)
-        self._bytes(OURS, case.task)  # does not count: it may have to compile
+        self._memory(OURS, case.task)  # does not count: it may have to compile
         values: dict[str, list[int]] = {name: [] for name in contestants}
+        process: dict[str, list[int]] = {name: [] for name in contestants}
         for _ in range(min(self.settings["rounds"], MEMORY_ROUNDS)):
             for name, task in contestants.items():
-                values[name].append(self._bytes(name, task))
-        return values
+                answer = self._memory(name, task)
+                values[name].append(answer["bytes"])
+                process[name].append(answer["process"])
+        return {"values": values, "process": process}
 
-    def _bytes(self, contestant: str, task: Task) -> int:
+    def _memory(self, contestant: str, task: Task) -> dict[str, Any]:
+        """What a process of its own, which has done such a step on a small batch, answers."""
         with Worker(side_of(contestant), self.settings["threads"]) as worker:
-            return worker.ask(do="memory", task=task, calls=MEMORY_CALLS)["bytes"]
+            return worker.ask(do="memory", task=task, first=smallest(task), calls=MEMORY_CALLS)
 
     def _worker(self, contestant: str) -> Worker:
         side = side_of(contestant)

@@ -3,7 +3,8 @@
 It reads requests and writes answers, a line of JSON each:
 
     {"do": "seconds", "task": {…}, "at_least": 0.3}  →  {"seconds": 0.0123}   of one call, the mean of those made
-    {"do": "memory", "task": {…}, "calls": 5}        →  {"bytes": 123456}     the peak, less what was there before
+    {"do": "memory", "task": {…}, "first": {…}, "calls": 5}
+                                                     →  {"bytes": 12345, "process": 67890}   see `memory_of`
     {"do": "forget"}                                 →  {}                    drops what was prepared
 
 and ends when there is nothing more to read.
@@ -11,6 +12,8 @@ and ends when there is nothing more to read.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import sys
 import time
@@ -47,7 +50,9 @@ def serve(side: ModuleType, requests: Iterable[str], answers: TextIO) -> None:
                 prepared[key]()  # compiles, and makes the state of the optimizers
             answer["seconds"] = seconds_of(prepared[key], request["at_least"])
         elif request["do"] == "memory":
+            side.prepare(request["first"])()
             answer["bytes"] = memory_of(side.prepare(request["task"]), request["calls"])
+            answer["process"] = peak_memory()
         else:
             prepared.clear()
         print(json.dumps(answer), file=answers, flush=True)
@@ -66,13 +71,28 @@ def seconds_of(run: Callable[[], Any], at_least: float) -> float:
 
 
 def memory_of(run: Callable[[], Any], calls: int) -> int:
-    """By how many bytes these calls raise the most memory that this process ever had in use."""
+    """By how many bytes these calls raise the most memory that this process ever had in use.
+
+    What was freed before goes back to the system first, so that nobody has the calls' memory lying ready. Code that is
+    loaded with the first call of its kind counts here, unless such a call was made before: PyTorch has loaded most of
+    its own on import.
+    """
+    gc.collect()
+    give_back_freed_memory()
     with suppress(OSError):  # Linux forgets the peak of what came before
         Path("/proc/self/clear_refs").write_text("5")
     before = peak_memory()
     for _ in range(calls):
         run()
     return peak_memory() - before
+
+
+def give_back_freed_memory() -> None:
+    """Have the GNU C library return what was freed to the system; other libraries are left as they are."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def peak_memory() -> int:
