@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from minigen.bench.cpu.cases import PARTS, Case, cases_of
 from minigen.bench.cpu.report import compare, header, markdown, rich_table, save_picture, tables_of
@@ -17,7 +18,14 @@ WIDTH = 120  # of the widest table: on a narrower terminal its lines run over, b
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigen bench cpu`."""
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts (default: all)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help=f"of {', '.join(PARTS)} (default: all)",
+    )
     parser.add_argument(
         "--rounds", type=positive_integer, default=5, metavar="N", help="turns of each side (default: 5)"
     )
@@ -36,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, WIDTH)
+    if args.out is not None:
+        Path(args.out).mkdir(parents=True, exist_ok=True)  # what cannot be is better known before the measurements
     with console.status("starting") as status:  # on a terminal; a pipe has only the lines
 
         def begin(case: Case) -> None:
@@ -50,21 +60,23 @@ def run(args: argparse.Namespace) -> int:
     for table in tables_of(content["measurements"]):
         console.print(rich_table(table))
     if args.out is not None:
-        settings = content["settings"]
-        command = " ".join(
-            [
-                "minigen bench cpu",
-                *(["--only", *args.only] if set(args.only) != set(PARTS) else []),
-                f"--rounds {settings['rounds']} --threads {settings['threads']} --out {args.out}",
-            ]
-        )
-        folder = Path(args.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / "cpu.json", (json.dumps(content, indent=1) + "\n").encode())
-        atomic_write(folder / "cpu.md", markdown(content, command).encode())
-        names = ["cpu.md", "cpu.json"] + ["cpu.png"] * save_picture(folder / "cpu.png", content["measurements"])
-        console.print(f"Written to {folder}: {', '.join(names)}.", soft_wrap=True)
+        names = write_report(Path(args.out), content, command_of(args, content["settings"]))
+        console.print(f"Written to {args.out}: {', '.join(names)}.", soft_wrap=True)
     return 0
+
+
+def write_report(folder: Path, content: dict[str, Any], command: str) -> list[str]:
+    """Write tables, measurements and, where PyTorch was measured, a picture. Returns the names of the files."""
+    atomic_write(folder / "cpu.md", markdown(content, command).encode())
+    atomic_write(folder / "cpu.json", (json.dumps(content, indent=1) + "\n").encode())
+    drawn = save_picture(folder / "cpu.png", content["measurements"])
+    return ["cpu.md", "cpu.json", *(["cpu.png"] if drawn else [])]
+
+
+def command_of(args: argparse.Namespace, settings: dict[str, Any]) -> str:
+    """The command line that measures the same again."""
+    parts = "" if set(args.only) == set(PARTS) else f"--only {' '.join(args.only)} "
+    return f"minigen bench cpu {parts}--rounds {settings['rounds']} --threads {settings['threads']} --out {args.out}"
 
 
 def figures(measurement: Measurement) -> str:

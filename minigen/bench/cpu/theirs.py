@@ -49,6 +49,7 @@ class Step:
 def adversarial_step(
     generator: Network, discriminator: Network, real: Any, latent_dim: int, rates: Sequence[float], betas: Any
 ) -> Step:
+    """As `ours.AdversarialStep`, with z of the given size."""
     from torch.nn.functional import softplus
     from torch.optim import Adam
 
@@ -77,6 +78,7 @@ def adversarial_step(
 
 
 def variational_step(vae: Network, images: Any) -> Step:
+    """As `ours.VariationalStep`."""
     import torch
     from torch.optim import Adam
 
@@ -99,6 +101,7 @@ def variational_step(vae: Network, images: Any) -> Step:
 
 
 def reconstruction_step(autoencoder: Network, images: Any) -> Step:
+    """As `ours.ReconstructionStep`."""
     from torch.nn.functional import mse_loss
     from torch.optim import Adam
 
@@ -117,6 +120,7 @@ def reconstruction_step(autoencoder: Network, images: Any) -> Step:
 
 
 def restoration_step(generator: Network, discriminator: Network, image: Any, damaged: Any) -> Step:
+    """As `ours.RestorationStep`."""
     from torch.nn.functional import softplus
     from torch.nn.utils import clip_grad_norm_
     from torch.optim import Adam
@@ -148,6 +152,7 @@ def restoration_step(generator: Network, discriminator: Network, image: Any, dam
 
 
 def critic_step(critic: Network, real: Any, fake: Any) -> Step:
+    """As `ours.CriticStep`."""
     import torch
     from torch.optim import Adam
 

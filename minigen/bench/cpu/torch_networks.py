@@ -33,6 +33,7 @@ def apply_same(layers: Any, x: Any) -> Any:
 
 
 def dcgan_generator(shape: Sequence[int]) -> Network:
+    """As `minigen.models.dcgan.DCGANGenerator`."""
     from torch import nn
 
     channels, h, w = shape
@@ -58,6 +59,7 @@ def dcgan_generator(shape: Sequence[int]) -> Network:
 
 
 def dcgan_discriminator(shape: Sequence[int]) -> Network:
+    """As `minigen.models.dcgan.DCGANDiscriminator`."""
     from torch import nn
 
     channels, h, w = shape
@@ -83,6 +85,7 @@ def dense_stack(widths: Sequence[int], activation: Callable[[], Any]) -> Any:
 
 
 def mlp_generator(dim: int) -> Network:
+    """As `minigen.models.mlp_gan.MLPGenerator`, for z of 2 numbers."""
     from torch import nn
 
     layers = dense_stack([2, 128, 128, 128, dim], nn.ReLU)
@@ -90,6 +93,7 @@ def mlp_generator(dim: int) -> Network:
 
 
 def mlp_discriminator(dim: int) -> Network:
+    """As `minigen.models.mlp_gan.MLPDiscriminator`."""
     import torch
     from torch import nn
 
@@ -99,7 +103,10 @@ def mlp_discriminator(dim: int) -> Network:
 
 
 def conv_vae(shape: Sequence[int]) -> Network:
-    """For sides that are halved twice, such as 28×28. The forward pass is from x and noise to logits, μ and log σ²."""
+    """As `minigen.models.vae.ConvVAE`, for sides that are halved twice, such as 28×28.
+
+    The forward pass is from x and noise to means, μ and log σ².
+    """
     import torch
     from torch import nn
 
@@ -141,6 +148,7 @@ def conv_vae(shape: Sequence[int]) -> Network:
 
 
 def dense_autoencoder(shape: Sequence[int]) -> Network:
+    """As `ours.dense_autoencoder`."""
     from torch import nn
 
     pixels = math.prod(shape)
@@ -152,6 +160,7 @@ def dense_autoencoder(shape: Sequence[int]) -> Network:
 
 
 def conv_autoencoder(channels: int) -> Network:
+    """As `ours.conv_autoencoder`."""
     from torch import nn
 
     model = nn.Sequential(
@@ -168,7 +177,10 @@ def conv_autoencoder(channels: int) -> Network:
 
 
 def unet(channels: int, widths: Sequence[int] = (16, 32, 64, 128), latent_dim: int = 8) -> Network:
-    """For sides that are multiples of 8, without a mask: from damaged images and z to restored ones."""
+    """As `minigen.models.unet.UNet`, for sides that are multiples of 8, without a mask.
+
+    The forward pass is from damaged images and z to restored ones.
+    """
     from torch import nn
     from torch.nn.functional import relu
 
@@ -211,7 +223,10 @@ def unet(channels: int, widths: Sequence[int] = (16, 32, 64, 128), latent_dim: i
 
 
 def patch_discriminator(channels: int, width: int = 32) -> Network:
-    """Conditional: from images and the damaged ones beside them to logits, for sides that are multiples of 4."""
+    """As `minigen.models.patch_discriminator.PatchDiscriminator`, conditional, for sides that are multiples of 4.
+
+    The forward pass is from images and the damaged ones beside them to logits.
+    """
     import torch
     from torch import nn
 
