@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
+from minigen.functional import fused
 from minigen.functional._operands import floating, tensor
 from minigen.functional.activation import log_softmax
-from minigen.functional.arithmetic import abs, clip, exp, log, softplus, square, where
+from minigen.functional.arithmetic import abs, clip, exp, log, sigmoid, softplus, square, where
 from minigen.functional.indexing import _positions, gather
 from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
@@ -62,6 +64,29 @@ class BinaryCrossEntropy(Function):
         return gp, gy
 
 
+class BinaryCrossEntropyWithLogits(Function):
+    """z = y·softplus(-x) + (1 - y)·softplus(x);  x̄ = g·((1 - y)·σ(x) - y·σ(-x)), ȳ = -g·x. One pass each."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        rows = fused.in_order(x), self._like_x(y)
+        return fused.as_shaped(self.device.kernels.loss.bce_with_logits(*rows))
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = None
+        if self.needs_input_grad[0] and modes.state.recording:
+            gx = g * ((1 - y) * sigmoid(x) - y * sigmoid(-x))
+        elif self.needs_input_grad[0]:
+            rows = self._like_x(g.data), fused.in_order(x.data), self._like_x(y.data)
+            gx = Tensor._wrap(fused.as_shaped(self.device.kernels.loss.bce_with_logits_grad(*rows)), self.device)
+        return gx, -g * x if self.needs_input_grad[1] else None
+
+    def _like_x(self, array: Any) -> Any:
+        """In the order in memory that x has."""
+        return self.device.xp.asarray(fused.in_order(array), order="C")
+
+
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """-(y ln p + (1 - y) ln(1 - p)) of probabilities p; logarithms are kept above -100, as in PyTorch.
 
@@ -91,8 +116,11 @@ def binary_cross_entropy_with_logits(
         pos_weight: multiplies the term of the positive class.
     """
     x, y = _same("binary_cross_entropy_with_logits", input, target)
-    positive = y if pos_weight is None else y * tensor(pos_weight)
-    loss = softplus(-x, threshold=math.inf) * positive + softplus(x, threshold=math.inf) * (1 - y)
+    if pos_weight is None and x.dtype == y.dtype and fused.applies(x):
+        loss = BinaryCrossEntropyWithLogits.apply(x, y)
+    else:
+        positive = y if pos_weight is None else y * tensor(pos_weight)
+        loss = softplus(-x, threshold=math.inf) * positive + softplus(x, threshold=math.inf) * (1 - y)
     return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy_with_logits")
 
 

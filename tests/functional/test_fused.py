@@ -87,6 +87,29 @@ def test_batch_norm_with_what_follows_is_its_composition_to_second_order(monkeyp
         assert_close(ours, theirs, 5e-5 if dtype == np.float32 else 1e-11)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (7,), *SHAPES])
+def test_the_loss_of_logits_is_its_composition_to_second_order(monkeypatch, shape, dtype):
+    def compute():
+        x = mg.Tensor(values(shape, 0, dtype) * 5, requires_grad=True)
+        y = mg.Tensor(np.random.default_rng(1).uniform(size=shape).astype(dtype), requires_grad=True)  # in C order
+        return gradients_to_second_order(
+            lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none"), [x, y]
+        )
+
+    for ours, theirs in zip(*in_both_ways(monkeypatch, compute)):
+        assert_close(ours, theirs, 1e-6 if dtype == np.float32 else 1e-13)
+
+
+def test_the_loss_of_confident_logits_keeps_its_digits_and_never_overflows():
+    x = mg.Tensor(np.array([[30, -30, 200, -200, 3e38]], np.float32), requires_grad=True)
+    y = mg.Tensor(np.array([[1, 0, 1, 0, 0]], np.float32))
+    loss = F.binary_cross_entropy_with_logits(x, y, reduction="none")
+    np.testing.assert_allclose(loss.numpy(), [[np.exp(-30), np.exp(-30), 0, 0, 3e38]], rtol=1e-6)
+    (g,) = mg.grad(loss.sum(), x)
+    np.testing.assert_allclose(g.numpy(), [[-np.exp(-30), np.exp(-30), 0, 0, 1]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(4, 6, 5, 3), (6, 5, 3), (20, 3)])
 @pytest.mark.parametrize("p", [0.3, 1.0])
 def test_a_mask_depends_on_places_and_not_on_how_the_input_lies_in_memory(shape, p):

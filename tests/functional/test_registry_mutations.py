@@ -39,6 +39,7 @@ NONLINEAR = [
     "ConvTranspose2d",
     "Conv2dWeightGrad",
     "BatchNorm",
+    "BinaryCrossEntropyWithLogits",
 ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import activation, normalization, philox, updates
+from . import activation, loss, normalization, philox, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
@@ -26,6 +26,7 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "loss",
     "matmul",
     "normalization",
     "num_threads",
