@@ -101,13 +101,13 @@ class LogSoftmax(Function):
 def relu(input: Any) -> Tensor:
     """max(x, 0)."""
     x = tensor(input)
-    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.applies(x) else Relu.apply(x)
+    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else Relu.apply(x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope·x."""
     x, slope = floating(input), float(negative_slope)
-    if slope >= 0 and fused.applies(x):
+    if slope >= 0 and fused.pays(x):
         return fused.ActivateAndDrop.apply(x, slope=slope, p=0.0, key=0)
     return LeakyRelu.apply(x, slope=slope)
 

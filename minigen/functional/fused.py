@@ -27,10 +27,17 @@ from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
 
+ENOUGH = 4096  # numbers; the call of a compiled loop costs some microseconds, twice NumPy's
+
 
 def applies(x: Tensor) -> bool:
     """Whether a tensor can be worked on in one pass: the device has kernels for it, and it lies as they need it."""
     return x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) and can_fuse(x) and in_order(x.data).flags.c_contiguous
+
+
+def pays(x: Tensor) -> bool:
+    """Whether one pass is worth its call for an activation alone: NumPy does few numbers sooner."""
+    return x.data.size >= ENOUGH and applies(x)
 
 
 def can_fuse(x: Tensor) -> bool:

@@ -58,6 +58,8 @@ def assert_close(ours, theirs, rtol):
 @pytest.mark.parametrize(("slope", "p"), CHAINS)
 @pytest.mark.parametrize("shape", [(), (7,), (2, 3, 4), *SHAPES])
 def test_activation_and_dropout_are_their_composition_to_second_order(monkeypatch, shape, slope, p, dtype):
+    monkeypatch.setattr(fused, "ENOUGH", 0)
+
     def compute():
         x = mg.Tensor(values(shape, 0, dtype), requires_grad=True)
         return gradients_to_second_order(lambda x: activate_and_drop(x, slope, p, mg.Generator(7)) * 1.0, [x])
@@ -158,6 +160,14 @@ def test_the_watch_for_nan_goes_through_the_operations_one_by_one():
         pytest.raises(AnomalyError, match="made the"),
     ):
         F.dropout(F.leaky_relu(x * 10), 0.5)
+
+
+def test_an_activation_alone_runs_as_a_kernel_where_there_are_enough_numbers():
+    few, many = (mg.Tensor(np.ones((n, fused.ENOUGH // 4), np.float32), requires_grad=True) for n in (3, 4))
+    for activation in (F.relu, F.leaky_relu):
+        assert not isinstance(activation(few).grad_fn, fused.ActivateAndDrop)
+        assert isinstance(activation(many).grad_fn, fused.ActivateAndDrop)
+    assert not isinstance(F.leaky_relu(many, -0.1).grad_fn, fused.ActivateAndDrop)
 
 
 def test_a_mask_takes_one_number_from_the_generator_however_large_it_is():

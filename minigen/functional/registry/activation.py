@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from minigen import functional as F
+from minigen.functional.noise import activate_and_drop
 from minigen.functional.registry.draw import Draw
 from minigen.functional.registry.operation import Operation, Sample
+from minigen.random import Generator
+from minigen.tensor import Tensor
 
 
 def _away_from_0(draw: Draw) -> Sample:
     return [draw.distinct(draw.shape())], {}
 
 
-def _images_away_from_0(draw: Draw) -> Sample:
-    """In C order, and so not as the kernels that work in one pass need images: the composition's turn."""
-    return [draw.distinct(draw.choice([(1, 2, 2, 2), (2, 2, 1, 3), (2, 3, 2, 1)]))], {}
-
-
 def _leaky_relu(draw: Draw) -> Sample:
     return [draw.distinct(draw.shape())], {"negative_slope": draw.choice([0.01, 0.2, -0.5])}
+
+
+def _away_from_0_with_dropout(draw: Draw) -> Sample:
+    chain = {"negative_slope": draw.choice([0.0, 0.2, 1.5]), "p": draw.choice([0.3, 1.0]), "seed": draw.integer(0, 999)}
+    return [draw.distinct(draw.shape())], chain
+
+
+def _then_dropout(x: Tensor, negative_slope: float, p: float, seed: int) -> Tensor:
+    return activate_and_drop(x, negative_slope, p, Generator(seed))
 
 
 def _elu(draw: Draw) -> Sample:
@@ -42,9 +49,8 @@ def _over_axes(draw: Draw) -> Sample:
 
 OPERATIONS = [
     Operation("relu", F.relu, _away_from_0),
-    Operation("relu/of images in C order", F.relu, _images_away_from_0),
     Operation("leaky_relu", F.leaky_relu, _leaky_relu),
-    Operation("leaky_relu/of images in C order", F.leaky_relu, _images_away_from_0),
+    Operation("leaky_relu/then dropout", _then_dropout, _away_from_0_with_dropout),
     Operation("elu", F.elu, _elu),
     Operation("selu", F.selu, _away_from_0),
     Operation("gelu", F.gelu, _gelu),
