@@ -12,6 +12,14 @@ written with differentiable operations, here, below each kernel's.
 In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x; a(x) is x
 where x > 0 and slope·x elsewhere, and k is 0 where dropout drops and 1/(1 - p) where it keeps. Slope 1 is no activation,
 p = 0 no dropout.
+
+What it gained, in milliseconds of one core with AVX-512 (forward + backward), LeakyReLU(0.3) and Dropout(0.3):
+
+    float32                          (256, 128, 14, 14)      (256, 12544)          (256, 128)
+    activation                       14.1 → 4.3              5.0 → 1.9             0.06 → 0.05
+    activation, dropout              58.2 → 6.6              19.6 → 3.2            0.24 → 0.07
+    batch norm                       46.3 → 12.5             19.5 → 7.3            0.48 → 0.21
+    batch norm, activation, dropout  119.9 → 16.1            39.9 → 9.3            0.74 → 0.25
 """
 
 from __future__ import annotations
@@ -27,22 +35,23 @@ from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
 
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 ENOUGH = 4096  # numbers; the call of a compiled loop costs some microseconds, twice NumPy's
 
 
 def applies(x: Tensor) -> bool:
     """Whether a tensor can be worked on in one pass: the device has kernels for it, and it lies as they need it."""
-    return x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) and can_fuse(x) and in_order(x.data).flags.c_contiguous
+    return (
+        x.dtype in DTYPES
+        and hasattr(x.device.kernels, "normalization")
+        and not modes.state.anomaly  # which names the operation that made a NaN
+        and in_order(x.data).flags.c_contiguous
+    )
 
 
 def pays(x: Tensor) -> bool:
     """Whether one pass is worth its call for an activation alone: NumPy does few numbers sooner."""
     return x.data.size >= ENOUGH and applies(x)
-
-
-def can_fuse(x: Tensor) -> bool:
-    """Whether the kernels of the tensor's device have these passes, and every operation need not be watched."""
-    return hasattr(x.device.kernels, "normalization") and not modes.state.anomaly
 
 
 def in_order(array: Any) -> Any:
@@ -109,7 +118,8 @@ class BatchNorm(Function):
         self, x: Any, w: Any, b: Any, mean: Any, variance: Any, eps: float, slope: float, p: float, key: int
     ) -> Any:
         """`mean` and `variance` are x's own, in float64: running statistics need them too."""
-        self.mean, self.inverse = mean, 1 / np.sqrt(variance + eps)
+        with np.errstate(divide="ignore"):
+            self.mean, self.inverse = mean, 1 / np.sqrt(variance + eps)
         self.eps, self.slope, self.p = eps, slope, p
         factor = self.inverse if w is None else self.inverse * w
         rows = in_order(x)

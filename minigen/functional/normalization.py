@@ -5,8 +5,10 @@
     instance norm   over H, W   one for each sample and channel
     group norm      over H, W and the channels of a group
 
-All are the same composition of mean, square and root, so every derivative follows from theirs. Nothing about the
-batch is kept as a bare array: gradients of any order flow through the statistics.
+All are the same composition of mean, square and root, so every derivative follows from theirs: gradients of any order
+flow through the statistics. Batch norm in training has kernels beside it, which do it in few passes over memory, alone
+or with the activation and the dropout behind it (`fused`); there too, a gradient that is to be differentiated is
+computed from the input, not from statistics that were kept.
 """
 
 from __future__ import annotations

@@ -133,6 +133,20 @@ def test_images_keep_their_order_in_memory_forwards_and_backwards():
         assert np.moveaxis(tensor.numpy(), 1, -1).flags.c_contiguous
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_infinity_spoils_its_own_channel_alone_and_without_a_warning(bad):
+    values = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    values[2, 1] = bad
+    x, g = mg.Tensor(values, requires_grad=True), mg.ones(8, 3)
+    y = batch_norm_then(x, mg.zeros(3), mg.ones(3), None, None, True, 0.1, 0.0, 0.3, 0.2, mg.Generator(0))
+    (gx,) = mg.grad(y, x, g)
+    for out in (y, gx):
+        assert np.isnan(out.numpy()[:, 1]).any()
+        assert np.isfinite(out.numpy()[:, [0, 2]]).all()
+    assert np.isnan(F.batch_norm(mg.ones(4, 2), None, None, training=True, eps=0.0).numpy()).all()
+
+
 def test_batch_norm_gives_no_gradient_that_is_not_wanted():
     x, w = mg.Tensor(values((8, 3), 0, np.float32)), mg.ones(3, requires_grad=True)
     y = F.batch_norm(x, None, None, w, mg.zeros(3), training=True)

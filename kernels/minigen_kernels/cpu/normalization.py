@@ -30,8 +30,10 @@ BLOCK = 512  # columns at a time, whose sums stay in the first cache
 WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
 TASK = 1 << 16  # elements
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
+QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go through, as through compiled loops
 
 
+@QUIETLY
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divided by R) of the columns of x (R, C), both float64 (C,)."""
     shift = x[0].astype(np.float64)
@@ -44,6 +46,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shift + sums, np.maximum(squares - sums * sums, 0)
 
 
+@QUIETLY
 def normalize(
     x: np.ndarray, factor: np.ndarray, centre: np.ndarray, bias: np.ndarray | float, slope: float, p: float, key: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -64,6 +67,7 @@ def normalize(
     return y, states if states.size else None
 
 
+@QUIETLY
 def normalize_grad(
     g: np.ndarray,
     x: np.ndarray,
