@@ -45,6 +45,20 @@ def test_the_stream_continues_from_a_state_that_went_through_json(draw):
     np.testing.assert_array_equal(other.spawn(1).uniform((4,)), mg.Generator(3).spawn(1).uniform((4,)))
 
 
+def test_keys_are_64_bits_each_another_and_leave_room_for_other_draws():
+    a, b = mg.Generator(3), mg.Generator(3)
+    keys = [a.key() for _ in range(100)]
+    assert keys == [b.key() for _ in range(100)]
+    assert len(set(keys)) == 100
+    assert 2**62 < max(keys) < 2**64
+    assert min(keys) >= 0
+    np.testing.assert_array_equal(a.normal((3,)), b.normal((3,)))
+    state = json.loads(json.dumps(a.get_state()))
+    expected = a.key()
+    b.set_state(state)
+    assert b.key() == expected
+
+
 def test_copies_and_pickles_go_on_where_the_original_stood():
     g = mg.Generator(5)
     g.normal((3,))

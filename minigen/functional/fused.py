@@ -3,7 +3,7 @@
 Such operations do a multiplication or two for every number that they read and write, so they wait for memory, and a
 row of them waits once each. Where the device's kernels can, the row is computed element by element instead: what a
 number needs is done while it is in a register. Forwards and backwards are kernels (`minigen_kernels.cpu.activation` and
-`.normalization`, where the trick is explained); what they keep for backward is one byte an element.
+`.normalization`); what they keep for backward is one byte an element.
 
 The twins are the compositions in `activation`, `noise` and `normalization`. They run on devices without such kernels
 and for inputs that do not lie in memory as `in_order` says. When a graph of the gradient is asked for, the gradient is
@@ -94,17 +94,12 @@ class ScaleByState(Function):
     def forward(self, x: Any, states: Any, slope: float, p: float) -> Any:
         self.slope, self.p = slope, p
         self.save_for_backward(states)
-        return as_shaped(_scaled(self.device, x, states, slope, p))
+        rows = self.device.xp.asarray(in_order(x), order="C")
+        return as_shaped(self.device.kernels.activation.scale_by_state(rows, in_order(states), slope, p))
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
         (states,) = self.saved_tensors
         return ScaleByState.apply(g, states, slope=self.slope, p=self.p), None
-
-
-def _scaled(device: Any, x: Any, states: Any, slope: float, p: float) -> Any:
-    """k·a'·x in order."""
-    rows = device.xp.asarray(in_order(x), order="C")
-    return device.kernels.activation.scale_by_state(rows, in_order(states), slope, p)
 
 
 class BatchNorm(Function):

@@ -4,6 +4,9 @@ Forwards, y = k·a(x): a(x) is x or, where x ≤ 0, slope·x; k is 0 where an el
 The random bits are drawn on the way, a chunk that stays in the first cache, and never stored. What backward needs is
 one byte an element, its state: dropped, kept and not positive, or kept and positive. It stands for the input, the
 output and the mask, which are four bytes each.
+
+Where numbers have to be drawn, that is most of the time: 0.4 of 0.7 ns an element forwards (one core, AVX-512), against
+0.2 backwards. So states are kept, and the bits not drawn again.
 """
 
 from __future__ import annotations

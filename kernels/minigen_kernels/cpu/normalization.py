@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..philox import dropout_threshold
-from .activation import CHUNK, DROPPED, FALLING, RISING, flattened, in_chunks, keep_scale
+from .activation import CHUNK, DROPPED, FALLING, RISING, TASK_CHUNKS, flattened, in_chunks, keep_scale
 from .compiled import compiled
 from .layout import pieces, read_only
 from .philox import TILE, draw_tiles
@@ -28,7 +28,7 @@ from .threads import parallel_for
 
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
 WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
-TASK = 1 << 16  # elements
+TASK = TASK_CHUNKS * CHUNK  # elements
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
 QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go through, as through compiled loops
 
