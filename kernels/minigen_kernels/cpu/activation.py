@@ -33,7 +33,7 @@ def activate_and_drop(x: np.ndarray, slope: float, p: float, key: int) -> tuple[
     word is at least p·2³².
     Returns y, like x, and the states, uint8 of the same shape.
     """
-    y, states = np.empty(x.shape, x.dtype), np.empty(x.shape, np.uint8)
+    y, states = aligned(x.shape, x.dtype), np.empty(x.shape, np.uint8)
     flat, out, state = flattened(x), y.reshape(-1), states.reshape(-1)
     numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
 
@@ -49,7 +49,7 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
 
     Args: g and states of one shape, contiguous. Returns an array like g.
     """
-    out = np.empty(g.shape, g.dtype)
+    out = aligned(g.shape, g.dtype)
     flat, state, result = flattened(g), flattened(states), out.reshape(-1)
     slope, scale = g.dtype.type(slope), g.dtype.type(keep_scale(p))
     in_chunks(lambda part: _scale_by_state(flat[part], state[part], slope, scale, result[part]), g.size)

@@ -73,6 +73,8 @@ def conv2d_weight_grad(
         w = depthwise.weight_grad(x, y, geometry)
     elif tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
+    elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, groups, False, x.dtype):
+        w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)
     else:

@@ -22,7 +22,7 @@ import numpy as np
 from ..philox import dropout_threshold
 from .activation import CHUNK, DROPPED, FALLING, RISING, TASK_CHUNKS, flattened, in_chunks, keep_scale
 from .compiled import compiled
-from .layout import pieces, read_only
+from .layout import aligned, pieces, read_only
 from .philox import TILE, draw_tiles
 from .threads import parallel_for
 
@@ -60,7 +60,7 @@ def normalize(
     rest = (bias - (centre - near) * factor).astype(x.dtype)  # what rounding took from the centre
     columns = _repeated(len(x), factor.astype(x.dtype), near, rest)
     numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
-    y = np.empty(x.shape, x.dtype)
+    y = aligned(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
     flat, out, state = flattened(x), y.reshape(-1), states.reshape(-1)
     in_chunks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
@@ -102,7 +102,7 @@ def normalize_grad(
     by_x = -factor * inverse * gw / len(x)
     rest = -factor * gb / len(x) - by_x * (mean - near)
     columns = _repeated(len(x), near, factor.astype(x.dtype), by_x.astype(x.dtype), rest.astype(x.dtype))
-    gx = np.empty(x.shape, x.dtype)
+    gx = aligned(x.shape, x.dtype)
     flat = (flattened(g), flattened(x), flattened(states))
     out = gx.reshape(-1)
     in_chunks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)

@@ -13,16 +13,16 @@ import numpy as np
 from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
-from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
+from .layout import CACHE_LINE, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation
 from .threads import parallel_for
-from .tile import LANES, MOST_ROWS, ROWS, WIDTHS, run_tiles
+from .tile import LANES, ROWS, WIDTHS, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
 PLAN_PIXELS = 4096  # more need no other plan: they repeat
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
-MANY_ROWS = 64  # of a weight gradient: so many use each number of y that packing it pays
+MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
 CHUNK_BYTES = 128 << 10  # of y, used at a time by a weight gradient
 
@@ -81,7 +81,7 @@ def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.n
         for column in columns
     ]
     image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
-    chunks = _image_chunks(batch, height * width, image_flops)
+    chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
 
     def work(task: int) -> None:
@@ -115,14 +115,15 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
     depthwise = depth == outs == 1 and geometry.groups > 1
     columns = _columns(geometry.groups, outs, depth, depthwise)
-    if _padding_pays(geometry, depth, ROWS[columns[0].width]):
+    tile_rows = ROWS[columns[0].width]
+    if _padding_pays(geometry, depth, tile_rows):
         x, geometry = _padded(x, geometry)
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     count = -(-TASKS // len(columns))
     most = max(1, SUMS_BYTES // (rows * geometry.out_channels * x.itemsize))
     shares = pieces(geometry.batch, least=-(-TASK_FLOPS // image_flops), count=min(count, most))
-    taps = pieces(kh * kw, least=-(-2 * MOST_ROWS // depth), count=-(-count // len(shares)))
+    taps = pieces(kh * kw, least=-(-4 * tile_rows // depth), count=-(-count // len(shares)))
     sums = [  # with a row more for each piece of the taps, where it puts what fills up its tiles
         [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
     ]
@@ -138,7 +139,8 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
             for line in range(0, oh, lines):
                 band = (line, min(oh, line + lines))
                 outputs = y[part, line : band[1], :, column.first : column.end]
-                if column.width > outputs.shape[3] or not outputs.flags.c_contiguous or rows > MANY_ROWS:
+                unaligned = outputs.ctypes.data % CACHE_LINE != 0 and rows > MANY_ROWS
+                if column.width > outputs.shape[3] or not outputs.flags.c_contiguous or unaligned:
                     packed = scratch("columns", (*outputs.shape[:3], column.width), x.dtype)
                     _pack_columns(outputs, packed)
                     outputs = packed
@@ -176,11 +178,12 @@ def _cut(outs: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def _image_chunks(batch: int, pixels: int, image_flops: int) -> list[slice]:
-    """The images of each task: a multiple of the tile's rows, unless few of them are work enough."""
-    enough = max(-(-TASK_FLOPS // max(1, image_flops)), min(MOST_ROWS, PLAN_PIXELS // pixels), 1)
-    if enough > MOST_ROWS:
-        enough = -(-enough // MOST_ROWS) * MOST_ROWS
+def _image_chunks(batch: int, pixels: int, image_flops: int, tile_rows: int) -> list[slice]:
+    """The images of each task, enough for it to be worth its while, and for every pixel to fill tiles with its likes."""
+    worth = -(-TASK_FLOPS // max(1, image_flops))
+    enough = max(1, worth, min(2 * tile_rows, PLAN_PIXELS // pixels))
+    if enough > tile_rows:
+        enough = -(-enough // tile_rows) * tile_rows
     return [slice(first, min(batch, first + enough)) for first in range(0, batch, enough)]
 
 
@@ -199,7 +202,7 @@ def _padding_pays(geometry: ConvGeometry, depth: int, tile_rows: int) -> bool:
     """
     inside, rows = plans.share_inside(geometry), depth * geometry.kernel_size[0] * geometry.kernel_size[1]
     filled, filled_together = (n / (-(-n // tile_rows) * tile_rows) for n in (depth, rows))
-    return inside < 1 and filled_together * inside > PADDING_GAIN * filled
+    return inside < 1 and min(geometry.padding) >= 0 and filled_together * inside > PADDING_GAIN * filled
 
 
 def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeometry]:
