@@ -17,7 +17,7 @@ import numpy as np
 
 from ..philox import dropout_threshold
 from .compiled import compiled
-from .layout import pieces
+from .layout import aligned, pieces
 from .philox import TILE, draw_tiles
 from .threads import parallel_for
 
