@@ -84,12 +84,13 @@ def check_convolution(
     *,
     size: Any = None,
     kernel_size: Any = None,
+    bias: np.ndarray | None = None,
 ) -> ConvGeometry:
     """Checks the arguments of one of the three operations and returns its geometry.
 
     `arrays` holds two of "x" (N, C, H, W), "w" (O, C/G, KH, KW) and "y" (N, O, OH, OW), under those names and in the
     order in which `op` takes them. The size of the third follows: that of y from the others, that of x from `size`
-    (H, W), that of w from `kernel_size` (KH, KW).
+    (H, W), that of w from `kernel_size` (KH, KW). A `bias` has a number for each channel of that third.
 
     Raises ValueError for shapes and parameters, TypeError for dtypes: one sentence with the operation, all shapes and
     parameters, the formula that failed, and what to try.
@@ -103,7 +104,7 @@ def check_convolution(
         ]
         return ValueError(f"{op}({', '.join(call)}): {problem}")
 
-    check_dtypes(op, **arrays)
+    check_dtypes(op, **arrays, **({} if bias is None else {"bias": bias}))
     for name, array in arrays.items():
         if array.ndim != 4:
             raise error(
@@ -126,6 +127,9 @@ def check_convolution(
     else:
         in_size = x.shape[2:]
     batch, in_channels, out_channels = _check_channels(x, w, y, count, error)
+    made = in_channels if x is None else out_channels
+    if bias is not None and bias.shape != (made,):
+        raise error(f"the bias has shape {bias.shape}, but there are {made} output channels; give one number for each.")
     _check_kernel_fits(in_size, kernel, sides, dilations, error)
     out_size = conv_output_size(in_size, kernel, strides, sides, dilations)
     if y is not None and y.shape[2:] != out_size:

@@ -17,24 +17,34 @@ from .geometry import ConvGeometry, Pair, Sides, check_convolution, check_dtypes
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d", "matmul"]
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> np.ndarray:
-    """The convolution C(x, w).
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    bias: np.ndarray | None = None,
+) -> np.ndarray:
+    """The convolution C(x, w), and a bias added.
 
-    y[n, o, i, j] = sum over c, p, q of x[n, c, sh i - top + dh p, sw j - left + dw q] w[o, c, p, q], where x is 0
+    y[n, o, i, j] = bias[o] + sum over c, p, q of x[n, c, sh i - top + dh p, sw j - left + dw q] w[o, c, p, q], where x is 0
     outside its bounds, and c runs over the C/G channels of the group that o belongs to.
 
     Args: x (N, C, H, W); w (O, C/G, KH, KW), of the same dtype, float32 or float64; stride (sh, sw);
-    padding (top, bottom, left, right); dilation (dh, dw).
+    padding (top, bottom, left, right); dilation (dh, dw); bias (O,), none unless given.
     Returns y (N, O, OH, OW), OH = (H + top + bottom - dh (KH - 1) - 1) // sh + 1.
 
     >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), (1, 1), (0, 0, 0, 0), (1, 1), 1)[0, 0]
     array([[4., 4.],
            [4., 4.]])
     """
-    geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
+    geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups, bias=bias)
     padded = _zero_padded(geometry, padding)
     _inside(padded, geometry, padding)[...] = x
     y = np.zeros((geometry.batch, geometry.out_channels, *geometry.out_size))
+    if bias is not None:
+        y += bias[:, None, None]
     for ins, outs in _groups(geometry):
         for p, q, window in _taps(padded[:, ins], geometry):
             y[:, outs] += np.einsum("ncij,oc->noij", window, w[outs, :, p, q])
@@ -42,11 +52,18 @@ def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation:
 
 
 def conv_transpose2d(
-    y: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation: Pair, groups: int, size: Pair
+    y: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    size: Pair,
+    bias: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The transposed convolution T(y, w), the adjoint of `conv2d` in x.
+    """The transposed convolution T(y, w), the adjoint of `conv2d` in x, and a bias added.
 
-    x[n, c, h, k] = sum over o, i, j of y[n, o, i, j] w[o, c, p, q], over those i, j for which a tap (p, q) of the
+    x[n, c, h, k] = bias[c] + sum over o, i, j of y[n, o, i, j] w[o, c, p, q], over those i, j for which a tap (p, q) of the
     kernel exists with h = sh i - top + dh p and k = sw j - left + dw q.
 
     Args: y (N, O, OH, OW); w (O, C/G, KH, KW), the weight of the convolution whose adjoint this is; the rest as in
@@ -58,12 +75,14 @@ def conv_transpose2d(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    geometry = check_convolution("conv_transpose2d", {"y": y, "w": w}, stride, padding, dilation, groups, size=size)
+    arrays = {"y": y, "w": w}
+    geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     padded = _zero_padded(geometry, padding)
     for ins, outs in _groups(geometry):
         for p, q, window in _taps(padded[:, ins], geometry):
             window += np.einsum("noij,oc->ncij", y[:, outs], w[outs, :, p, q])
-    return _inside(padded, geometry, padding).astype(y.dtype)
+    x = _inside(padded, geometry, padding)
+    return (x if bias is None else x + bias[:, None, None]).astype(y.dtype)
 
 
 def conv2d_weight_grad(

@@ -22,6 +22,7 @@ import numpy as np
 from minigen.autograd.function import Function
 from minigen.errors import DtypeError, ShapeError, UserError
 from minigen.functional._operands import tensor
+from minigen.functional.reduction import sum
 from minigen.functional.shape import pad, reshape, unsqueeze
 from minigen.tensor import Tensor
 
@@ -38,39 +39,43 @@ class Geometry(NamedTuple):
 
 
 class Conv2d(Function):
-    """y = C(x, w);  x̄ = T(g, w), w̄ = W(x, g)."""
+    """y = C(x, w) + b;  x̄ = T(g, w), w̄ = W(x, g), b̄ = Σ g over all but the channels. b may be None."""
 
-    def forward(self, x: Any, w: Any, geometry: Geometry) -> Any:
+    def forward(self, x: Any, w: Any, b: Any, geometry: Geometry) -> Any:
         self.save_for_backward(x, w)
         self.geometry, self.x_size, self.kernel_size = geometry, x.shape[2:], w.shape[2:]
-        return self.device.kernels.conv2d(x, w, *geometry)
+        return self.device.kernels.conv2d(x, w, *geometry, bias=b)
 
-    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, g: Tensor) -> tuple[Tensor | None, ...]:
         x, w = self.saved_tensors
-        gx = gw = None
+        gx = gw = gb = None
         if self.needs_input_grad[0]:
-            gx = ConvTranspose2d.apply(g, w, geometry=self.geometry, size=self.x_size)
+            gx = ConvTranspose2d.apply(g, w, None, geometry=self.geometry, size=self.x_size)
         if self.needs_input_grad[1]:
             gw = Conv2dWeightGrad.apply(x, g, geometry=self.geometry, kernel_size=self.kernel_size)
-        return gx, gw
+        if self.needs_input_grad[2]:
+            gb = sum(g, (0, 2, 3))
+        return gx, gw, gb
 
 
 class ConvTranspose2d(Function):
-    """x = T(y, w), of a given size;  ȳ = C(g, w), w̄ = W(g, y)."""
+    """x = T(y, w) + b, of a given size;  ȳ = C(g, w), w̄ = W(g, y), b̄ = Σ g over all but the channels. b may be None."""
 
-    def forward(self, y: Any, w: Any, geometry: Geometry, size: Pair) -> Any:
+    def forward(self, y: Any, w: Any, b: Any, geometry: Geometry, size: Pair) -> Any:
         self.save_for_backward(y, w)
         self.geometry, self.kernel_size = geometry, w.shape[2:]
-        return self.device.kernels.conv_transpose2d(y, w, *geometry, size)
+        return self.device.kernels.conv_transpose2d(y, w, *geometry, size, bias=b)
 
-    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, g: Tensor) -> tuple[Tensor | None, ...]:
         y, w = self.saved_tensors
-        gy = gw = None
+        gy = gw = gb = None
         if self.needs_input_grad[0]:
-            gy = Conv2d.apply(g, w, geometry=self.geometry)
+            gy = Conv2d.apply(g, w, None, geometry=self.geometry)
         if self.needs_input_grad[1]:
             gw = Conv2dWeightGrad.apply(g, y, geometry=self.geometry, kernel_size=self.kernel_size)
-        return gy, gw
+        if self.needs_input_grad[2]:
+            gb = sum(g, (0, 2, 3))
+        return gy, gw, gb
 
 
 class Conv2dWeightGrad(Function):
@@ -85,9 +90,9 @@ class Conv2dWeightGrad(Function):
         x, y = self.saved_tensors
         gx = gy = None
         if self.needs_input_grad[0]:
-            gx = ConvTranspose2d.apply(y, g, geometry=self.geometry, size=self.x_size)
+            gx = ConvTranspose2d.apply(y, g, None, geometry=self.geometry, size=self.x_size)
         if self.needs_input_grad[1]:
-            gy = Conv2d.apply(x, g, geometry=self.geometry)
+            gy = Conv2d.apply(x, g, None, geometry=self.geometry)
         return gx, gy
 
 
@@ -120,7 +125,8 @@ def conv2d(
     x = unsqueeze(x, 0) if single else x
     _check_images("conv2d", x, w, "weight (out_channels, in_channels/groups, KH, KW)")
     geometry = _geometry("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation, groups)
-    return _finish("conv2d", Conv2d.apply(x, w, geometry=geometry), bias, single)
+    out = Conv2d.apply(x, w, _bias("conv2d", bias, x, w.shape[0]), geometry=geometry)
+    return reshape(out, out.shape[1:]) if single else out
 
 
 def conv_transpose2d(
@@ -184,9 +190,13 @@ def conv_transpose2d(
             f"output_padding + 1 with input {y.shape}, weight {w.shape}, {_words(geometry)}, output_padding {extra}; use "
             "less padding or a larger input."
         )
-    out = ConvTranspose2d.apply(y, w, geometry=geometry, size=size)
-    out = pad(out, (0, beyond[1], 0, beyond[0])) if beyond != (0, 0) else out
-    return _finish(name, out, bias, single)
+    b = _bias(name, bias, y, w.shape[1] * geometry.groups)
+    if beyond == (0, 0):
+        out = ConvTranspose2d.apply(y, w, b, geometry=geometry, size=size)
+    else:
+        out = pad(ConvTranspose2d.apply(y, w, None, geometry=geometry, size=size), (0, beyond[1], 0, beyond[0]))
+        out = out if b is None else out + reshape(b, (1, -1, 1, 1))
+    return reshape(out, out.shape[1:]) if single else out
 
 
 def conv2d_weight_grad(
@@ -294,17 +304,17 @@ def _pair(name: str, argument: str, value: Any, least: int) -> Pair:
     return int(both[0]), int(both[1])
 
 
-def _finish(name: str, out: Tensor, bias: Any, single: bool) -> Tensor:
-    if bias is not None:
-        bias = tensor(bias)
-        if bias.shape != (out.shape[1],):
-            raise ShapeError(f"{name}: bias has shape {bias.shape}, but there are {out.shape[1]} output channels.")
-        if bias.dtype.kind == "f" and bias.dtype != out.dtype:
-            raise DtypeError(
-                f"{name}: the bias is {bias.dtype}, but the output {out.dtype}; convert it with .astype()."
-            )
-        out = out + reshape(bias, (1, -1, 1, 1))
-    return reshape(out, out.shape[1:]) if single else out
+def _bias(name: str, bias: Any, x: Tensor, channels: int) -> Tensor | None:
+    if bias is None:
+        return None
+    bias = tensor(bias)
+    if bias.shape != (channels,):
+        raise ShapeError(f"{name}: bias has shape {bias.shape}, but there are {channels} output channels.")
+    if bias.dtype.kind != "f":
+        return bias.astype(x.dtype)
+    if bias.dtype != x.dtype:
+        raise DtypeError(f"{name}: the bias is {bias.dtype}, but the output {x.dtype}; convert it with .astype().")
+    return bias
 
 
 def _words(geometry: Geometry) -> str:

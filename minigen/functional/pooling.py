@@ -99,7 +99,7 @@ def avg_pool2d(
         sides += [p, max((o - 1) * s + k - n - p, 0)]
     geometry = Geometry(steps, (sides[0], sides[1], sides[2], sides[3]), gaps, channels)
     ones = Tensor._wrap(x.device.xp.ones((channels, 1, *kernel), x.dtype), x.device)
-    total = Conv2d.apply(x, ones, geometry=geometry)[:, :, : size[0], : size[1]]
+    total = Conv2d.apply(x, ones, None, geometry=geometry)[:, :, : size[0], : size[1]]
     if divisor_override is not None:
         out = total / divisor_override
     else:

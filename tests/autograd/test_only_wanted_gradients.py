@@ -22,8 +22,8 @@ def calls(monkeypatch):
     def spy(name):
         kernel = getattr(cpu, name)
 
-        def counted(*args):
-            result = kernel(*args)
+        def counted(*args, **options):
+            result = kernel(*args, **options)
             made.append((name, result.shape))
             return result
 

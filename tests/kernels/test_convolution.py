@@ -25,11 +25,12 @@ class Case:
     y: np.ndarray
     options: tuple  # stride, padding, dilation, groups
 
-    def results(self, kernels):
-        """C(x, w), T(y, w) and W(x, y) by the given kernels."""
+    def results(self, kernels, biased=False):
+        """C(x, w), T(y, w) and W(x, y) by the given kernels; the first two with a bias if asked."""
+        b, c = (np.arange(a.shape[1], dtype=a.dtype) if biased else None for a in (self.y, self.x))
         return (
-            kernels.conv2d(self.x, self.w, *self.options),
-            kernels.conv_transpose2d(self.y, self.w, *self.options, self.x.shape[2:]),
+            kernels.conv2d(self.x, self.w, *self.options, bias=b),
+            kernels.conv_transpose2d(self.y, self.w, *self.options, self.x.shape[2:], bias=c),
             kernels.conv2d_weight_grad(self.x, self.y, *self.options, self.w.shape[2:]),
         )
 
@@ -102,16 +103,16 @@ def tiles_for_all() -> ExitStack:
 
 
 @settings(deadline=None, max_examples=200)
-@given(cases())
-def test_the_cpu_agrees_with_the_reference(case):
-    assert_same(case.results(cpu), case.results(reference))
+@given(cases(), st.booleans())
+def test_the_cpu_agrees_with_the_reference(case, biased):
+    assert_same(case.results(cpu, biased), case.results(reference, biased))
 
 
 @settings(deadline=None, max_examples=200)
-@given(cases(), st.booleans())
-def test_tiles_agree_with_the_reference(case, tiny):
+@given(cases(), st.booleans(), st.booleans())
+def test_tiles_agree_with_the_reference(case, biased, tiny):
     with tiles_for_all(), tiny_tasks() if tiny else ExitStack():
-        assert_same(case.results(cpu), case.results(reference))
+        assert_same(case.results(cpu, biased), case.results(reference, biased))
 
 
 @settings(deadline=None, max_examples=200)
@@ -152,7 +153,7 @@ LARGE = {
 @pytest.mark.parametrize("name", LARGE)
 def test_the_cpu_agrees_with_the_reference_on_large_images(name, dtype):
     case = make_case(**LARGE[name], dtype=dtype)
-    assert_same(case.results(cpu), case.results(reference))
+    assert_same(case.results(cpu, biased=True), case.results(reference, biased=True))
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -121,3 +121,16 @@ def test_every_error_lists_all_shapes_and_parameters(op):
 def test_other_types_of_numbers_are_refused(kernels, op):
     with pytest.raises(TypeError, match=f"{op}: all arrays must be float32, or all float64, not .* int64"):
         call(kernels, op, dtype="int64")
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference])
+def test_a_bias_that_does_not_fit_is_refused(kernels):
+    a = arguments()
+    options = [a[name] for name in OPTIONS]
+    for bias in (np.ones(5, np.float32), np.ones((6, 1), np.float32)):
+        with pytest.raises(ValueError, match=r"bias has shape .* there are 6 output channels"):
+            kernels.conv2d(a["x"], a["w"], *options, bias=bias)
+        with pytest.raises(ValueError, match=r"bias has shape .* there are 4 output channels"):
+            kernels.conv_transpose2d(a["y"], a["w"], *options, (8, 9), bias=bias)
+    with pytest.raises(TypeError, match="bias float64"):
+        kernels.conv2d(a["x"], a["w"], *options, bias=np.ones(6))

@@ -19,7 +19,7 @@ def small_numbers(rng, *shape):
 @pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
-    """Rows of a and c lie in any order; c has gaps that stay as they were."""
+    """Rows of a and c lie in any order; c has gaps that stay as they were. Sums begin with c or with a row of their own."""
     rng = np.random.default_rng(0)
     rows, axes = ROWS[width], (2, 3, 4)
     a = small_numbers(rng, rows, *axes, width if depthwise else 1)
@@ -27,22 +27,24 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
     c = small_numbers(rng, rows, width + 5)
     order = rng.permutation(rows)
     expected = c.copy()
-    expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + accumulate * c[order, :width]
+    start = small_numbers(rng, width)
+    expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + (c[order, :width] if accumulate else start)
 
     last = a.shape[-1]
     strides = [ITEM * n for n in (12 * last, 4 * last, last, 12 * width, 4 * width, width)]
     block = np.array([[0, 1, 0, accumulate, *axes, *strides]])
     a_rows = np.arange(rows)[None] * 24 * last * ITEM
-    run_tiles(depthwise, width, block, a_rows, order[None] * (width + 5) * ITEM, a.ravel(), b.ravel(), c.ravel())
+    c_rows = order[None] * (width + 5) * ITEM
+    run_tiles(depthwise, width, block, a_rows, c_rows, a.ravel(), b.ravel(), start, c.ravel())
     np.testing.assert_array_equal(c, expected)
 
 
-def test_an_empty_sum_is_zero():
+def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
     block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
-    run_tiles(False, width, block, np.zeros_like(rows), rows, c, c, c)
-    assert not c.any()
+    run_tiles(False, width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
+    assert (c == 1).all()
 
 
 @st.composite

@@ -29,36 +29,52 @@ from .threads import parallel_for
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> np.ndarray:
-    """The convolution y = C(x, w); formula, shapes and errors as in `minigen_kernels.reference.conv2d`."""
-    geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    bias: np.ndarray | None = None,
+) -> np.ndarray:
+    """The convolution y = C(x, w) + bias; formula, shapes and errors as in `minigen_kernels.reference.conv2d`."""
+    geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups, bias=bias)
     x = channels_last(x)
+    if tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
+        return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
         y = depthwise.convolve(x, w, geometry)
-    elif tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
-        y = tiled.convolve(x, w, geometry)
     elif _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
     else:
         y = _convolution(x, w, geometry)
-    return channels_first(y)
+    return channels_first(y if bias is None else y + bias)
 
 
 def conv_transpose2d(
-    y: np.ndarray, w: np.ndarray, stride: Pair, padding: Sides, dilation: Pair, groups: int, size: Pair
+    y: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    size: Pair,
+    bias: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The transposed convolution x = T(y, w); as in `minigen_kernels.reference.conv_transpose2d`."""
-    geometry = check_convolution("conv_transpose2d", {"y": y, "w": w}, stride, padding, dilation, groups, size=size)
+    """The transposed convolution x = T(y, w) + bias; as in `minigen_kernels.reference.conv_transpose2d`."""
+    arrays = {"y": y, "w": w}
+    geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     y = channels_last(y)
+    if tiled.applies(geometry.in_channels // groups, groups, False, y.dtype):
+        return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         x = depthwise.transposed(y, w, geometry)
-    elif tiled.applies(geometry.in_channels // groups, groups, False, y.dtype):
-        x = tiled.transposed(y, w, geometry)
     elif _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
     else:
         x = _transposed(y, w, geometry)
-    return channels_first(x)
+    return channels_first(x if bias is None else x + bias)
 
 
 def conv2d_weight_grad(

@@ -3,7 +3,7 @@
 A tile is a block of results, R rows of V vectors, that stays in the processor's registers while everything that adds to
 it is added up:
 
-    c[row, :] += sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]
+    c[row, :] = start[:] + sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]
 
 Each number of `a` is spread over a vector and multiplied with V vectors of `b`; each vector of `b` is used for R rows.
 So one step of the loop is R V multiply-adds for R + V loads, and the multipliers are never idle: on one core of a Zen 4
@@ -47,16 +47,16 @@ _vector = ir.VectorType(ir.FloatType(), LANES)
 
 
 def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
-    """The intrinsic tile(a, a_rows, b, c, c_rows, accumulate, axes); all arguments are addresses, but for `accumulate`.
+    """The intrinsic tile(a, a_rows, b, start, c, c_rows, axes); all arguments are addresses.
 
-    a_rows, c_rows: R byte offsets each, from a and from c. axes: the last nine fields of a block. accumulate: 0 to
-    overwrite c, 1 to add to it.
+    a_rows, c_rows: R byte offsets each, from a and from c. start: V vectors, what
+    each row begins with, such as a bias; 0 to add to c. axes: the last nine fields of a block.
     """
 
     @intrinsic
-    def tile(context, a, a_rows, b, c, c_rows, accumulate, axes):
+    def tile(context, a, a_rows, b, start, c, c_rows, axes):
         def generate(context, builder, signature, arguments):
-            a, a_rows, b, c, c_rows, accumulate, axes = arguments
+            a, a_rows, b, start, c, c_rows, axes = arguments
 
             def number(k: int) -> ir.Constant:
                 return ir.Constant(_int, k)
@@ -79,15 +79,16 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
             lengths, a_strides, b_strides = ([load(axes, _int, 3 * k + i) for i in range(3)] for k in range(3))
             sums = [[cgutils.alloca_once(builder, _vector) for _ in range(vectors)] for _ in range(rows)]
 
-            with builder.if_else(builder.icmp_signed("!=", accumulate, number(0))) as (add, overwrite):
+            with builder.if_else(builder.icmp_signed("==", start, number(0))) as (add, begin):
                 with add:
                     for i in range(rows):
                         for v in range(vectors):
                             builder.store(load(row_of_c[i], _vector, v), sums[i][v])
-                with overwrite:
-                    for i in range(rows):
-                        for v in range(vectors):
-                            builder.store(ir.Constant(_vector, [0.0] * LANES), sums[i][v])
+                with begin:
+                    for v in range(vectors):
+                        first = load(start, _vector, v)
+                        for i in range(rows):
+                            builder.store(first, sums[i][v])
 
             def loop(axis: int, a_offset: Any, b_here: Any) -> None:
                 with cgutils.for_range(builder, lengths[axis], intp=_int) as step:
@@ -125,26 +126,27 @@ _WIDE, _MIDDLE, _ = WIDTHS
 
 
 @compiled()
-def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, c):
+def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, start, c):
     """Computes all tiles of `blocks` (see BLOCK_FIELDS), of rows of `width` numbers.
 
-    a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, c float32, contiguous.
+    a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, start, c float32, contiguous. Blocks
+    that accumulate do not look at `start`.
     """
     for k in range(blocks.shape[0]):
         from_a, from_b, to_c = a.ctypes.data, b.ctypes.data + blocks[k, _B], c.ctypes.data
-        accumulate = blocks[k, _ACCUMULATE]
+        begin = 0 if blocks[k, _ACCUMULATE] else start.ctypes.data
         axes = blocks[k, _AXES:].ctypes.data
         for t in range(blocks[k, _FIRST], blocks[k, _END]):
             where_a, where_c = a_rows[t].ctypes.data, c_rows[t].ctypes.data
             if depthwise and width == _WIDE:
-                _wide_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _wide_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
             elif depthwise and width == _MIDDLE:
-                _middle_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _middle_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
             elif depthwise:
-                _narrow_depthwise(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _narrow_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
             elif width == _WIDE:
-                _wide(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _wide(from_a, where_a, from_b, begin, to_c, where_c, axes)
             elif width == _MIDDLE:
-                _middle(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _middle(from_a, where_a, from_b, begin, to_c, where_c, axes)
             else:
-                _narrow(from_a, where_a, from_b, to_c, where_c, accumulate, axes)
+                _narrow(from_a, where_a, from_b, begin, to_c, where_c, axes)

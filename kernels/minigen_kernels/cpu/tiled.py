@@ -44,25 +44,27 @@ def applies(outs: int, groups: int, depthwise: bool, dtype: np.dtype) -> bool:
     return dtype == np.float32 and (groups % LANES == 0 if depthwise else outs >= LEAST_OUTS)
 
 
-def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
-    """y (N, OH, OW, O) from x (N, H, W, C) and w (O, C/G, KH, KW)."""
+def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """y (N, OH, OW, O) from x (N, H, W, C), w (O, C/G, KH, KW) and a bias (O,)."""
     y = aligned((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
-    _correlate(x, y, [(plans.convolution(geometry), w)], geometry.groups)
+    _correlate(x, y, [(plans.convolution(geometry), w)], geometry.groups, bias)
     return y
 
 
-def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
-    """x (N, H, W, C) from y (N, OH, OW, O) and w (O, C/G, KH, KW)."""
+def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (N, H, W, C) from y (N, OH, OW, O), w (O, C/G, KH, KW) and a bias (C,)."""
     x = aligned((geometry.batch, *geometry.in_size, geometry.in_channels), y.dtype)
     outs_first = (
         w.reshape(geometry.groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(geometry.in_channels, -1, *w.shape[2:])
     )
     parts = [(phase.correlation, outs_first[..., *phase.taps]) for phase in plans.phases(geometry)]
-    _correlate(y, x, parts, geometry.groups)
+    _correlate(y, x, parts, geometry.groups, bias)
     return x
 
 
-def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]], groups: int) -> None:
+def _correlate(
+    x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]], groups: int, bias: np.ndarray | None
+) -> None:
     """Writes to y (N, H, W, outs) what these correlations make of x and of weights (outs, depth, KH, KW)."""
     (batch, height, width, outs), depth = y.shape, parts[0][1].shape[1]
     if batch == 0:
@@ -80,6 +82,10 @@ def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.n
         else (aligned((batch, height * width * column.width), y.dtype), 0, column.width)
         for column in columns
     ]
+    starts = [np.zeros(column.width, y.dtype) for column in columns]
+    if bias is not None:
+        for start, column in zip(starts, columns):
+            start[: column.end - column.first] = bias[column.first : column.end]
     image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
@@ -93,7 +99,7 @@ def _correlate(x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.n
                 rows = correlation.out_size[0]
                 share = (rows * band // bands, rows * (band + 1) // bands)
                 plan = plans.pixel_plan(correlation, images.stop - images.start, share, column.width, step)
-                run_tiles(depthwise, column.width, *plan, a, read_only(packed[part][k].reshape(-1)), c)
+                run_tiles(depthwise, column.width, *plan, a, read_only(packed[part][k].reshape(-1)), starts[k], c)
 
     parallel_for(work, len(chunks) * bands)
     for column, (target, _, step) in zip(columns, targets):
@@ -128,6 +134,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
     ]
     flat_x, y = read_only(x).reshape(len(x), -1), read_only(y)
+    nothing = np.empty(0, x.dtype)  # as tiles begin here with what was summed up before
 
     def work(task: int) -> None:
         share, rest = divmod(task, len(columns) * len(taps))
@@ -147,7 +154,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
                 which = (taps[piece].start, taps[piece].stop)
                 plan = plans.tap_plan(geometry, len(outputs), band, which, column.width, rows + piece)
                 a, c = flat_x[part].reshape(-1)[column.channel :], sums[share][k].reshape(-1)
-                run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), c)
+                run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), nothing, c)
 
     parallel_for(work, len(shares) * len(columns) * len(taps))
     for k, column in enumerate(columns):
