@@ -65,11 +65,11 @@ def _kernels() -> list[tuple[str, str]]:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]
-    compiled = "from an earlier run" if cpu.compiled_before() else "when first needed, which takes some seconds"
+    compiled = "in an earlier run" if cpu.compiled_before() else "when first needed, which takes some seconds"
     return [
         (
             "kernels of cpu",
-            f"in use: patches by Numba for {llvmlite.binding.get_host_cpu_name()}, compiled {compiled};",
+            f"in use: compiled by Numba for {llvmlite.binding.get_host_cpu_name()}, {compiled};",
         ),
         ("", f"matrix products by {', '.join(blas) or 'the BLAS of NumPy'}, held to one thread, because"),
         ("", f"minigen's own {cpu.num_threads()} threads run both (MINIGEN_NUM_THREADS sets how many)"),

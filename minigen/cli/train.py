@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         training = start_run(_config(args), args.out, quiet=args.quiet)
     if not args.quiet and will_compile(training.system):
-        print("Compiling the convolutions for this machine: some seconds, this once.", file=sys.stderr)
+        print("Compiling kernels for this machine: some seconds, this once.", file=sys.stderr)
     with training.run as folder:
         try:
             complete = train_run(training)

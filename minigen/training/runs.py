@@ -100,8 +100,12 @@ def will_compile(system: System) -> bool:
     """Whether the first batch of this system has to wait for kernels that are not compiled on this machine yet."""
     from minigen_kernels import cpu
 
+    return bool(system.optimizers) and not cpu.compiled_before(_convolves(system))
+
+
+def _convolves(system: System) -> bool:
     layers = [layer for module in system.modules.values() for layer in module.modules()]
-    return any(isinstance(layer, (Conv2d, ConvTranspose2d)) for layer in layers) and not cpu.compiled_before()
+    return any(isinstance(layer, (Conv2d, ConvTranspose2d)) for layer in layers)
 
 
 def finish_run(training: Training) -> list[Path]:

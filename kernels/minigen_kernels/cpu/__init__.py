@@ -15,7 +15,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import activation, loss, normalization, philox, updates
+from . import activation, loss, normalization, philox, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
@@ -39,9 +39,12 @@ __all__ = [
 threadpool_limits(limits=1, user_api="blas")
 
 
-def compiled_before() -> bool:
-    """Whether an earlier process left compiled convolution kernels on the disk, so that none need be compiled now."""
-    from .tile import run_tiles
+def compiled_before(convolutions: bool = True) -> bool:
+    """Whether an earlier process left its compiled kernels on the disk, so that few or none need be compiled now.
 
-    folder = run_tiles.stats.cache_path  # None where no folder can be written
-    return folder is not None and any(Path(folder).glob("tile.run_tiles*.nbi"))
+    Judged by one that every convolution uses or, without convolutions, by one that most training uses.
+    """
+    kernel = tile.run_tiles if convolutions else updates.adam
+    folder = kernel.stats.cache_path  # None where no folder can be written
+    name = f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
+    return folder is not None and any(Path(folder).glob(f"{name}*.nbi"))
