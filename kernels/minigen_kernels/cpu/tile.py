@@ -25,14 +25,22 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from .compiled import compiled
 
-_features = llvm.get_host_cpu_features()
-_many_registers = bool(_features.get("avx512f") or _features.get("neon"))  # 32 of them, elsewhere 16
-LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx2") else 4  # float32 numbers in a vector
+
+def _processor_features() -> set[str]:
+    """The instruction sets of the processor that Numba compiles for: this one, or what NUMBA_CPU_FEATURES says."""
+    if config.CPU_FEATURES is not None:
+        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return {name for name, there in llvm.get_host_cpu_features().items() if there}
+
+
+_features = _processor_features()
+_many_registers = bool(_features & {"avx512f", "neon"})  # 32 of them, elsewhere 16
+LANES = 16 if "avx512f" in _features else 8 if "avx2" in _features else 4  # float32 numbers in a vector
 # (R, V), the widest first. R V sums, V vectors of b and one spread number of a have to fit into the registers.
 SHAPES = ((6, 4), (8, 2), (8, 1)) if _many_registers else ((4, 3), (6, 2), (8, 1))
 WIDTHS = tuple(vectors * LANES for _, vectors in SHAPES)  # numbers in a row of each tile
@@ -72,7 +80,7 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
                 return builder.shuffle_vector(one, ir.Constant(_vector, ir.Undefined), lanes)
 
             multiply_add = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fma.v{LANES}f32"
+                builder.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
             )
             row_of_a = [builder.add(a, load(a_rows, _int, i)) for i in range(rows)]
             row_of_c = [builder.add(c, load(c_rows, _int, i)) for i in range(rows)]
