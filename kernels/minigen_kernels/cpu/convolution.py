@@ -41,7 +41,7 @@ def conv2d(
     """The convolution y = C(x, w) + bias; formula, shapes and errors as in `minigen_kernels.reference.conv2d`."""
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups, bias=bias)
     x = channels_last(x)
-    if tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
+    if tiled.applies(geometry.out_channels // groups, x.dtype):
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
         y = depthwise.convolve(x, w, geometry)
@@ -66,7 +66,7 @@ def conv_transpose2d(
     arrays = {"y": y, "w": w}
     geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     y = channels_last(y)
-    if tiled.applies(geometry.in_channels // groups, groups, False, y.dtype):
+    if tiled.applies(geometry.in_channels // groups, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         x = depthwise.transposed(y, w, geometry)
@@ -87,9 +87,9 @@ def conv2d_weight_grad(
     x, y = channels_last(x), channels_last(y)
     if depthwise.applies(geometry):
         w = depthwise.weight_grad(x, y, geometry)
-    elif tiled.applies(geometry.out_channels // groups, groups, False, x.dtype):
+    elif tiled.applies(geometry.out_channels // groups, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
-    elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, groups, False, x.dtype):
+    elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, x.dtype):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)

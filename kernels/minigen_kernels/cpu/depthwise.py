@@ -26,7 +26,7 @@ def applies(geometry: ConvGeometry) -> bool:
 def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """y (N, OH, OW, O) from x (N, H, W, C) and w (O, 1, KH, KW)."""
     x = _repeated(x, geometry)
-    if tiled.applies(1, geometry.out_channels, True, x.dtype):
+    if tiled.applies_depthwise(geometry.out_channels, x.dtype):
         return tiled.convolve(x, w, _one_to_one(geometry))
     x, weights = read_only(x), _taps_first(w)
     y = np.empty((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
@@ -38,7 +38,7 @@ def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray
 
 def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """x (N, H, W, C) from y (N, OH, OW, O) and w (O, 1, KH, KW)."""
-    if tiled.applies(1, geometry.out_channels, True, y.dtype):
+    if tiled.applies_depthwise(geometry.out_channels, y.dtype):
         x = tiled.transposed(y, w, _one_to_one(geometry))
     else:
         y, weights = read_only(y), _taps_first(w)
@@ -55,7 +55,7 @@ def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarr
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """w (O, 1, KH, KW) from x (N, H, W, C) and y (N, OH, OW, O)."""
     x = _repeated(x, geometry)
-    if tiled.applies(1, geometry.out_channels, True, x.dtype):
+    if tiled.applies_depthwise(geometry.out_channels, x.dtype):
         return tiled.weight_grad(x, y, _one_to_one(geometry))
     x, y = read_only(x), read_only(y)
     parts = _lines(geometry, geometry.out_size)
