@@ -20,12 +20,13 @@ Numba compiles no explicit vectors, so the tile is an intrinsic: a function that
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiled import compiled
@@ -33,8 +34,9 @@ from .compiled import compiled
 
 def _processor_features() -> set[str]:
     """The instruction sets of the processor that Numba compiles for: this one, or what NUMBA_CPU_FEATURES says."""
-    if config.CPU_FEATURES is not None:
-        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    asked_for = os.environ.get("NUMBA_CPU_FEATURES")
+    if asked_for is not None:
+        return {name[1:] for name in asked_for.split(",") if name.startswith("+")}
     return {name for name, there in llvm.get_host_cpu_features().items() if there}
 
 
