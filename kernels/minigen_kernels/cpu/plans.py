@@ -133,6 +133,21 @@ def _axis_phases(geometry: ConvGeometry, axis: int) -> list[tuple[int, int, int,
     return found
 
 
+def like_others(correlation: Correlation, rows: Range) -> tuple[Range, int, int]:
+    """For rows of y that all see the whole kernel, the first such rows, whose plan is theirs too.
+
+    Returns the rows that the plan is to be made for, how many numbers of x further on it is used, and pixels of y.
+    """
+    stride, before, dilation = correlation.stride[0], correlation.padding[0], correlation.dilation[0]
+    height, taps = correlation.in_size[0], correlation.kernel_size[0]
+    begin = max(0, -(-before // stride))
+    if rows[0] <= begin or (rows[1] - 1) * stride - before + dilation * (taps - 1) >= height:
+        return rows, 0, 0
+    ahead = rows[0] - begin
+    in_x = ahead * stride * correlation.in_size[1] * correlation.channels
+    return (begin, rows[1] - ahead), in_x, ahead * correlation.pixel_steps[0]
+
+
 @lru_cache(256)
 def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, step: int) -> Plan:
     """The plan for rows i0 <= i < i1 of y in so many images, of `width` outputs.

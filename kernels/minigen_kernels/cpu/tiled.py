@@ -21,7 +21,8 @@ from .tile import LANES, ROWS, WIDTHS, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
-PLAN_PIXELS = 4096  # more need no other plan: they repeat
+PLAN_PIXELS = 4096  # of several images that share a plan
+BAND_PIXELS = 16384  # of one image: plans of large images take memory, and are the same for all bands in the middle
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
@@ -95,6 +96,7 @@ def _correlate(
     image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
+    bands = max(bands, height * width // BAND_PIXELS)
 
     def work(task: int) -> None:
         images, band = chunks[task // bands], task % bands
@@ -102,10 +104,19 @@ def _correlate(
             target, first, step = targets[k]
             a, c = flat_x[images].reshape(-1)[column.channel :], target[images].reshape(-1)[first:]
             for part, (correlation, _) in enumerate(parts):
-                rows = correlation.out_size[0]
-                share = (rows * band // bands, rows * (band + 1) // bands)
-                plan = plans.pixel_plan(correlation, images.stop - images.start, share, column.width, step)
-                run_tiles(depthwise, column.width, *plan, a, read_only(packed[part][k].reshape(-1)), starts[k], c)
+                lines = -(-correlation.out_size[0] // bands)
+                rows = (min(band * lines, correlation.out_size[0]), min((band + 1) * lines, correlation.out_size[0]))
+                rows, a_shift, c_shift = plans.like_others(correlation, rows)
+                plan = plans.pixel_plan(correlation, images.stop - images.start, rows, column.width, step)
+                run_tiles(
+                    depthwise,
+                    column.width,
+                    *plan,
+                    a[a_shift:],
+                    read_only(packed[part][k].reshape(-1)),
+                    starts[k],
+                    c[c_shift * step :],
+                )
 
     parallel_for(work, len(chunks) * bands)
     for column, (target, _, step) in zip(columns, targets):
