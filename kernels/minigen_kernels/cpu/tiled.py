@@ -145,7 +145,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     count = -(-TASKS // len(columns))
     most = max(1, SUMS_BYTES // (rows * geometry.out_channels * x.itemsize))
-    shares = pieces(geometry.batch, least=-(-TASK_FLOPS // image_flops), count=min(count, most))
+    shares = _shares(geometry, min(count, most, max(1, image_flops * geometry.batch // TASK_FLOPS)))
     taps = pieces(kh * kw, least=-(-4 * tile_rows // depth), count=-(-count // len(shares)))
     sums = [  # with a row more for each piece of the taps, where it puts what fills up its tiles
         [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
@@ -157,20 +157,21 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         share, rest = divmod(task, len(columns) * len(taps))
         k, piece = divmod(rest, len(taps))
         column = columns[k]
-        image_bytes = oh * ow * column.width * x.itemsize
-        images, lines = max(1, CHUNK_BYTES // image_bytes), max(1, min(oh, oh * CHUNK_BYTES // image_bytes))
-        for part in steps(shares[share], images):
-            for line in range(0, oh, lines):
-                band = (line, min(oh, line + lines))
-                outputs = y[part, line : band[1], :, column.first : column.end]
+        images, band = shares[share]
+        line_bytes = ow * column.width * x.itemsize
+        lines = max(1, min(band.stop - band.start, CHUNK_BYTES // line_bytes))
+        for part in steps(images, max(1, CHUNK_BYTES // (lines * line_bytes))):
+            for chunk in steps(band, lines):
+                outputs = y[part, chunk, :, column.first : column.end]
                 unaligned = outputs.ctypes.data % CACHE_LINE != 0 and rows > MANY_ROWS
                 if column.width > outputs.shape[3] or not outputs.flags.c_contiguous or unaligned:
                     packed = scratch("columns", (*outputs.shape[:3], column.width), x.dtype)
                     _pack_columns(outputs, packed)
                     outputs = packed
                 which = (taps[piece].start, taps[piece].stop)
-                plan = plans.tap_plan(geometry, len(outputs), band, which, column.width, rows + piece)
-                a, c = flat_x[part].reshape(-1)[column.channel :], sums[share][k].reshape(-1)
+                seen, shift, _ = plans.like_others(plans.convolution(geometry), (chunk.start, chunk.stop))
+                plan = plans.tap_plan(geometry, len(outputs), seen, which, column.width, rows + piece)
+                a, c = flat_x[part].reshape(-1)[column.channel + shift :], sums[share][k].reshape(-1)
                 run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), nothing, c)
 
     parallel_for(work, len(shares) * len(columns) * len(taps))
@@ -217,6 +218,14 @@ def _packed_weights(w: np.ndarray, width: int) -> np.ndarray:
     packed = aligned((kh, kw, depth, width), w.dtype)
     _pack_weights(read_only(w), packed)
     return packed
+
+
+def _shares(geometry: ConvGeometry, count: int) -> list[tuple[slice, slice]]:
+    """Images and rows of y, cut into about so many shares: by images or, where these are fewer, each by its rows."""
+    if count <= geometry.batch:
+        return [(images, slice(0, geometry.out_size[0])) for images in pieces(geometry.batch, count=count)]
+    bands = pieces(geometry.out_size[0], count=-(-count // geometry.batch))
+    return [(slice(n, n + 1), band) for n in range(geometry.batch) for band in bands]
 
 
 def _padding_pays(geometry: ConvGeometry, depth: int, tile_rows: int) -> bool:
