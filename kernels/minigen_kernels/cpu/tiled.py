@@ -14,19 +14,18 @@ import numpy as np
 from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
-from .layout import CACHE_LINE, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
+from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation
 from .threads import parallel_for
 from .tile import LANES, ROWS, WIDTHS, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
-PLAN_PIXELS = 4096  # of several images that share a plan
-BAND_PIXELS = 16384  # of one image: plans of large images take memory, and are the same for all bands in the middle
+PLAN_PIXELS = 16384  # of several images that share a plan, or of one image: plans of large images take memory, and are the same for all bands in the middle
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
-CHUNK_BYTES = 128 << 10  # of y, used at a time by a weight gradient
+CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
 
 
 class Column(NamedTuple):
@@ -78,7 +77,13 @@ def _correlate(
         return
     depthwise = depth == 1 and groups == outs > 1
     columns = _columns(groups, outs // groups, depth, depthwise)
-    packed = [[_packed_weights(w[column.first : column.end], column.width) for column in columns] for _, w in parts]
+    packed = [[aligned((*w.shape[2:], depth, column.width), y.dtype) for column in columns] for _, w in parts]
+
+    def pack(k: int) -> None:
+        for (_, w), to in zip(parts, packed):
+            _pack_weights(read_only(w[columns[k].first : columns[k].end]), to[k])
+
+    parallel_for(pack, len(columns))
 
     # Where a column's results go: an array, the first output's number in it, and numbers from pixel to pixel. A column
     # that is wider than its outputs needs an array of its own.
@@ -96,7 +101,7 @@ def _correlate(
     image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
-    bands = max(bands, height * width // BAND_PIXELS)
+    bands = max(bands, height * width // PLAN_PIXELS)
 
     def work(task: int) -> None:
         images, band = chunks[task // bands], task % bands
@@ -174,11 +179,13 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
                 a, c = flat_x[part].reshape(-1)[column.channel + shift :], sums[share][k].reshape(-1)
                 run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), nothing, c)
 
-    parallel_for(work, len(shares) * len(columns) * len(taps))
-    for k, column in enumerate(columns):
+    def add_up(k: int) -> None:
         for share in sums[1:]:
             sums[0][k] += share[k]
-        _unpack_weights(read_only(sums[0][k]), w[column.first : column.end])
+        _unpack_weights(read_only(sums[0][k]), w[columns[k].first : columns[k].end])
+
+    parallel_for(work, len(shares) * len(columns) * len(taps))
+    parallel_for(add_up, len(columns))
     return w
 
 
@@ -205,19 +212,11 @@ def _cut(outs: int) -> list[tuple[int, int, int]]:
 
 def _image_chunks(batch: int, pixels: int, image_flops: int, tile_rows: int) -> list[slice]:
     """The images of each task, enough for it to be worth its while, and for every pixel to fill tiles with its likes."""
-    worth = -(-TASK_FLOPS // max(1, image_flops))
-    enough = max(1, worth, min(2 * tile_rows, PLAN_PIXELS // pixels))
+    worth = max(1, -(-TASK_FLOPS // max(1, image_flops)))
+    enough = max(worth, min(2 * tile_rows, PLAN_PIXELS // pixels, batch // TASKS))
     if enough > tile_rows:
         enough = -(-enough // tile_rows) * tile_rows
     return [slice(first, min(batch, first + enough)) for first in range(0, batch, enough)]
-
-
-def _packed_weights(w: np.ndarray, width: int) -> np.ndarray:
-    """Weights (outs, depth, KH, KW) as (KH, KW, depth, width), with zeros for the outputs that there are not."""
-    _, depth, kh, kw = w.shape
-    packed = aligned((kh, kw, depth, width), w.dtype)
-    _pack_weights(read_only(w), packed)
-    return packed
 
 
 def _shares(geometry: ConvGeometry, count: int) -> list[tuple[slice, slice]]:
@@ -247,14 +246,21 @@ def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeom
         )
     )
     (top, left), (height, width) = geometry.padding, geometry.in_size
-    padded = np.zeros((len(x), *size, x.shape[-1]), x.dtype)
+    padded = np.empty((len(x), *size, x.shape[-1]), x.dtype)
     inside = padded[:, top : top + height, left : left + width]
-    np.copyto(inside, x[:, : inside.shape[1], : inside.shape[2]])
+    parts = pieces(len(x), least=-(-COPY_BYTES * len(x) // padded.nbytes))
+
+    def copy(i: int) -> None:
+        padded[parts[i]] = 0
+        inside[parts[i]] = x[parts[i], : inside.shape[1], : inside.shape[2]]
+
+    parallel_for(copy, len(parts))
     return padded, geometry._replace(in_size=(size[0], size[1]), padding=(0, 0))
 
 
 @compiled()
 def _pack_weights(w, packed):
+    """Weights (outs, depth, KH, KW) as (KH, KW, depth, width), with zeros for the outputs that there are not."""
     outs, depth, kh, kw = w.shape
     width = packed.shape[3]
     for c in range(depth):
