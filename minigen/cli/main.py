@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinigenError as error:
         return _fail(str(error), 1, debug)
     except MemoryError:
-        return _fail("There is not enough memory; use a smaller --batch-size or fewer samples.", 1, debug)
+        return _fail("There is not enough memory; use a smaller network, a smaller batch or fewer samples.", 1, debug)
     except OSError as error:
         where = error.filename or "the output"
         return _fail(f"Could not read or write {where}: {error.strerror or error}.", 1, debug)

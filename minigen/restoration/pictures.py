@@ -118,7 +118,8 @@ def list_pictures(path: str | os.PathLike[str]) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
-        raise UserError(f"There is no picture in the folder {path}: put some there, or name a file.")
+        inside = " itself, and sub-folders are not looked at" if any(entry.is_dir() for entry in path.iterdir()) else ""
+        raise UserError(f"There is no picture in the folder {path}{inside}: put some there, or name a file.")
     return files
 
 

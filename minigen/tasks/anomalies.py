@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigen.errors import unknown_name
 from minigen.metrics.ranking import auroc, average_precision
 from minigen.tasks.abilities import ability, in_batches, samples_and_labels
 from minigen.training.systems import System
@@ -45,8 +46,10 @@ def anomaly_scores(system: System, samples: np.ndarray, score: str = "reconstruc
         (n,) float64
 
     Raises:
-        UserError: a model that has no such score.
+        UserError: no such kind of score, or a model that has none of it.
     """
+    if score not in SCORES:
+        raise unknown_name("score", score, SCORES)
     known = [kind for kind, method in SCORES.items() if getattr(system, method, None) is not None]
     what = "score anomalies" if not known or score in known else f"score anomalies by {score} (only by {known[0]})"
     method = ability(system, SCORES[score], what)

@@ -57,7 +57,8 @@ def read_inputs(system: System, path: str | os.PathLike[str]) -> Inputs:
         return Inputs(_read(system, path)[None], [path.name], [])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
     if not files:
-        raise UserError(f"There is no image in the folder {path}: it needs files such as .png or .jpg.")
+        inside = " itself, and sub-folders are not looked at" if any(entry.is_dir() for entry in path.iterdir()) else ""
+        raise UserError(f"There is no image in the folder {path}{inside}: it needs files such as .png or .jpg.")
     images, names, skipped = [], [], []
     for file in files:
         try:

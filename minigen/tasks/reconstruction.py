@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigen.errors import UserError
 from minigen.tasks.abilities import ability, in_batches
 from minigen.training.systems import System
 
@@ -36,7 +37,7 @@ def reconstruct(system: System, images: np.ndarray | None = None) -> Reconstruct
         images: (n, C, H, W) from 0 to 1, of the model's size (see `read_inputs`)
 
     Raises:
-        UserError: a model that does not reconstruct.
+        UserError: a model that does not reconstruct, or no images.
 
     >>> from minigen.training.runs import load_system
     >>> from minigen.tasks import reconstruct
@@ -47,6 +48,8 @@ def reconstruct(system: System, images: np.ndarray | None = None) -> Reconstruct
     instead = ": `minigen restore` is what it is for" if system.restore is not None else ""
     method = ability(system, "reconstruct", f"reconstruct images{instead}")
     originals = system.held_out() if images is None else images
+    if len(originals) == 0:
+        raise UserError("There are no images to reconstruct: give at least one.")
     made = in_batches(method, originals)
     squares = (originals.astype(np.float64) - made) ** 2
     errors = squares.reshape(len(squares), -1).sum(axis=1)

@@ -51,8 +51,8 @@ class Checkpoint:
     """
 
     step: int
-    arrays: dict[str, np.ndarray]
-    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    meta: dict[str, Any] = field(repr=False)
     path: Path
     skipped: list[Skipped] = field(default_factory=list)
 

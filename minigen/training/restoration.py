@@ -205,9 +205,10 @@ def exchange_colours(images: np.ndarray, generator: Generator) -> np.ndarray:
 
 @no_grad()
 def held_out_psnr(model: nn.Module, corruption: Corruption, held_out: np.ndarray, device: Device) -> float:
-    """The PSNR of the mean error of some held-out images, damaged the same way each time and restored with z = 0."""
+    """The mean PSNR of some held-out images, damaged the same way each time and restored with z = 0."""
     images = held_out[:: max(1, len(held_out) // _WATCHED)][:_WATCHED]
     damaged, mask = corruption(images, Generator(0))
     damaged = damaged if mask is None else fill_missing(damaged, mask)
     restored = model(Tensor(damaged, device=device), None if mask is None else Tensor(mask, device=device))
-    return psnr_of_mse(float(np.mean((restored.cpu().numpy().clip(0, 1) - images) ** 2)))
+    errors = ((restored.cpu().numpy().clip(0, 1) - images) ** 2).mean(axis=(1, 2, 3))
+    return float(np.mean([psnr_of_mse(float(error)) for error in errors]))

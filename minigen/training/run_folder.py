@@ -3,6 +3,7 @@
     config.json     the settings of the run; a folder with this file is a run
     metrics.jsonl   one JSON object an epoch, with the key "epoch" (1 for the first)
     checkpoints/    see `minigen.training.checkpoint`
+  data.json       of images from a folder, their shape and classes
     *.png           pictures
 
 One process writes to a run at a time. It holds a lock that the operating system drops when the process ends, however

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from minigen.data import DataLoader
+from minigen.data.registry import DATASETS
+from minigen.data.source import DataSource
 from minigen.errors import UserError
+from minigen.files import atomic_write
 from minigen.nn import Conv2d, ConvTranspose2d
 from minigen.random import Generator
 from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, load_latest
 from minigen.training.run_folder import RunFolder, new_run_path
 from minigen.training.session import Interrupted, Session, load_weights
 from minigen.training.systems import System, make_system
+
+DATA_FILE = "data.json"  # of a run on a folder of images: what there is to know of them without the folder
 
 
 @dataclass
@@ -43,7 +49,9 @@ def start_run(config: dict[str, Any], out: str | PathLike[str] | None = None, qu
         taken = take_weights(system, config["init_from"])
         if not quiet:
             print(taken, file=sys.stderr)
+    system.check_steps(config["epochs"] * len(loader))
     run = RunFolder.create(new_run_path(system.name) if out is None else out, config)
+    _remember_data(run, system.source)
     return Training(run, system, _session(run, system, loader, quiet))
 
 
@@ -166,10 +174,40 @@ def take_weights(system: System, path: str | PathLike[str]) -> str:
     return f"Took {taken} of {count} weights and buffers from {path}{left}."
 
 
+def _remember_data(run: RunFolder, source: DataSource) -> None:
+    """Write what a system must know of a folder of images into the run, so that it can do without the folder."""
+    if source.name not in DATASETS:
+        card = {name: getattr(source, name) for name in ("kind", "shape", "classes", "class_names")}
+        atomic_write(run.path / DATA_FILE, (json.dumps(card, indent=2) + "\n").encode())
+
+
+def _data_of(run: RunFolder) -> DataSource | None:
+    """What a run remembers of a folder of images that is no longer there; None where the data can be opened."""
+    folder = str(run.config.get("data"))
+    if folder in DATASETS or Path(folder).exists() or not (run.path / DATA_FILE).exists():
+        return None
+
+    def read(split: str) -> NoReturn:
+        raise UserError(
+            f"The run {run.path} was trained on the folder {folder}, which is gone, and this needs its images: bring it "
+            "back, or name another in config.json."
+        )
+
+    try:
+        card = json.loads((run.path / DATA_FILE).read_text(encoding="utf-8"))
+        shape, names = tuple(card["shape"]), tuple(card["class_names"])
+        return DataSource(folder, "a folder that is gone", card["kind"], shape, card["classes"], read, names)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{run.path / DATA_FILE} is damaged, and the folder {folder} is gone: bring it back."
+        ) from error
+
+
 def _system_of(run: RunFolder, changes: dict[str, Any]) -> System:
     """The system that a run's config.json describes; what is wrong with it is said to be wrong there."""
+    source = _data_of(run)
     try:
-        return make_system(run.config | changes)
+        return make_system(run.config | changes, source)
     except UserError as error:
         if changes:
             raise

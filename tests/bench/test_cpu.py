@@ -100,7 +100,7 @@ def test_both_sides_train_the_same_model(case, memory_format):
         assert loss.item() == pytest.approx(expected[name].item(), rel=1e-5), name
     for w, twin in weights:
         gradient = twin.grad.numpy()
-        assert np.linalg.norm(w.grad.numpy() - gradient) <= 1e-3 * np.linalg.norm(gradient) + 1e-6
+        assert np.linalg.norm(w.grad.numpy() - gradient) <= 1e-2 * np.linalg.norm(gradient) + 1e-6
 
     mine(), other()
     assert mine.noise.given == []  # PyTorch's side has drawn as often

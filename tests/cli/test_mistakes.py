@@ -264,7 +264,7 @@ def test_a_broken_image_in_a_folder_is_left_out_and_named_in_one_line(capsys, tm
     assert (out / "samples.png").exists()
 
 
-def test_a_run_finds_its_folder_of_images_from_anywhere_and_says_when_it_is_gone(capsys, tmp_path, monkeypatch):
+def test_a_run_finds_its_folder_of_images_from_anywhere_and_does_without_it_where_it_can(capsys, tmp_path, monkeypatch):
     from PIL import Image
 
     (tmp_path / "mine").mkdir()
@@ -276,6 +276,13 @@ def test_a_run_finds_its_folder_of_images_from_anywhere_and_says_when_it_is_gone
     monkeypatch.chdir("/")
     assert main(["sample", str(tmp_path / "run"), "--n", "1"]) == 0
     (tmp_path / "mine").rename(tmp_path / "theirs")
-    code, err = answer(capsys, "sample", str(tmp_path / "run"))
+    image = str(tmp_path / "theirs" / "0.png")
+    assert main(["reconstruct", str(tmp_path / "run"), "--input", image]) == 0
+    gone = f"minigen: The run {tmp_path / 'run'} was trained on the folder {tmp_path / 'mine'}, which is gone"
+    for needy in (["evaluate", str(tmp_path / "run")], ["train", "--resume", str(tmp_path / "run")]):
+        code, err = answer(capsys, *needy)
+        assert (code, err[: len(gone)]) == (2, gone)
+    (tmp_path / "run" / "data.json").unlink()
+    code, err = answer(capsys, "reconstruct", str(tmp_path / "run"), "--input", image)
     assert code == 2
     assert err.startswith(f"minigen: {tmp_path / 'run' / 'config.json'}: There is no folder {tmp_path / 'mine'}")

@@ -215,3 +215,10 @@ def test_a_wrong_specification_is_answered_in_a_sentence(spec, sentence):
 def test_images_of_another_shape_are_refused():
     with pytest.raises(ShapeError, match="takes images"):
         make_corruption("noise")(np.zeros((3, 8, 8), np.float32), Generator(0))
+
+
+def test_a_block_that_hides_the_whole_image_is_refused():
+    corruption = make_corruption("noise:sigma=10+block:size=8-9")
+    corruption.check_size(8, 9)
+    with pytest.raises(UserError, match="hides all of an image of 8×8 pixels; give a size of at most 7"):
+        corruption.check_size(8, 8)

@@ -45,6 +45,8 @@ def test_each_score_is_the_systems_own_and_one_that_is_not_there_is_refused():
     assert anomaly_scores(both, images, "latent").tolist() == [1, 1, 1]
     with pytest.raises(UserError, match="cannot score anomalies by latent \\(only by reconstruction\\)"):
         anomaly_scores(system(anomaly_scores=bright), images, "latent")
+    with pytest.raises(UserError, match="Unknown score 'laten': did you mean 'latent'"):
+        anomaly_scores(both, images, "laten")
     with pytest.raises(UserError, match="'ae' cannot score anomalies;"):
         anomaly_scores(system(), images)
 

@@ -10,7 +10,7 @@ from minigen.losses import GAN_LOSSES
 from minigen.training.gan import falling_noise
 from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import make_system
-from minigen.training.systems.gan import PointGAN
+from minigen.training.systems.gan import DCGAN, PointGAN
 
 POINTS = {"model": "gan2d", "data": "ring8", "epochs": 1, "batch_size": 20_000, "hidden": [16], "hidden_d": [16]}
 
@@ -167,3 +167,17 @@ def test_images_are_from_0_to_1_and_drawn_from_the_averaged_generator(config, sh
         p.data = p.data * 0
     np.testing.assert_array_equal(system.sample(2, Generator(0)), images)
     assert not any(isinstance(layer, nn.Sigmoid) for m in system.modules.values() for layer in m.modules())
+
+
+def test_a_run_too_short_for_a_step_of_the_generator_is_refused(tmp_path):
+    config = {"model": "gan", "critic_steps": 23, "epochs": 1}
+    with pytest.raises(UserError, match="22 steps of the discriminator, so that with --critic-steps 23"):
+        start_run(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_dcgan_keeps_the_settings_of_its_tutorial_for_data_of_that_size():
+    assert DCGAN.defaults("digits28")["epochs"] == 120
+    assert {name: DCGAN.defaults("mnist")[name] for name in ("epochs", "batch_size", "lr", "beta1")} == {
+        **{"epochs": 50, "batch_size": 256, "lr": 1e-4, "beta1": 0.9}
+    }

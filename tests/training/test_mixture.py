@@ -125,6 +125,13 @@ def test_an_encoder_of_other_images_is_refused(tmp_path):
         make_system({"model": "gmm", "data": "ring8", "encoder": str(tmp_path / "ae")})
 
 
+def test_without_data_of_its_own_a_mixture_takes_those_of_its_encoder(tmp_path):
+    ae = start_run({"model": "ae", "data": "digits28", "epochs": 1}, tmp_path / "ae", quiet=True)
+    ae.session.save()
+    ae.run.close()
+    assert make_system({"model": "gmm", "encoder": str(tmp_path / "ae")}).source.name == "digits28"
+
+
 def test_the_command_writes_samples_means_and_curves(tmp_path, capsys):
     assert main(["train", "gmm", "--components", "3", "--quiet", "--out", str(tmp_path / "run")]) == 0
     for name in ("samples.png", "means.png", "curves.png"):

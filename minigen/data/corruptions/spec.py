@@ -138,6 +138,19 @@ class Corruption:
                 damaged = made
         return (damaged if mask is None else damaged * mask), mask
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse blocks that hide images of this size altogether.
+
+        Raises:
+            UserError: with the largest block that leaves something.
+        """
+        for step in self.steps:
+            if step.kind == "block" and step.ranges["size"][0] >= max(height, width):
+                raise UserError(
+                    f"The corruption {step} hides all of an image of {height}×{width} pixels; give a size of at most "
+                    f"{max(1, max(height, width) - 1)}."
+                )
+
     def __str__(self) -> str:
         return "+".join(map(str, self.steps))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigen.data.source import DataSource
 from minigen.errors import UserError, unknown_name
 from minigen.training.systems.autoencoders import (
     Autoencoder,
@@ -53,11 +54,12 @@ def find_system(name: str) -> type[System]:
     raise unknown_name("model", name, SYSTEMS)
 
 
-def make_system(config: Config) -> System:
+def make_system(config: Config, source: DataSource | None = None) -> System:
     """The system that a configuration describes, with fresh weights from its seed.
 
     Args:
         config: ``{"model": name, …}`` with any of the model's options; the others have their defaults.
+        source: the data set, where it is not to be opened by the name in `config`.
 
     Raises:
         UserError: no such model, an option that it does not have, or a value that is none.
@@ -68,6 +70,7 @@ def make_system(config: Config) -> System:
     if "model" not in config:
         raise UserError("The configuration names no model: config.json was changed, or is of another version.")
     system = find_system(config["model"])
+    config = system.completed(config)
     options = {option.name: option for option in system.all_options()}
     for name in config:
         if name != "model" and name not in options:
@@ -76,6 +79,6 @@ def make_system(config: Config) -> System:
     values = {name: option.value(config.get(name, defaults[name])) for name, option in options.items()}
     for name, option in options.items():
         option.check_used(values, defaults[name])
-    made = system({"model": system.name, **values})
+    made = system({"model": system.name, **values, "source": source})
     made.check_freeze()
     return made

@@ -12,7 +12,7 @@ from minigen.data import DataLoader
 from minigen.data.corruptions import make_corruption
 from minigen.losses.reconstruction import squared_error
 from minigen.metrics.pca import pca_error
-from minigen.metrics.restoration import psnr, psnr_of_mse, ssim
+from minigen.metrics.restoration import psnr, ssim
 from minigen.models.autoencoder import ConvAutoencoder, DenseAutoencoder, TiedAutoencoder
 from minigen.optim import Adam
 from minigen.random import Generator, default_generator
@@ -62,7 +62,8 @@ class AutoencoderSystem(System):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        check_components(config["mixture"], min(len(self.source.load("train")), FITTED))
+        if config["mixture"] is not None:
+            check_components(config["mixture"], min(len(self.source.load("train")), FITTED))
         self.latent_dim = config["latent_dim"]
         self.model = self.make_model()
         self.model.to(self.device)
@@ -120,7 +121,7 @@ class AutoencoderSystem(System):
         made = self.reconstruct(held_out)
         error = float(((held_out - made) ** 2).sum(dtype=np.float64)) / len(held_out)
         pixels, components = held_out[0].size, self.config["latent_dim"]
-        result: Config = {"reconstruction_error": error, "psnr": psnr_of_mse(error / pixels)}
+        result: Config = {"reconstruction_error": error, "psnr": psnr(made, held_out)}
         train = self.some_of("train", max(2, PCA_PIXELS // pixels))
         if components < min(len(train), pixels):  # else the principal components leave no error
             baseline = pca_error(train, held_out, components)
@@ -319,6 +320,7 @@ class DenoisingAutoencoder(AutoencoderSystem):
     def __init__(self, config: Config) -> None:
         self.corruption = make_corruption(config["corruption"])
         super().__init__(config)
+        self.corruption.check_size(*self.image_shape[1:])
 
     def make_model(self) -> DenseAutoencoder:
         return DenseAutoencoder(self.image_shape, self.config["hidden"], self.config["latent_dim"])

@@ -36,7 +36,12 @@ TRAINING_STREAM = 2  # of random points; 0 and 1 are those of the data sets' own
 
 
 def gan_options(
-    latent_dim: int, lr_d: float | None = None, beta1: float = 0.5, beta2: float = 0.999, instance_noise: float = 0.0
+    latent_dim: int,
+    lr_d: float | None = None,
+    beta1: float = 0.5,
+    beta2: float = 0.999,
+    instance_noise: float = 0.0,
+    ema: float = 0.999,
 ) -> tuple[Option, ...]:
     """The switches of every GAN, each of which goes with each other."""
     return (
@@ -82,7 +87,7 @@ def gan_options(
             non_negative_number,
             metavar="STD",
         ),
-        Option("ema", 0.999, "decay of the generator's running average, which is sampled; 0: none", share, metavar="D"),
+        Option("ema", ema, "decay of the generator's running average, which is sampled; 0: none", share, metavar="D"),
     )
 
 
@@ -124,6 +129,13 @@ class Adversarial(System):
             raise UserError(
                 "The Wasserstein loss needs a critic whose slope is bounded: add --gradient-penalty wgan-gp, "
                 "--weight-clip 0.01 or --spectral-norm."
+            )
+
+    def check_steps(self, steps: int) -> None:
+        if self.config["critic_steps"] > steps:
+            raise UserError(
+                f"The run has {steps} steps of the discriminator, so that with --critic-steps "
+                f"{self.config['critic_steps']} the generator would never take one; give fewer, or more --epochs."
             )
 
     def train(self, session: Session) -> None:
@@ -182,9 +194,14 @@ class DCGAN(Adversarial):
     description = "DCGAN for 28×28, as in Keras's tutorial: 5×5 convolutions, dropout"
     options = (
         *data_options("digits28"),
-        *training_options(epochs=50, batch_size=64, lr=1e-4),
-        *gan_options(latent_dim=100, beta1=0.9),
+        *training_options(epochs=120, batch_size=64, lr=5e-4),
+        *gan_options(latent_dim=100, ema=0.995),
     )
+    # The tutorial's, for data of the tutorial's size.
+    defaults_of_data: ClassVar[dict[str, Config]] = {
+        data: {"epochs": 50, "batch_size": 256, "lr": 1e-4, "beta1": 0.9, "ema": 0.999}
+        for data in ("mnist", "fashion-mnist")
+    }
     multiple_of = 4
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:

@@ -99,6 +99,15 @@ class Mixture(System):
     )
     kinds = ("image", "point")
 
+    @classmethod
+    def completed(cls, config: Config) -> Config:
+        """With --encoder RUN, the data of that run unless others are named."""
+        if config.get("encoder") is None or "data" in config:
+            return config
+        given = config["encoder"]
+        of = encoder(given if isinstance(given, str) else json.dumps(given))
+        return {name: of[name] for name in ("data", "data_root", "image_size") if of.get(name) is not None} | config
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         available = len(self.training_data())

@@ -61,6 +61,7 @@ class Restorer(System):
     def __init__(self, config: Config) -> None:
         self.corruption = make_corruption(config["corruption"])
         super().__init__(config)
+        self.corruption.check_size(*self.image_shape[1:])
         width = config["width"]
         self.model = UNet(
             self.image_shape[0],

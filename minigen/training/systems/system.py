@@ -23,6 +23,7 @@ import numpy as np
 from minigen import nn, optim
 from minigen.data import open_dataset
 from minigen.data.registry import DATASETS
+from minigen.data.source import DataSource
 from minigen.device import device as find_device
 from minigen.errors import UserError
 from minigen.optim import LRScheduler, Optimizer
@@ -120,7 +121,7 @@ class System:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device = find_device(config["device"])
-        self.source = open_dataset(
+        self.source: DataSource = config.pop("source", None) or open_dataset(
             config["data"], root=config["data_root"], image_size=config["image_size"], imbalance=config["imbalance"]
         )
         self.check_data()
@@ -161,6 +162,11 @@ class System:
         """The settings where none is given, for the data set of this name; for its own one unless given."""
         values = {option.name: option.default for option in cls.all_options()}
         return values | cls.defaults_of_data.get(str(values["data"] if data is None else data), {})
+
+    @classmethod
+    def completed(cls, config: Config) -> Config:
+        """A configuration with what follows from the settings that are given."""
+        return config
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -225,6 +231,9 @@ class System:
         return (
             [] if name == "constant" else [SCHEDULES[name](optimizer, steps) for optimizer in self.optimizers.values()]
         )
+
+    def check_steps(self, steps: int) -> None:
+        """Refuse settings that make no sense in a run of so many steps."""
 
     def train(self, session: Session) -> None:
         """Run the loop."""

@@ -10,7 +10,7 @@ import numpy as np
 from minigen.autograd import no_grad
 from minigen.functional import logsumexp
 from minigen.losses import cyclical_annealing, linear_annealing
-from minigen.metrics import psnr_of_mse
+from minigen.metrics import psnr
 from minigen.models import VAE, ConvVAE, DenseVAE
 from minigen.models.vae import LIKELIHOODS
 from minigen.random import Generator
@@ -156,7 +156,8 @@ class VariationalAutoencoder(System):
         images = self.held_out()[:IMAGES_MEASURED]
         terms = vae_terms(self.model, images, draws=32)
         bounds = importance_bounds(self.model, images, IMPORTANCE_SAMPLES)
-        error = float(((self.reconstruct(images) - images) ** 2).sum()) / len(images)
+        made = self.reconstruct(images)
+        error = float(((made - images) ** 2).sum()) / len(images)
         return {
             "elbo": -(terms.nll + terms.kl),
             "log_likelihood": bounds["log_likelihood"],
@@ -167,7 +168,7 @@ class VariationalAutoencoder(System):
             "kl_per_dimension": [round(float(kl), 4) for kl in terms.kl_per_dimension],
             "active_units": terms.active_units,
             "reconstruction_error": error,
-            "psnr": psnr_of_mse(error / images[0].size),
+            "psnr": psnr(made, images),
         }
 
     def _parts(self, array: np.ndarray) -> list[Tensor]:
