@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a failure, 2 a mistake in what was asked for, 130 stopped 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import re
 import sys
@@ -18,6 +19,8 @@ from minigen_kernels.environment import threads_asked_for
 
 from minigen import __version__
 from minigen.errors import MinigenError, UserError, unknown_name
+
+NOT_OPTIONS = ("run", "help_command", "model", "path", "name")  # what a parsed command has besides
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,7 +128,10 @@ def _unknown(words: list[str], args: argparse.Namespace) -> str:
         return f"Nothing takes the word {words[0]} ({args.help_command} shows what there is)."
     if getattr(args, "resume", None) is not None:
         return not_on_resume(options)
-    return f"There is no option {' '.join(options)} ({args.help_command} shows those that there are)."
+    known = [f"--{name.replace('_', '-')}" for name in vars(args) if name not in NOT_OPTIONS]
+    close = difflib.get_close_matches(options[0], known, n=1, cutoff=0.75)
+    hint = f": did you mean {close[0]}?" if close else ""
+    return f"There is no option {' '.join(options)}{hint} ({args.help_command} shows those that there are)."
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

@@ -55,7 +55,11 @@ def run(tmp_path_factory):
         (["train", "ae", "--batch-size", "5000"], ["1437", "5000"]),
         (["train", "ae", "--seed", "-3"], ["--seed"]),
         (["train", "ae", "--beta", "2"], ["--beta", "minigen train ae --help"]),
-        (["train", "ae", "--colour", "red"], ["--colour"]),
+        (["train", "ae", "--colour", "red"], ["no option --colour (minigen train ae --help"]),
+        (
+            ["train", "ae", "--latnet-dim", "3"],
+            ["no option --latnet-dim: did you mean --latent-dim? (minigen train ae"],
+        ),
         (["train", "ae", "ae"], ["Nothing takes the word ae"]),
         (["train", "--resume", "some-run", "--lr", "3"], ["--lr cannot be given; only --epochs can"]),
         (
