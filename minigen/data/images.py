@@ -50,6 +50,12 @@ class UnreadableImage(UserError):
     """A file that holds no picture, or half of one."""
 
 
+def without_sub_folders(folder: Path) -> str:
+    """How to name a folder, in a sentence, of which only the files were looked at."""
+    inside = any(entry.is_dir() for entry in folder.iterdir())
+    return f"the folder {folder}" + (" itself, and sub-folders are not looked at" if inside else "")
+
+
 def read_image(path: str | os.PathLike[str], channels: int | None = None) -> np.ndarray:
     """Read a picture of any size, format and mode.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigen.data.corruptions import Corruption
-from minigen.data.images import SUFFIXES, UnreadableImage, read_image
+from minigen.data.images import SUFFIXES, UnreadableImage, read_image, without_sub_folders
 from minigen.errors import UserError
 from minigen.files import atomic_write
 from minigen.metrics.restoration import psnr, ssim
@@ -118,8 +118,7 @@ def list_pictures(path: str | os.PathLike[str]) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
-        inside = " itself, and sub-folders are not looked at" if any(entry.is_dir() for entry in path.iterdir()) else ""
-        raise UserError(f"There is no picture in the folder {path}{inside}: put some there, or name a file.")
+        raise UserError(f"There is no picture in {without_sub_folders(path)}: put some there, or name a file.")
     return files
 
 

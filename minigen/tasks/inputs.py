@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigen.data.images import SUFFIXES, UnreadableImage, read_square
+from minigen.data.images import SUFFIXES, UnreadableImage, read_square, without_sub_folders
 from minigen.errors import UserError
 from minigen.training.systems import System
 
@@ -57,8 +57,7 @@ def read_inputs(system: System, path: str | os.PathLike[str]) -> Inputs:
         return Inputs(_read(system, path)[None], [path.name], [])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
     if not files:
-        inside = " itself, and sub-folders are not looked at" if any(entry.is_dir() for entry in path.iterdir()) else ""
-        raise UserError(f"There is no image in the folder {path}{inside}: it needs files such as .png or .jpg.")
+        raise UserError(f"There is no image in {without_sub_folders(path)}: it needs files such as .png or .jpg.")
     images, names, skipped = [], [], []
     for file in files:
         try:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..philox import dropout_threshold
 from .compiled import compiled
-from .layout import aligned, pieces
+from .layout import aligned, pieces, read_only
 from .philox import TILE, draw_tiles
 from .threads import parallel_for
 
@@ -34,7 +34,7 @@ def activate_and_drop(x: np.ndarray, slope: float, p: float, key: int) -> tuple[
     Returns y, like x, and the states, uint8 of the same shape.
     """
     y, states = aligned(x.shape, x.dtype), np.empty(x.shape, np.uint8)
-    flat, out, state = flattened(x), y.reshape(-1), states.reshape(-1)
+    flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
     numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
 
     def run(part: slice) -> None:
@@ -50,7 +50,7 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
     Args: g and states of one shape, contiguous. Returns an array like g.
     """
     out = aligned(g.shape, g.dtype)
-    flat, state, result = flattened(g), flattened(states), out.reshape(-1)
+    flat, state, result = read_only(g.reshape(-1)), read_only(states.reshape(-1)), out.reshape(-1)
     slope, scale = g.dtype.type(slope), g.dtype.type(keep_scale(p))
     in_chunks(lambda part: _scale_by_state(flat[part], state[part], slope, scale, result[part]), g.size)
     return out
@@ -59,13 +59,6 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
 def keep_scale(p: float) -> float:
     """1/(1 - p), by which kept elements are multiplied; 0 where none are kept."""
     return 1 / (1 - p) if p < 1 else 0.0
-
-
-def flattened(array: np.ndarray) -> np.ndarray:
-    """A read-only view of a contiguous array with one axis (why read-only: see `layout.read_only`)."""
-    flat = array.reshape(-1)
-    flat.flags.writeable = False
-    return flat
 
 
 def in_chunks(run: Callable[[slice], None], size: int) -> None:

@@ -10,14 +10,15 @@ import math
 
 import numpy as np
 
-from .activation import flattened, in_chunks
+from .activation import in_chunks
 from .compiled import compiled
+from .layout import read_only
 
 
 def bce_with_logits(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y·softplus(-x) + (1 - y)·softplus(x) for every element of x and y, of one shape and contiguous."""
     out = np.empty(x.shape, x.dtype)
-    xs, ys, flat = flattened(x), flattened(y), out.reshape(-1)
+    xs, ys, flat = read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
     in_chunks(lambda part: _bce(xs[part], ys[part], flat[part]), x.size)
     return out
 
@@ -25,7 +26,7 @@ def bce_with_logits(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def bce_with_logits_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The gradient of `bce_with_logits` with respect to x, g·((1 - y)·σ(x) - y·σ(-x))."""
     out = np.empty(x.shape, x.dtype)
-    gs, xs, ys, flat = flattened(g), flattened(x), flattened(y), out.reshape(-1)
+    gs, xs, ys, flat = read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
     in_chunks(lambda part: _bce_grad(gs[part], xs[part], ys[part], flat[part]), x.size)
     return out
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..philox import dropout_threshold
-from .activation import CHUNK, DROPPED, FALLING, RISING, TASK_CHUNKS, flattened, in_chunks, keep_scale
+from .activation import CHUNK, DROPPED, FALLING, RISING, TASK_CHUNKS, in_chunks, keep_scale
 from .compiled import compiled
 from .layout import aligned, pieces, read_only
 from .philox import TILE, draw_tiles
@@ -62,7 +62,7 @@ def normalize(
     numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
     y = aligned(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
-    flat, out, state = flattened(x), y.reshape(-1), states.reshape(-1)
+    flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
     in_chunks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
     return y, states if states.size else None
 
@@ -103,7 +103,7 @@ def normalize_grad(
     rest = -factor * gb / len(x) - by_x * (mean - near)
     columns = _repeated(len(x), near, factor.astype(x.dtype), by_x.astype(x.dtype), rest.astype(x.dtype))
     gx = aligned(x.shape, x.dtype)
-    flat = (flattened(g), flattened(x), flattened(states))
+    flat = (read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(states.reshape(-1)))
     out = gx.reshape(-1)
     in_chunks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)
     return gx, gw, gb

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair
+from .layout import read_only
 from .tile import BLOCK_FIELDS, ROWS
 
 ITEM = 4  # bytes of a float32
@@ -275,15 +276,7 @@ class _Table:
         rows = (
             np.concatenate([np.empty(0, np.int64), *part]).reshape(-1, self.rows) * ITEM for part in (self.a, self.c)
         )
-        return Plan(
-            np.array(self.blocks, np.int64).reshape(-1, len(BLOCK_FIELDS)), *(_read_only(part) for part in rows)
-        )
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array = np.ascontiguousarray(array, dtype=np.int64)
-    array.flags.writeable = False
-    return array
+        return Plan(np.array(self.blocks, np.int64).reshape(-1, len(BLOCK_FIELDS)), *(read_only(part) for part in rows))
 
 
 def _sorted_by(key: Callable[[int], Kind], numbers: range) -> dict[Kind, list[int]]:

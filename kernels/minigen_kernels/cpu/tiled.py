@@ -156,6 +156,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
     ]
     flat_x, y = read_only(x).reshape(len(x), -1), read_only(y)
+    correlation = plans.convolution(geometry)
     nothing = np.empty(0, x.dtype)  # as tiles begin here with what was summed up before
 
     def work(task: int) -> None:
@@ -174,7 +175,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
                     _pack_columns(outputs, packed)
                     outputs = packed
                 which = (taps[piece].start, taps[piece].stop)
-                seen, shift, _ = plans.like_others(plans.convolution(geometry), (chunk.start, chunk.stop))
+                seen, shift, _ = plans.like_others(correlation, (chunk.start, chunk.stop))
                 plan = plans.tap_plan(geometry, len(outputs), seen, which, column.width, rows + piece)
                 a, c = flat_x[part].reshape(-1)[column.channel + shift :], sums[share][k].reshape(-1)
                 run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), nothing, c)

@@ -6,6 +6,7 @@ on both alike; the median over the rounds leaves out what fell on one of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -61,11 +62,9 @@ class Worker:
         pipe_in, pipe_out = self.process.stdin, self.process.stdout
         line = ""
         if pipe_in is not None and pipe_out is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 print(json.dumps(request), file=pipe_in, flush=True)
                 line = pipe_out.readline()
-            except BrokenPipeError:
-                pass
         if not line:
             code = self.process.wait()
             self.errors.seek(0)
