@@ -1,0 +1,61 @@
+"""The ladder: one convolution, written again and again, each time a little nearer to what the GPU can do.
+
+Read the files in their order, each beside the one before. A rung is a file with a docstring that says what it changes,
+why, and what that should gain, and two functions: `kernel(geometry)`, and `numbers(geometry)`, which the kernel takes
+after its pointers. All rungs give the same answer, and `conv2d` calls any of them by its name:
+
+>>> import numpy as np
+>>> x, w = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
+>>> conv2d(x, w, (1, 1), (0, 0, 0, 0), (1, 1), rung="naive")[0, 0]
+array([[4., 4.],
+       [4., 4.]], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...geometry import Pair, Sides, check_convolution
+from ..simulator import simulate
+from . import rung_01_naive, rung_02_coalesced, rung_03_shared_memory
+from .shapes import channels_last, weight_matrix
+
+RUNGS: dict[str, Any] = {
+    "naive": rung_01_naive,
+    "coalesced": rung_02_coalesced,
+    "shared_memory": rung_03_shared_memory,
+}
+
+
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int = 1,
+    *,
+    rung: str = "shared_memory",
+    run: Callable[..., None] = simulate,
+    **tiles: int,
+) -> np.ndarray:
+    """The convolution of `reference.conv2d`, computed by one rung of the ladder.
+
+    Args:
+        x (N, C, H, W), w (O, C/G, KH, KW), float32; stride, padding, dilation, groups: as in `reference.conv2d`.
+        rung: a name in `RUNGS`.
+        run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU.
+        tiles: tile sizes, for the rungs whose `kernel` takes some.
+    Returns y (N, O, OH, OW).
+    """
+    if rung not in RUNGS:
+        raise ValueError(f"Unknown rung {rung!r}: there are {', '.join(RUNGS)}.")
+    geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
+    y = np.full((geometry.batch, *geometry.out_size, geometry.out_channels), np.nan, np.float32)
+    if y.size:
+        kernel = RUNGS[rung].kernel(geometry, **tiles)
+        run(kernel, (channels_last(x), weight_matrix(w), y, *RUNGS[rung].numbers(geometry)))
+    return y.transpose(0, 3, 1, 2)

@@ -1,0 +1,45 @@
+"""Writes down what every kernel takes on every architecture: `python -m minigen_kernels.cuda.resources TABLE.json`.
+
+The table on record is `benchmarks/cuda_resources.json`. No GPU is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .build import arch_name, build, compiler_versions
+from .catalogue import catalogue
+
+
+def measure() -> dict[str, Any]:
+    """The versions of the compilers, and {kernel: {architecture: resources}}."""
+    kernels = {
+        name: {arch_name(arch): asdict(build(kernel, arch).resources) for arch in kernel.architectures()}
+        for name, kernel in catalogue().items()
+    }
+    return {"compilers": compiler_versions(), "kernels": kernels}
+
+
+def write(path: Path) -> None:
+    """Writes the table, a line for each kernel and architecture."""
+    table = measure()
+    lines = [
+        f'    "{name}": {{\n'
+        + ",\n".join(f'      "{arch}": {json.dumps(taken)}' for arch, taken in architectures.items())
+        + "\n    }"
+        for name, architectures in table["kernels"].items()
+    ]
+    text = f'{{\n  "compilers": {json.dumps(table["compilers"])},\n  "kernels": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(
+            "Say where to write the table: python -m minigen_kernels.cuda.resources benchmarks/cuda_resources.json"
+        )
+    write(Path(sys.argv[1]))
