@@ -7,20 +7,34 @@ a task computes must not depend on the number of threads, or results would chang
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import contextvars
+import functools
 import itertools
 import operator
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
 
 from ..environment import threads_asked_for
+from .spin import tell_and_wait, wait_for_change
 
-_lock = threading.Lock()
-_local = threading.local()  # .inside: this thread is running a task right now
+LOOKS = 10_000  # at work to come before sleeping: some 200 microseconds
+PAUSES = (
+    120  # before asking for the interpreter's lock, which the caller is about to give away: two or three microseconds
+)
+
+_lock = threading.Lock()  # of the two below
 _threads: int | None = None
-_executor: ThreadPoolExecutor | None = None
+_helpers: list[_Helper] = []
+_busy = threading.Lock()  # held by the one thread that has the helpers
+_local = threading.local()  # .inside: this thread is running a task right now
 
 
 def num_threads() -> int:
@@ -38,26 +52,25 @@ def num_threads() -> int:
 
 def set_num_threads(n: int) -> None:
     """Sets the number of threads for this process. Raises ValueError unless n is at least 1."""
-    global _threads, _executor
+    global _threads
     n = operator.index(n)
     if n < 1:
         raise ValueError(f"set_num_threads({n}): the number of threads must be at least 1.")
     with _lock:
-        if n != _threads and _executor is not None:
-            _executor.shutdown(wait=False)  # what other threads have handed to it still runs to its end
-            _executor = None
+        if n != _threads:
+            _dismiss_helpers()
         _threads = n
 
 
 def parallel_for(task: Callable[[int], object], n: int) -> None:
     """Calls task(0), ..., task(n - 1), each once, in any order and on any thread; returns when all are done.
 
-    The calling thread takes part. With one thread, one task, or from inside another task, all of them run right here,
-    in order. The first exception stops the handing out of further tasks and is raised once those under way have ended.
-    Tasks see the caller's context variables (`numpy.errstate` is one).
+    The calling thread takes part. With one thread, one task, from inside another task, or while another thread has the
+    pool, all of them run right here, in order. The first exception stops the handing out of further tasks and is raised
+    once those under way have ended. Tasks see the caller's context variables (`numpy.errstate` is one).
     """
     workers = min(n, num_threads())
-    if workers <= 1 or getattr(_local, "inside", False):
+    if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
         for i in range(n):
             task(i)
         return
@@ -75,32 +88,129 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
         finally:
             _local.inside = False
 
-    helpers = _submit(work, workers - 1)
-    work()
-    for helper in helpers:
-        if not helper.cancel():  # one that has not begun finds nothing left to do
-            helper.result()
+    try:
+        helpers = _helpers_at_hand(workers - 1)
+        calls = [helper.call(work) for helper in helpers]
+        work()
+        for helper, call in zip(helpers, calls):
+            helper.finish(call, failures)
+    finally:
+        _busy.release()
     if failures:
         raise failures[0]
 
 
-def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
-    global _executor
-    with _lock:  # against a set_num_threads between the creation and the use
-        if _executor is None:
-            _executor = ThreadPoolExecutor(max(1, (_threads or 2) - 1), thread_name_prefix="minigen")
-        return [_executor.submit(contextvars.copy_context().run, work) for _ in range(copies)]
+class _Call(NamedTuple):
+    work: Callable[[], None]
+    context: contextvars.Context
+    done: SimpleQueue[None]  # gets an element when it is
+    answers: int  # of the helper, before this one
+
+
+class _Helper:
+    """A thread of the pool, which waits for calls: for a while awake (see `spin`), then asleep.
+
+    What both sides look at when awake are two numbers: how often it was called, and how often it has answered.
+    """
+
+    def __init__(self) -> None:
+        self.inbox: deque[_Call | None] = deque()
+        self.asleep = False
+        self.bell: SimpleQueue[None] = SimpleQueue()
+        self.called, self.answered = np.zeros((2, 16), np.int64)  # neither on the other's cache line
+        self.thread = threading.Thread(target=self._serve, name="minigen", daemon=True)
+        self.thread.start()
+
+    def call(self, work: Callable[[], None]) -> _Call:
+        call = _Call(work, contextvars.copy_context(), SimpleQueue(), int(self.answered[0]))
+        self._put(call)
+        return call
+
+    def finish(self, call: _Call, failures: list[BaseException]) -> None:
+        """Waits until a call is done; one that has not been taken up is taken back, as it would find nothing to do."""
+        with contextlib.suppress(IndexError):
+            if self.inbox.popleft() is call:
+                return
+            self._put(None)  # what was there is the order to leave
+        while True:
+            try:
+                if call.done.empty():
+                    wait_for_change(self.answered, call.answers, _looks(), 0)
+                call.done.get()
+                return
+            except KeyboardInterrupt as interrupt:  # the caller must not go on while its arrays are written to
+                failures.append(interrupt)
+
+    def leave(self) -> None:
+        """Ends the thread, once it has answered the calls before."""
+        self._put(None)
+
+    def _put(self, call: _Call | None) -> None:
+        self.inbox.append(call)
+        self.called[0] += 1  # in this order: who sees it finds something in the inbox
+        if self.asleep:
+            self.bell.put(None)
+
+    def _serve(self) -> None:
+        seen = answers = 0
+        while True:
+            if not tell_and_wait(self.answered, answers, self.called, seen, _looks(), PAUSES):
+                self.asleep = True
+                if not self.inbox:
+                    self.bell.get()
+                self.asleep = False
+            seen = int(self.called[0])
+            try:
+                call = self.inbox.popleft()
+            except IndexError:  # taken back
+                continue
+            if call is None:
+                return
+            call.context.run(call.work)
+            call.done.put(None)
+            answers += 1
+            del call  # and the arrays in it
+
+
+def _helpers_at_hand(n: int) -> list[_Helper]:
+    with _lock:
+        _helpers.extend(_Helper() for _ in range(n - len(_helpers)))
+        return _helpers[:n]
+
+
+def _dismiss_helpers() -> list[_Helper]:
+    dismissed, _helpers[:] = _helpers[:], []
+    for helper in dismissed:
+        helper.leave()
+    return dismissed
+
+
+def _looks() -> int:
+    """How often to look before falling asleep. With more threads than processors, who waits keeps others from work."""
+    return LOOKS if num_threads() <= _usable() else 0
 
 
 def _default_threads() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return threads_asked_for() or usable
+    return threads_asked_for() or _usable()
+
+
+@functools.cache
+def _usable() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _after_fork() -> None:
     """A forked child inherits the pool but none of its threads, and perhaps a lock that one of them held."""
-    global _lock, _local, _executor
-    _lock, _local, _executor = threading.Lock(), threading.local(), None
+    global _lock, _busy, _local, _helpers
+    _lock, _busy, _local, _helpers = threading.Lock(), threading.Lock(), threading.local(), []
+
+
+@atexit.register
+def _end() -> None:
+    """Leaves no thread that would ask for the interpreter's lock while the interpreter goes down."""
+    for helper in _dismiss_helpers():
+        helper.thread.join(timeout=1)
 
 
 if hasattr(os, "register_at_fork"):
