@@ -19,14 +19,15 @@ from numba.extending import intrinsic
 
 from .compiled import compiled
 
+_instructions: Any = intrinsic  # whose types mypy misreads
 _int = ir.IntType(64)
 # What tells a processor that a loop only waits: it saves power, and leaves more of a core to its other thread.
 _PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": ("llvm.aarch64.hint", [1])}  # 1 means yield
 _pause_name, _pause_numbers = _PAUSES.get(llvm.get_process_triple().partition("-")[0], ("", []))
 
 
-@intrinsic
-def _load(context: Any, address: Any) -> Any:
+@_instructions
+def _load(context, address):
     """The number at an address, after everything that was written before it."""
 
     def generate(context, builder, signature, arguments):
@@ -36,8 +37,8 @@ def _load(context: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def _store(context: Any, address: Any, value: Any) -> Any:
+@_instructions
+def _store(context, address, value):
     """Writes a number to an address; who reads it sees all that was written before."""
 
     def generate(context, builder, signature, arguments):
@@ -48,8 +49,8 @@ def _store(context: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, types.int64), generate
 
 
-@intrinsic
-def _pause(context: Any) -> Any:
+@_instructions
+def _pause(context):
     def generate(context, builder, signature, arguments):
         if _pause_name:
             numbers = [ir.Constant(ir.IntType(32), k) for k in _pause_numbers]
