@@ -11,6 +11,7 @@ whatever it calls, the values of their constants, the launch bounds, the archite
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import inspect
 import json
 import os
@@ -23,6 +24,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from .kernel import Architecture, Kernel
 
 FORMAT = 1  # of the files in the cache
@@ -34,6 +37,10 @@ COMPILERS = (
     "nvidia-nvjitlink",
     "nvidia-cuda-nvcc-cu12",
     "nvidia-nvjitlink-cu12",
+)
+MISSING = (
+    "Building CUDA kernels needs Numba-CUDA and NVIDIA's compilers, and one of them is missing here; install them with: "
+    "pip install numba-cuda nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc"
 )
 
 
@@ -100,33 +107,28 @@ def cache_folder() -> Path:
 
 
 def compile_kernel(kernel: Kernel, architecture: Architecture) -> Cubin:
-    """Builds without the cache."""
-    try:
-        from cuda.core import Linker, LinkerOptions, ObjectCode
-        from numba import cuda, types
+    """Builds without the cache; the errors are those of `build`."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise ImportError(MISSING)
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+    from cuda.pathfinder import DynamicLibNotFoundError
+    from numba import cuda, types
 
-        signature = types.void(*(_numba_type(parameter) for parameter in kernel.parameters))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*[Ll]inker.*", category=RuntimeWarning)
-            ptx, _ = cuda.compile(
-                kernel.function,
-                signature,
-                cc=architecture,
-                device=False,
-                abi="numba",
-                launch_bounds=(kernel.threads, kernel.blocks_per_sm),
-            )
-            ptx = ptx.replace(_only(r"\.entry\s+(\w+)", ptx), kernel.name)
-            options = LinkerOptions(arch=arch_name(architecture), ptxas_options=["-v"])
-            linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
-            code = linker.link("cubin").code
-    except Exception as error:
-        if isinstance(error, ImportError | OSError) or type(error).__name__ == "DynamicLibNotFoundError":
-            raise ImportError(
-                "Building CUDA kernels needs Numba-CUDA and NVIDIA's compilers, and one of them is missing here; install "
-                "them with: pip install numba-cuda nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc"
-            ) from error
-        raise
+    try:
+        ptx, _ = cuda.compile(
+            kernel.function,
+            types.void(*(_numba_type(parameter) for parameter in kernel.parameters)),
+            cc=architecture,
+            device=False,
+            abi="numba",
+            launch_bounds=(kernel.threads, kernel.blocks_per_sm),
+        )
+        ptx = ptx.replace(_only(r"\.entry\s+(\w+)", ptx), kernel.name)
+        options = LinkerOptions(arch=arch_name(architecture), ptxas_options=["-v"])
+        linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+        code = linker.link("cubin").code
+    except DynamicLibNotFoundError as error:
+        raise ImportError(MISSING) from error
     return Cubin(code, kernel.name, _resources(linker.get_info_log(), ptx))
 
 
@@ -160,7 +162,7 @@ def _sources(function: Any, seen: set[Any]) -> Iterator[str]:
             yield from _sources(called, seen)
         elif isinstance(value, ModuleType | BuiltinFunctionType | type):
             yield f"{name}: {value.__name__}"
-        elif isinstance(value, int | float | str | bool | tuple | None) or "numba" in type(value).__module__:
+        elif isinstance(value, int | float | str | tuple | np.generic | None) or "numba" in type(value).__module__:
             yield f"{name} = {value!r}"
         elif "llvmlite" in type(value).__module__:
             yield f"{name} = {value}"

@@ -125,9 +125,9 @@ class SharedMemory(Memory):
         if block is thread.block and (epoch < block.epoch or (warp == thread.warp and phase < thread.phase)):
             return
         index = i if len(self.shape) == 1 else tuple(int(k) for k in np.unravel_index(i, self.shape))
-        who = "other threads" if other is None else f"thread {other.place}"
+        who = "other threads" if other is None else f"thread {tuple(other.place)}"
         raise KernelFault(
-            f"race on {self.name}[{index}]: it was {was} by {who} and now thread {thread.place} {does} it, with no "
+            f"race on {self.name}[{index}]: it was {was} by {who} and now thread {tuple(thread.place)} {does} it, with no "
             f"barrier between"
         )
 

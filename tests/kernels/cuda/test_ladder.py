@@ -1,0 +1,108 @@
+"""Every rung of the ladder against the reference, in several orders of the threads, and with a line of it broken.
+
+Arrays hold small whole numbers, so that sums are exact in any order and results can be compared to the last bit.
+"""
+
+from functools import partial
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numba.cuda", reason="simulating kernels needs Numba's CUDA target: pip install numba-cuda")
+
+from minigen_kernels import reference
+from minigen_kernels.cuda import ladder
+from minigen_kernels.cuda.simulator import KernelFault, simulate
+
+TILES = {"shared_memory": {"tile": 4}}  # small blocks, for the rungs that have a choice
+ORDERS = ("forward", "reverse", 7)
+
+
+def arrays(batch, groups, ins, outs, size, kernel, seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = (batch, groups * ins, *size), (groups * outs, ins, *kernel)
+    return [rng.integers(-3, 4, shape).astype(np.float32) for shape in shapes]
+
+
+def case(*, batch=1, groups=1, ins=1, outs=1, size, kernel, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)):
+    return *arrays(batch, groups, ins, outs, size, kernel), stride, padding, dilation, groups
+
+
+@st.composite
+def cases(draw):
+    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
+    kernel, stride, dilation = pair(1, 3), pair(1, 3), pair(1, 2)
+    padding = tuple(draw(st.sampled_from([0, 0, 1, 2])) for _ in range(4))
+    least = [max(1, d * (k - 1) + 1 - sum(p)) for d, k, p in zip(dilation, kernel, (padding[:2], padding[2:]))]
+    size = tuple(draw(st.integers(low, low + 3)) for low in least)
+    batch, groups, ins, outs = (draw(st.integers(low, high)) for low, high in ((0, 2), (1, 3), (1, 5), (1, 5)))
+    x, w = arrays(batch, groups, ins, outs, size, kernel, seed=draw(st.integers(0, 99)))
+    return x, w, stride, padding, dilation, groups
+
+
+# sizes that no tile divides; every edge padded; more than one block and step along every axis
+HARD = [
+    case(batch=2, groups=2, ins=3, outs=5, size=(4, 5), kernel=(3, 2), stride=(2, 1), padding=(1, 2, 0, 1)),
+    case(ins=5, outs=6, size=(5, 4), kernel=(2, 3), padding=(1, 0, 2, 1), dilation=(2, 1)),
+]
+
+
+@pytest.mark.parametrize("rung", ladder.RUNGS)
+@settings(max_examples=12)
+@given(cases(), st.sampled_from(ORDERS))
+def test_a_rung_gives_the_numbers_of_the_reference_in_any_order(rung, arguments, order):
+    run = partial(simulate, order=order)
+    y = ladder.conv2d(*arguments, rung=rung, run=run, **TILES.get(rung, {}))
+    np.testing.assert_array_equal(y, reference.conv2d(*arguments))
+
+
+@pytest.mark.parametrize("rung", ladder.RUNGS)
+def test_a_rung_works_with_the_tiles_it_has_on_a_gpu(rung):
+    np.testing.assert_array_equal(ladder.conv2d(*HARD[0], rung=rung), reference.conv2d(*HARD[0]))
+
+
+def survives(arguments, rung, run):
+    """Whether a broken rung gives the right answer all the same."""
+    try:
+        return np.array_equal(
+            ladder.conv2d(*arguments, rung=rung, run=run, **TILES.get(rung, {})), reference.conv2d(*arguments)
+        )
+    except KernelFault:
+        return False
+
+
+@pytest.mark.parametrize("rung", ladder.RUNGS)
+def test_a_rung_without_a_barrier_or_with_an_index_moved_is_told_apart(rung, mutants):
+    broken = list(mutants(ladder.RUNGS[rung]))
+    assert len(broken) > 2
+    assert all(survives(arguments, rung, simulate) for arguments in HARD)
+    for what, module in broken:
+        with mock.patch.dict(ladder.RUNGS, {rung: module}):
+            assert not all(survives(arguments, rung, simulate) for arguments in HARD), what
+
+
+def test_a_mutant_is_made_of_each_barrier(mutants):
+    source = [what for what, _ in mutants(ladder.RUNGS["shared_memory"])]
+    assert sum("without cuda.syncthreads()" in what for what in source) == 2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_without_the_watch_for_races_a_missing_barrier_still_changes_the_numbers(order, mutants):
+    silent = mock.patch("minigen_kernels.cuda.simulator.memory.SharedMemory.check_order")
+    for what, module in mutants(ladder.RUNGS["shared_memory"]):
+        if "syncthreads" in what:
+            with silent, mock.patch.dict(ladder.RUNGS, {"shared_memory": module}):
+                assert not survives(HARD[0], "shared_memory", partial(simulate, order=order)), what
+
+
+def test_an_unknown_rung_is_answered_with_those_that_there_are():
+    with pytest.raises(ValueError, match="Unknown rung 'tensor': there are naive, coalesced, shared_memory"):
+        ladder.conv2d(*HARD[0], rung="tensor")
+
+
+def test_wrong_shapes_get_the_sentence_that_every_convolution_gives():
+    with pytest.raises(ValueError, match="channels"):
+        ladder.conv2d(np.zeros((1, 3, 4, 4), np.float32), np.zeros((1, 2, 1, 1), np.float32), (1, 1), (0,) * 4, (1, 1))
