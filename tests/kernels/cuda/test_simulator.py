@@ -124,6 +124,48 @@ def test_two_blocks_that_write_one_element_race():
         run(racing, floats(64), blocks=2)
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_reading_what_another_block_writes_is_a_race(order):
+    def racing(x):
+        x[cuda.blockIdx.x] = x[1 - cuda.blockIdx.x]
+
+    with pytest.raises(KernelFault, match=r"race on x\["):
+        run(racing, floats(2), threads=1, blocks=2, order=order)
+
+
+@pytest.mark.parametrize("readers", [2, 64])
+def test_writing_what_several_have_read_since_the_barrier_is_a_race(readers):
+    def racing(y):
+        s = cuda.shared.array(1, float32)
+        t = cuda.threadIdx.x
+        if t == 0:
+            s[0] = 1
+        cuda.syncthreads()
+        if t < readers:
+            y[t] = s[0]
+        if t == 1:
+            s[0] = 2
+
+    for order in ORDERS:
+        with pytest.raises(KernelFault, match=r"race on s\[0\]"):
+            run(racing, floats(64), order=order)
+
+
+def test_one_array_given_twice_is_one_memory():
+    def shifts(x, y):
+        value = x[cuda.threadIdx.x]
+        cuda.syncthreads()
+        y[(cuda.threadIdx.x + 1) % 64] = value
+
+    def races(x, y):
+        y[(cuda.threadIdx.x + 1) % 64] = x[cuda.threadIdx.x]
+
+    x = np.arange(64, dtype=np.float32)
+    np.testing.assert_array_equal(run(shifts, x, x), np.roll(np.arange(64), 1))
+    with pytest.raises(KernelFault, match="race on x"):
+        run(races, x, x)
+
+
 def test_a_barrier_of_the_warp_orders_the_warp_and_nobody_else():
     def within(y):
         s = cuda.shared.array(64, float32)
@@ -307,6 +349,15 @@ def test_an_argument_that_a_pointer_cannot_be_is_refused(argument):
 
     with pytest.raises(TypeError, match=r"y must be a C-contiguous NumPy array of float32"):
         simulate(Kernel(kernel, ("float32*",), (1, 1, 1), (1, 1, 1)), (argument,))
+
+
+@pytest.mark.parametrize(("number", "error"), [(2**31, OverflowError), (1.5, TypeError)])
+def test_a_number_that_an_int32_cannot_be_is_refused(number, error):
+    def kernel(n):
+        pass
+
+    with pytest.raises(error):
+        simulate(Kernel(kernel, ("int32",), (1, 1, 1), (1, 1, 1)), (number,))
 
 
 def test_a_number_of_arguments_that_is_not_the_kernel_s_is_refused():

@@ -18,6 +18,7 @@ import random
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,15 +55,15 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
             the line and the thread.
         TypeError: an argument is not what the kernel's parameter says.
     """
-    memories = [_argument(kernel, place, value) for place, value in enumerate(arguments)]
-    if len(memories) != len(kernel.parameters):
-        raise TypeError(f"kernel {kernel.name} takes {len(kernel.parameters)} arguments, not {len(memories)}.")
+    if len(arguments) != len(kernel.parameters):
+        raise TypeError(f"kernel {kernel.name} takes {len(kernel.parameters)} arguments, not {len(arguments)}.")
+    memories = _arguments(kernel, arguments)
     function = rewritten(kernel.function, True)
     arrange = _arrangement(order)
     grid, dim = Dim3(*kernel.grid), Dim3(*kernel.block)
-    for index in arrange(_points(grid)):
-        block = Block(index, dim, kernel.shared_bytes)
-        threads = [Thread(block, place) for place in _points(dim)]
+    for place in arrange(_points(grid)):
+        block = Block(place, dim, kernel.shared_bytes)
+        threads = [Thread(block, point) for point in _points(dim)]
         for thread in threads:
             thread.steps = function(*memories)
         _run_block(kernel, threads, grid, arrange)
@@ -71,19 +72,27 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
             array[...] = np.array(memory.values, array.dtype).reshape(array.shape)
 
 
-def _argument(kernel: Kernel, place: int, value: Any) -> Any:
-    kind = kernel.parameters[place]
-    name = kernel.function.__code__.co_varnames[place]
-    scalar = np.dtype(kind.rstrip("*")).type
-    if not kind.endswith("*"):
-        return int(value) if np.issubdtype(scalar, np.integer) else scalar(value)
-    if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
-        found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
-        raise TypeError(
-            f"kernel {kernel.name}: {name} must be a C-contiguous NumPy array of {kind[:-1]}, not this {found}; "
-            f"use np.ascontiguousarray(a, np.{kind[:-1]})."
-        )
-    return SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
+def _arguments(kernel: Kernel, values: Sequence[Any]) -> list[Any]:
+    """What the kernel gets: numbers, and a memory for each array, the same one where two arguments are one array."""
+    memories: dict[int, SharedMemory] = {}
+    names = kernel.function.__code__.co_varnames
+    arguments: list[Any] = []
+    for name, kind, value in zip(names, kernel.parameters, values):
+        scalar = np.dtype(kind.rstrip("*")).type
+        if not kind.endswith("*"):
+            arguments.append(int(scalar(index(value))) if issubclass(scalar, np.integer) else scalar(value))
+            continue
+        if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
+            found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(
+                f"kernel {kernel.name}: {name} must be a C-contiguous NumPy array of {kind[:-1]}, not this {found}; "
+                f"use np.ascontiguousarray(a, np.{kind[:-1]})."
+            )
+        start = value.ctypes.data
+        if start not in memories:
+            memories[start] = SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
+        arguments.append(memories[start])
+    return arguments
 
 
 def _points(dim: Dim3) -> list[Dim3]:
@@ -128,7 +137,7 @@ def _open_barriers(kernel: Kernel, alive: list[Thread], count: int) -> None:
                 f"{kernel.name}, {_place(alive[0])}: {len(alive)} of the block's {count} threads wait at this barrier, "
                 f"the others have returned"
             )
-        alive[0].block.epoch += 1
+        alive[0].block.next_epoch()
         return _open(kernel, alive, [thread.number for thread in alive])
     warps = defaultdict(list)
     for thread in alive:
@@ -158,7 +167,9 @@ def _open(kernel: Kernel, waiting: list[Thread], numbers: list[int]) -> None:
     answer = waits[0].combine({number: wait.value for number, wait in zip(numbers, waits)})
     for thread, wait in zip(waiting, waits):
         thread.answer, thread.wait = answer, None
-        thread.phase += wait.orders_memory
+        if wait.orders_memory:
+            thread.phase += 1
+            thread.make_stamp()
 
 
 def _lines(thread: Thread) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .threads import Thread, running
+from .threads import Stamp, running
 
 POISON = 1234567891  # what integers hold before they are written; floats hold NaN
 
@@ -48,11 +48,16 @@ class Memory:
         """The position in `values` of one index, or of a tuple of indices with one for each axis."""
         shape = self.shape
         if len(shape) == 1:
-            if not 0 <= index < shape[0]:
-                raise self.outside(index)
-            return index
+            if 0 <= index < shape[0]:
+                return index
+            raise self.outside(index)
         if type(index) is not tuple or len(index) != len(shape):
             raise KernelFault(f"{self.name}[{index}] must have an index for each of the {len(shape)} axes")
+        if len(shape) == 2:  # as below, but faster
+            i, j = index
+            if 0 <= i < shape[0] and 0 <= j < shape[1]:
+                return i * shape[1] + j
+            raise self.outside(index)
         flat = 0
         for i, n in zip(index, shape):
             if not 0 <= i < n:
@@ -80,62 +85,49 @@ class Memory:
 
 
 class SharedMemory(Memory):
-    """Memory of several threads: of a block, or of all. Each element remembers who touched it last.
+    """Memory of several threads: of a block, or of all. Each element remembers who touched it last, as a `Stamp`.
 
-    `writes[i]` is the last write's (block, warp, thread, epoch, phase), and `reads[i]` the same of the reads since,
-    with None for the block, warp or thread where several differ. An epoch ends with a barrier of the block, a phase with
-    one of the warp: an access is ordered after another if its epoch is later, or in the same warp its phase.
+    `writes[i]` is the last write, and `reads[i]` stands for all the reads since. A stamp that a barrier of the block has
+    ordered before all that can still come is dropped.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.writes: dict[int, Any] = {}
-        self.reads: dict[int, Any] = {}
+        self.writes: dict[int, Stamp] = {}
+        self.reads: dict[int, Stamp] = {}
 
     def __getitem__(self, index: Any) -> Any:
         i = self.place(index)
-        thread = running.thread
+        now = running.stamp
         write = self.writes.get(i)
-        if write is not None and write[2] is not thread:
-            self.check_order(i, write, thread, "written", "reads")
+        if write is not None and write is not now:
+            self.check_order(i, write, now, "written", "reads")
+            if write.epoch < now.epoch and write.block is now.block:
+                del self.writes[i]
         read = self.reads.get(i)
-        now = (thread.block, thread.warp, thread, thread.block.epoch, thread.phase)
-        self.reads[i] = now if read is None or read[2] is thread else tuple(map(_same, read[:3], now[:3])) + now[3:]
+        if read is not now and read is not now.of_warp and read is not now.of_block:
+            self.reads[i] = now if read is None else read.joined_by(now)
         return self.values[i]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         i = self.place(index)
-        self.will_write(i)
+        now = running.stamp
+        write, read = self.writes.get(i), self.reads.pop(i, None)
+        if write is not None:
+            self.check_order(i, write, now, "written", "writes")
+        if read is not None:
+            self.check_order(i, read, now, "read", "writes")
+        self.writes[i] = now
         self.values[i] = self.scalar(value)
 
-    def will_write(self, i: int) -> None:
-        """Notes that the running thread writes element `i`."""
-        thread = running.thread
-        write, read = self.writes.get(i), self.reads.get(i)
-        if write is not None and write[2] is not thread:
-            self.check_order(i, write, thread, "written", "writes")
-        if read is not None:
-            if read[2] is not thread:
-                self.check_order(i, read, thread, "read", "writes")
-            del self.reads[i]
-        self.writes[i] = (thread.block, thread.warp, thread, thread.block.epoch, thread.phase)
-
-    def check_order(self, i: int, earlier: Any, thread: Thread, was: str, does: str) -> None:
-        block, warp, other, epoch, phase = earlier
-        if block is thread.block and (epoch < block.epoch or (warp == thread.warp and phase < thread.phase)):
-            return
-        index = i if len(self.shape) == 1 else tuple(int(k) for k in np.unravel_index(i, self.shape))
-        who = "other threads" if other is None else f"thread {tuple(other.place)}"
-        raise KernelFault(
-            f"race on {self.name}[{index}]: it was {was} by {who} and now thread {tuple(thread.place)} {does} it, with no "
-            f"barrier between"
-        )
+    def check_order(self, i: int, earlier: Stamp, now: Stamp, was: str, does: str) -> None:
+        if not earlier.is_before(now):
+            index = i if len(self.shape) == 1 else tuple(int(k) for k in np.unravel_index(i, self.shape))
+            raise KernelFault(
+                f"race on {self.name}[{index}]: it was {was} by {earlier} and now {now} {does} it, with no barrier between"
+            )
 
 
 def poisoned(shape: tuple[int, ...], scalar: type[np.generic]) -> list[Any]:
     """Elements of memory that nobody has written: NaN, or an integer that no kernel means."""
     return [scalar(np.nan if issubclass(scalar, np.floating) else POISON)] * prod(shape)
-
-
-def _same(a: Any, b: Any) -> Any:
-    return a if a is b or a == b else None

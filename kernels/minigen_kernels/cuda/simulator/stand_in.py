@@ -64,7 +64,7 @@ class Cuda:
         return running.thread.lane
 
     def enter(self, thread: Any, grid: Dim3) -> None:
-        running.thread = thread
+        running.thread, running.stamp = thread, thread.stamp
         block: Block = thread.block
         self.threadIdx, self.blockIdx, self.blockDim, self.gridDim = thread.place, block.index, block.dim, grid
 
