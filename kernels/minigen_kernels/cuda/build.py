@@ -38,8 +38,9 @@ COMPILERS = (
     "nvidia-cuda-nvcc-cu12",
     "nvidia-nvjitlink-cu12",
 )
+LIBRARIES = {"nvidia-nvvm": "nvvm", "nvidia-nvjitlink": "nvJitLink", "nvidia-cuda-nvrtc": "nvrtc"}
 MISSING = (
-    "Building CUDA kernels needs Numba-CUDA and NVIDIA's compilers, and one of them is missing here; install them with: "
+    "Building CUDA kernels needs Numba-CUDA and NVIDIA's compilers, and {} is missing here; install them with: "
     "pip install numba-cuda nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc"
 )
 
@@ -108,28 +109,37 @@ def cache_folder() -> Path:
 
 def compile_kernel(kernel: Kernel, architecture: Architecture) -> Cubin:
     """Builds without the cache; the errors are those of `build`."""
-    if importlib.util.find_spec("numba_cuda") is None:
-        raise ImportError(MISSING)
+    _require_compilers()
     from cuda.core import Linker, LinkerOptions, ObjectCode
-    from cuda.pathfinder import DynamicLibNotFoundError
     from numba import cuda, types
 
-    try:
-        ptx, _ = cuda.compile(
-            kernel.function,
-            types.void(*(_numba_type(parameter) for parameter in kernel.parameters)),
-            cc=architecture,
-            device=False,
-            abi="numba",
-            launch_bounds=(kernel.threads, kernel.blocks_per_sm),
-        )
-        ptx = ptx.replace(_only(r"\.entry\s+(\w+)", ptx), kernel.name)
-        options = LinkerOptions(arch=arch_name(architecture), ptxas_options=["-v"])
-        linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
-        code = linker.link("cubin").code
-    except DynamicLibNotFoundError as error:
-        raise ImportError(MISSING) from error
+    ptx, _ = cuda.compile(
+        kernel.function,
+        types.void(*(_numba_type(parameter) for parameter in kernel.parameters)),
+        cc=architecture,
+        device=False,
+        abi="numba",
+        launch_bounds=(kernel.threads, kernel.blocks_per_sm),
+    )
+    ptx = ptx.replace(_only(r"\.entry\s+(\w+)", ptx), kernel.name)
+    options = LinkerOptions(arch=arch_name(architecture), ptxas_options=["-v"])
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    code = linker.link("cubin").code
     return Cubin(code, kernel.name, _resources(linker.get_info_log(), ptx))
+
+
+def _require_compilers() -> None:
+    if (
+        importlib.util.find_spec("numba_cuda") is None
+    ):  # then `numba.cuda` is Numba's own, which wants a whole CUDA toolkit
+        raise ImportError(MISSING.format("numba-cuda"))
+    from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
+
+    for package, library in LIBRARIES.items():
+        try:
+            load_nvidia_dynamic_lib(library)
+        except DynamicLibNotFoundError as error:
+            raise ImportError(MISSING.format(package)) from error
 
 
 def digest(kernel: Kernel, architecture: Architecture) -> str:

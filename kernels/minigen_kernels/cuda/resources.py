@@ -9,31 +9,29 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from .build import arch_name, build, compiler_versions
 from .catalogue import catalogue
+from .kernel import Kernel
 
 
-def measure() -> dict[str, Any]:
-    """The versions of the compilers, and {kernel: {architecture: resources}}."""
-    kernels = {
-        name: {arch_name(arch): asdict(build(kernel, arch).resources) for arch in kernel.architectures()}
-        for name, kernel in catalogue().items()
-    }
-    return {"compilers": compiler_versions(), "kernels": kernels}
+def resources_of(kernel: Kernel) -> dict[str, dict[str, int]]:
+    """What a kernel takes on each architecture that has its instructions."""
+    return {arch_name(arch): asdict(build(kernel, arch).resources) for arch in kernel.architectures()}
 
 
 def write(path: Path) -> None:
-    """Writes the table, a line for each kernel and architecture."""
-    table = measure()
+    """Writes the table: the compilers' versions, and a line for each kernel and architecture."""
+    table = {name: resources_of(kernel) for name, kernel in catalogue().items()}
     lines = [
         f'    "{name}": {{\n'
         + ",\n".join(f'      "{arch}": {json.dumps(taken)}' for arch, taken in architectures.items())
         + "\n    }"
-        for name, architectures in table["kernels"].items()
+        for name, architectures in table.items()
     ]
-    text = f'{{\n  "compilers": {json.dumps(table["compilers"])},\n  "kernels": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
+    text = (
+        f'{{\n  "compilers": {json.dumps(compiler_versions())},\n  "kernels": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
+    )
     path.write_text(text, encoding="utf-8")
 
 

@@ -10,11 +10,12 @@ import pytest
 pytest.importorskip("numba.cuda", reason="kernels are written for Numba's CUDA target: pip install numba-cuda")
 
 from minigen_kernels.cuda import build as building
-from minigen_kernels.cuda.build import build, cache_folder, compile_kernel, compiler_versions, digest
+from minigen_kernels.cuda.build import arch_name, build, cache_folder, compile_kernel, compiler_versions, digest
 from minigen_kernels.cuda.catalogue import catalogue
 from minigen_kernels.cuda.intrinsics import cp_async16, cp_async_commit, cp_async_wait, load4, mma_m16n8k8, store4, tf32
 from minigen_kernels.cuda.kernel import Kernel
-from minigen_kernels.cuda.resources import measure, write
+from minigen_kernels.cuda.ladder import RUNGS
+from minigen_kernels.cuda.resources import resources_of, write
 from numba import cuda, float32
 
 TABLE = Path(__file__).parents[3] / "benchmarks" / "cuda_resources.json"
@@ -46,24 +47,31 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cubins"
 
 
-def test_every_kernel_on_record_builds_for_every_architecture_and_takes_what_the_record_says(compilers, cache):
-    recorded, measured = json.loads(TABLE.read_text(encoding="utf-8")), measure()
-    assert measured["kernels"].keys() == recorded["kernels"].keys()
-    for name, architectures in measured["kernels"].items():
-        assert architectures.keys() == recorded["kernels"][name].keys()
-        for arch, taken in architectures.items():
-            assert taken["spills"] == taken["doubles"] == 0, (name, arch, taken)
-    if measured["compilers"] == recorded["compilers"]:
+def recorded():
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_a_kernel_builds_for_every_architecture_and_takes_what_the_record_says(name, compilers, cache):
+    resources = resources_of(catalogue()[name])
+    for arch, taken in resources.items():
+        assert taken["spills"] == taken["stack"] == taken["doubles"] == 0, (arch, taken)
+    if compiler_versions() == recorded()["compilers"]:
         hint = "regenerate with: python -m minigen_kernels.cuda.resources benchmarks/cuda_resources.json"
-        assert measured["kernels"] == recorded["kernels"], hint
+        assert resources == recorded()["kernels"][name], hint
+
+
+def test_every_kernel_is_on_record_and_spills_nowhere():
+    kernels = recorded()["kernels"]
+    assert kernels.keys() == catalogue().keys()
+    for name, kernel in catalogue().items():
+        assert list(kernels[name]) == [arch_name(arch) for arch in kernel.architectures()]
+        assert all(taken["spills"] == 0 for taken in kernels[name].values()), name
 
 
 def test_the_docstrings_of_the_ladder_say_what_the_record_says():
-    from minigen_kernels.cuda.ladder import RUNGS
-
-    recorded = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"]
     for name, rung in RUNGS.items():
-        figures = recorded[f"ladder/{name}"]
+        figures = recorded()["kernels"][f"ladder/{name}"]
         text = " ".join(rung.__doc__.split())
         registers = re.search(r"(\d+) registers a thread on sm_80 and (\d+) on sm_90", text)
         assert [int(n) for n in registers.groups()] == [figures[arch]["registers"] for arch in ("sm_80", "sm_90")], name
@@ -75,12 +83,8 @@ def test_the_record_is_written_as_it_is_kept(compilers, cache, tmp_path, monkeyp
     monkeypatch.setattr("minigen_kernels.cuda.resources.catalogue", lambda: {"scale": scaling(2)})
     write(tmp_path / "table.json")
     table = json.loads((tmp_path / "table.json").read_text())
-    assert table == measure()
+    assert table == {"compilers": compiler_versions(), "kernels": {"scale": resources_of(scaling(2))}}
     assert list(table["kernels"]["scale"]) == ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
-
-
-def test_the_catalogue_has_every_rung():
-    assert {"ladder/naive", "ladder/coalesced", "ladder/shared_memory"} <= set(catalogue())
 
 
 def test_intrinsics_become_their_instructions(compilers, monkeypatch):
@@ -195,9 +199,24 @@ def test_a_constant_that_cannot_be_part_of_a_digest_is_refused():
         digest(scaling(np.ones(2)), SM_80)
 
 
-def test_without_the_compilers_one_sentence_says_what_to_install(monkeypatch):
+def test_without_numba_cuda_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(building.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install numba-cuda nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc"):
+    with pytest.raises(
+        ImportError, match="numba-cuda is missing here; install them with: pip install numba-cuda nvidia"
+    ):
+        compile_kernel(scaling(2), SM_80)
+
+
+@pytest.mark.parametrize("package", building.LIBRARIES)
+def test_without_one_of_the_compilers_the_sentence_names_it(package, monkeypatch):
+    pathfinder = pytest.importorskip("cuda.pathfinder", reason="it comes with numba-cuda")
+
+    def load(library):
+        if library == building.LIBRARIES[package]:
+            raise pathfinder.DynamicLibNotFoundError(library)
+
+    monkeypatch.setattr(pathfinder, "load_nvidia_dynamic_lib", load)
+    with pytest.raises(ImportError, match=f"and {package} is missing here"):
         compile_kernel(scaling(2), SM_80)
 
 

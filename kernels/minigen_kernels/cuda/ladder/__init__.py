@@ -47,14 +47,15 @@ def conv2d(
     Args:
         x (N, C, H, W), w (O, C/G, KH, KW), float32; stride, padding, dilation, groups: as in `reference.conv2d`.
         rung: a name in `RUNGS`.
-        run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU.
+        run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU for CuPy arrays.
         tiles: tile sizes, for the rungs whose `kernel` takes some.
     Returns y (N, O, OH, OW).
     """
     if rung not in RUNGS:
         raise ValueError(f"Unknown rung {rung!r}: there are {', '.join(RUNGS)}.")
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
-    y = np.full((geometry.batch, *geometry.out_size, geometry.out_channels), np.nan, np.float32)
+    shape = geometry.batch, *geometry.out_size, geometry.out_channels
+    y = np.full_like(x, np.nan, order="C", shape=shape)  # NaN, so that a number which no thread wrote shows
     if y.size:
         kernel = RUNGS[rung].kernel(geometry, **tiles)
         run(kernel, (channels_last(x), weight_matrix(w), y, *RUNGS[rung].numbers(geometry)))

@@ -26,9 +26,9 @@ def pixels(geometry: ConvGeometry) -> int:
 
 def channels_last(x: np.ndarray) -> np.ndarray:
     """(N, C, H, W) as it lies in memory for the kernels, (N, H, W, C)."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return x.transpose(0, 2, 3, 1).copy()
 
 
 def weight_matrix(w: np.ndarray) -> np.ndarray:
     """(O, C/G, KH, KW) as (KH, KW, C/G, O): a matrix with a row for each number of a patch, a column for each channel."""
-    return np.ascontiguousarray(w.transpose(2, 3, 1, 0))
+    return w.transpose(2, 3, 1, 0).copy()

@@ -14,7 +14,7 @@ import builtins
 import inspect
 import textwrap
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
@@ -25,7 +25,7 @@ from . import stand_in
 from .twins import TWINS
 
 
-@cache
+@lru_cache(maxsize=128)
 def rewritten(function: FunctionType, is_kernel: bool) -> Callable[..., Any]:
     """The function as the simulator runs it. A kernel always becomes a generator; a device function if it has to wait."""
     names = {name: simulated(value) for name, value in names_of(function).items()}
