@@ -113,14 +113,15 @@ def conv2d_weight_grad(
     return w.astype(x.dtype)
 
 
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The product of matrices, c[..., i, j] = sum over k of a[..., i, k] b[..., k, j].
+def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """The product of matrices, c[..., i, j] = sum over k of a[..., i, k] b[..., k, j], plus bias[j].
 
-    Args: a (..., M, K) and b (..., K, N), of the same dtype, float32 or float64; leading axes broadcast.
+    Args: a (..., M, K), b (..., K, N) and bias (N,), of the same dtype, float32 or float64; leading axes broadcast.
     Returns c (..., M, N).
     """
-    check_dtypes("matmul", a=a, b=b)
-    return np.einsum("...ik,...kj->...ij", a.astype(np.float64), b.astype(np.float64)).astype(a.dtype)
+    check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
+    c = np.einsum("...ik,...kj->...ij", a.astype(np.float64), b.astype(np.float64))
+    return (c if bias is None else c + bias).astype(a.dtype)
 
 
 def _zero_padded(geometry: ConvGeometry, padding: Sides) -> np.ndarray:

@@ -45,10 +45,7 @@ class Linear(Function):
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         self.save_for_backward(x, w)
-        y = self.device.kernels.matmul(x, w.T)
-        if b is not None:
-            y += b
-        return y
+        return self.device.kernels.matmul(x, w.T, b)
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = self.saved_tensors

@@ -66,6 +66,19 @@ def test_large_products_agree_with_numpy_and_have_the_same_bits_on_any_number_of
         cpu.set_num_threads(before)
 
 
+@pytest.mark.parametrize("kernels", [cpu, reference])
+@pytest.mark.parametrize("piece_flops", [1, products.PIECE_FLOPS])
+@pytest.mark.parametrize("name", LARGE)
+def test_a_bias_is_added_to_every_row(kernels, piece_flops, name):
+    rng = np.random.default_rng(0)
+    a, b = (
+        rng.integers(-3, 4, (*shape[:-2], *(min(n, 40) for n in shape[-2:]))).astype(float) for shape in LARGE[name]
+    )
+    bias = rng.integers(-9, 10, b.shape[-1]).astype(float)
+    with mock.patch.object(products, "PIECE_FLOPS", piece_flops):
+        np.testing.assert_array_equal(kernels.matmul(a, b, bias), a @ b + bias)
+
+
 def test_infinite_and_undefined_numbers_pass_through():
     a = np.full((2, 2), np.inf, np.float32)
     with np.errstate(invalid="ignore"):
@@ -80,6 +93,8 @@ def test_shapes_that_do_not_fit_are_named():
         cpu.matmul(np.ones((2, 3, 3)), np.ones((3, 3, 3)))
     with pytest.raises(ValueError, match=r"a must be \(..., M, K\)"):
         cpu.matmul(np.ones(3), np.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"bias \(1,\)\): the bias must be \(4,\)"):
+        cpu.matmul(np.ones((2, 3)), np.ones((3, 4)), np.ones(1))
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference])

@@ -10,24 +10,28 @@ from ..geometry import check_dtypes
 from .layout import pieces
 from .threads import parallel_for
 
-PIECE_FLOPS = 16_000_000  # a fraction of a millisecond of one core
+PIECE_FLOPS = (
+    16_000_000  # 160 microseconds of one core; a product as large is cut in two, and larger ones into such pieces
+)
 PIECE_ROWS = 32  # thinner slices of a matrix make BLAS slow
 PIECE_COLUMNS = 64  # a multiple of the width of BLAS's own tiles
 PIECES = 8
 
 
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The product of matrices, c[..., i, j] = sum over k of a[..., i, k] b[..., k, j].
+def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """The product of matrices, c[..., i, j] = sum over k of a[..., i, k] b[..., k, j], plus bias[j].
 
-    Args: a (..., M, K) and b (..., K, N), of the same dtype, float32 or float64; leading axes broadcast.
+    Args: a (..., M, K), b (..., K, N) and bias (N,), of the same dtype, float32 or float64; leading axes broadcast.
     Returns c (..., M, N). Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
-    check_dtypes("matmul", a=a, b=b)
+    check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise ValueError(
             f"matmul(a {a.shape}, b {b.shape}): a must be (..., M, K) and b (..., K, N) with the same K; transpose or "
             f"reshape one of them."
         )
+    if bias is not None and bias.shape != b.shape[-1:]:
+        raise ValueError(f"matmul(a {a.shape}, b {b.shape}, bias {bias.shape}): the bias must be ({b.shape[-1]},).")
     try:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.ndim + b.ndim > 4 else ()
     except ValueError:
@@ -37,28 +41,28 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         ) from None
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
-    if flops * math.prod(batch) < 2 * PIECE_FLOPS:
-        return np.matmul(a, b) if k != 1 else a * b  # see `multiply`
+    if flops * math.prod(batch) < PIECE_FLOPS:
+        return _plus(np.matmul(a, b) if k != 1 else a * b, bias)  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
     c = np.empty((*batch, m, n), a.dtype)
     if b.ndim == 2 and a.flags.c_contiguous:  # a batch against one matrix is one tall matrix against it
-        matrix_product(a.reshape(-1, k), b, c.reshape(-1, n))
+        matrix_product(a.reshape(-1, k), b, c.reshape(-1, n), bias)
         return c
     a, b = np.broadcast_to(a, (*batch, m, k)), np.broadcast_to(b, (*batch, k, n))
     if flops >= PIECE_FLOPS:
         for index in np.ndindex(batch):
-            matrix_product(a[index], b[index], c[index])
-    else:
-        axis = int(np.argmax(batch))
-        a, b, moved = (np.moveaxis(array, axis, 0) for array in (a, b, c))
-        count = min(PIECES, flops * math.prod(batch) // PIECE_FLOPS)
-        parts = pieces(len(moved), count=count)
-        parallel_for(lambda i: np.matmul(a[parts[i]], b[parts[i]], out=moved[parts[i]]), len(parts))
-    return c
+            matrix_product(a[index], b[index], c[index], bias)
+        return c
+    axis = int(np.argmax(batch))
+    a, b, moved = (np.moveaxis(array, axis, 0) for array in (a, b, c))
+    count = min(PIECES, flops * math.prod(batch) // PIECE_FLOPS)
+    parts = pieces(len(moved), count=count)
+    parallel_for(lambda i: np.matmul(a[parts[i]], b[parts[i]], out=moved[parts[i]]), len(parts))
+    return _plus(c, bias)
 
 
-def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Writes the product of the matrices a (M, K) and b (K, N) to out (M, N).
+def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
+    """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
     The result is cut by columns: BLAS rearranges b before it multiplies, and pieces by rows would each do it again (a
     quarter slower where b is a transposed weight, measured). Tall results, whose a is the larger part, are cut by rows.
@@ -66,23 +70,27 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     its parts are added up in their order.
     """
     (m, k), n = a.shape, b.shape[1]
-    count = min(PIECES, max(1, 2 * m * k * n // PIECE_FLOPS))
+    flops = 2 * m * k * n
+    count = min(PIECES, max(2, flops // PIECE_FLOPS)) if flops >= PIECE_FLOPS else 1
     if max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n):
         parts = pieces(k, least=PIECE_ROWS, count=count)
         partial = np.empty((len(parts), m, n), a.dtype)
         parallel_for(lambda i: multiply(a[:, parts[i]], b[parts[i]], partial[i]), len(parts))
-        np.sum(partial, axis=0, out=out)
+        _plus(np.sum(partial, axis=0, out=out), bias)
     elif m > 4 * n or n < 2 * PIECE_COLUMNS:
         parts = pieces(m, least=PIECE_ROWS, count=count)
-        parallel_for(lambda i: multiply(a[parts[i]], b, out[parts[i]]), len(parts))
+        parallel_for(lambda i: multiply(a[parts[i]], b, out[parts[i]], bias), len(parts))
     else:
         parts = pieces(-(-n // PIECE_COLUMNS), count=count)
         parts = [slice(part.start * PIECE_COLUMNS, min(n, part.stop * PIECE_COLUMNS)) for part in parts]
-        parallel_for(lambda i: multiply(a, b[:, parts[i]], out[:, parts[i]]), len(parts))
+        parallel_for(
+            lambda i: multiply(a, b[:, parts[i]], out[:, parts[i]], None if bias is None else bias[parts[i]]),
+            len(parts),
+        )
 
 
-def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Writes the product of the matrices a (M, K) and b (K, N) to out (M, N), on this thread.
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
+    """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N), on this thread.
 
     NumPy does not call BLAS for K = 1, but plain loops; as an outer product it is four times faster (measured).
     """
@@ -90,6 +98,11 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         np.multiply(a, b, out=out)
     else:
         np.matmul(a, b, out=out)
+    _plus(out, bias)
+
+
+def _plus(c: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    return c if bias is None else np.add(c, bias, out=c)
 
 
 def _for_blas(a: np.ndarray) -> np.ndarray:
