@@ -76,6 +76,12 @@ def test_an_index_outside_shared_or_local_memory_is_a_fault():
         a = cuda.local.array((4, 8), float32)
         y[0] = a[-1, 0]  # here
 
+    def flat(y):
+        s = cuda.shared.array((4, 8), float32)
+        s[3] = 1  # here
+        y[0] = 0
+
+    fault(flat, floats(1), threads=1, text="# here", match=r"s\[3\] must have an index for each of the axes, 2")
     fault(shared, floats(1), threads=1, text="# here", match=r"s\[\(0, 8\)\] is out of bounds, 0 to 3, 0 to 7")
     fault(local, floats(1), threads=1, text="# here", match=r"a\[\(-1, 0\)\] is out of bounds")
 

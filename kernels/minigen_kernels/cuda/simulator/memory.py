@@ -7,6 +7,7 @@ the one value or the other; here the first access that may go either way is a fa
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -25,18 +26,16 @@ class Memory:
     """An array with bounds: of one thread alone, without a watch for races.
 
     Args:
-        name: what faults call it. values: its elements, kept as a list. type: NumPy's scalar type of the elements.
-        shape: a tuple, or None for flat.
+        name: what faults call it. values: its elements, kept as a list. scalar: NumPy's type of an element.
+        shape: (size,) for memory that has one index. align: bytes that the first element's address divides by.
     """
 
     def __init__(
         self, name: str, values: list[Any], scalar: type[np.generic], shape: tuple[int, ...], align: int
     ) -> None:
         self.name, self.values, self.scalar, self.shape, self.alignment = name, values, scalar, shape, align
-
-    @property
-    def size(self) -> int:
-        return len(self.values)
+        self.bound = len(values)
+        self.places = None if len(shape) == 1 else _places(shape)
 
     def __getitem__(self, index: Any) -> Any:
         return self.values[self.place(index)]
@@ -46,31 +45,24 @@ class Memory:
 
     def place(self, index: Any) -> int:
         """The position in `values` of one index, or of a tuple of indices with one for each axis."""
-        shape = self.shape
-        if len(shape) == 1:
-            if 0 <= index < shape[0]:
+        if self.places is None:
+            if 0 <= index < self.bound:
                 return index
             raise self.outside(index)
-        if type(index) is not tuple or len(index) != len(shape):
-            raise KernelFault(f"{self.name}[{index}] must have an index for each of the {len(shape)} axes")
-        if len(shape) == 2:  # as below, but faster
-            i, j = index
-            if 0 <= i < shape[0] and 0 <= j < shape[1]:
-                return i * shape[1] + j
-            raise self.outside(index)
-        flat = 0
-        for i, n in zip(index, shape):
-            if not 0 <= i < n:
-                raise self.outside(index)
-            flat = flat * n + i
-        return flat
+        try:
+            return self.places[index]
+        except KeyError:
+            raise self.outside(index) from None
 
     def outside(self, index: Any) -> KernelFault:
+        axes = len(index) if isinstance(index, tuple) else 1
+        if axes != len(self.shape):
+            return KernelFault(f"{self.name}[{index}] must have an index for each of the axes, {len(self.shape)}")
         bounds = ", ".join(f"0 to {n - 1}" for n in self.shape)
         return KernelFault(f"{self.name}[{index}] is out of bounds, {bounds}")
 
-    def vector(self, index: int, count: int) -> int:
-        """Checks an access of `count` elements at once, which must lie together and be aligned; returns `index`."""
+    def vector(self, index: int, count: int) -> None:
+        """Checks an access of `count` elements at once, which must lie together and be aligned."""
         if len(self.shape) != 1:
             raise KernelFault(f"{self.name} must be flat for an access of {count} elements")
         size = count * np.dtype(self.scalar).itemsize
@@ -81,7 +73,6 @@ class Memory:
             )
         self.place(index)
         self.place(index + count - 1)
-        return index
 
 
 class SharedMemory(Memory):
@@ -126,6 +117,12 @@ class SharedMemory(Memory):
             raise KernelFault(
                 f"race on {self.name}[{index}]: it was {was} by {earlier} and now {now} {does} it, with no barrier between"
             )
+
+
+@lru_cache(maxsize=64)
+def _places(shape: tuple[int, ...]) -> dict[tuple[int, ...], int]:
+    """The position of each index of an array with several axes, the last one fastest."""
+    return {index: place for place, index in enumerate(np.ndindex(shape))}
 
 
 def poisoned(shape: tuple[int, ...], scalar: type[np.generic]) -> list[Any]:
