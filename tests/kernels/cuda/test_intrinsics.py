@@ -173,5 +173,5 @@ def test_a_warp_multiplies_matrices(order):
 
 def test_a_product_of_matrices_needs_the_whole_warp():
     a, b, c = (np.ones(n, np.float32) for n in (128, 64, 128))
-    with pytest.raises(KernelFault, match="all 32 lanes"):
+    with pytest.raises(KernelFault, match=r"test_intrinsics.py line \d+, .*all 32 lanes"):
         run(multiply, a, b, c, floats(128), threads=31)

@@ -1,0 +1,192 @@
+"""Runs the threads of a kernel one after another, and lets them wait for each other where the kernel says so."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..kernel import Kernel
+from .memory import KernelFault, SharedMemory
+from .rewriting import rewritten
+from .stand_in import cuda
+from .threads import Block, Dim3, Thread
+from .twins import TWINS
+
+Order = Literal["forward", "reverse"] | int
+Arrange = Callable[[list[Any]], Iterable[Any]]
+HERE = str(Path(__file__).parent)
+POINTER_ALIGNMENT = 256  # bytes; what an allocation on a GPU is aligned to, at least
+
+
+def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward") -> None:
+    """Runs a kernel over its whole grid, one thread after another, each from one barrier to the next.
+
+    Args:
+        kernel: the kernel.
+        arguments: for each pointer a C-contiguous NumPy array of its type, which the kernel may change; for each
+            number a number.
+        order: in which order the blocks run, and the threads of a block between two barriers: "forward", "reverse",
+            or the seed of a new shuffle each time. A correct kernel gives the same result in every order.
+
+    Raises:
+        KernelFault: at the first thing that a kernel must not do: an index out of bounds, a misaligned vector, a race
+            (see `memory.SharedMemory`), threads that do not all reach the same barrier, an exception. The message has
+            the line and the thread.
+        TypeError: an argument is not what the kernel's parameter says.
+    """
+    if len(arguments) != len(kernel.parameters):
+        raise TypeError(f"kernel {kernel.name} takes {len(kernel.parameters)} arguments, not {len(arguments)}.")
+    memories = _arguments(kernel, arguments)
+    function = rewritten(kernel.function, True)
+    arrange = _arrangement(order)
+    grid, dim = Dim3(*kernel.grid), Dim3(*kernel.block)
+    for place in arrange(_points(grid)):
+        block = Block(place, dim, kernel.shared_bytes)
+        threads = [Thread(block, point) for point in _points(dim)]
+        for thread in threads:
+            thread.steps = function(*memories)
+        _run_block(kernel, threads, grid, arrange)
+    for memory, array in zip(memories, arguments):
+        if isinstance(memory, SharedMemory):
+            array[...] = np.array(memory.values, array.dtype).reshape(array.shape)
+
+
+def _arguments(kernel: Kernel, values: Sequence[Any]) -> list[Any]:
+    """What the kernel gets: numbers, and a memory for each array, the same one where two arguments are one array."""
+    memories: dict[int, SharedMemory] = {}
+    names = kernel.function.__code__.co_varnames
+    arguments: list[Any] = []
+    for name, kind, value in zip(names, kernel.parameters, values):
+        scalar = np.dtype(kind.rstrip("*")).type
+        if not kind.endswith("*"):
+            arguments.append(int(scalar(index(value))) if issubclass(scalar, np.integer) else scalar(value))
+            continue
+        if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
+            found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(
+                f"kernel {kernel.name}: {name} must be a C-contiguous NumPy array of {kind[:-1]}, not this {found}; "
+                f"use np.ascontiguousarray(a, np.{kind[:-1]})."
+            )
+        start = value.ctypes.data
+        if start not in memories:
+            memories[start] = SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
+        arguments.append(memories[start])
+    return arguments
+
+
+def _points(dim: Dim3) -> list[Dim3]:
+    """All indices, x fastest, as the hardware numbers them."""
+    return [Dim3(x, y, z) for z, y, x in itertools.product(*map(range, reversed(dim)))]
+
+
+def _arrangement(order: Order) -> Arrange:
+    if order == "forward":
+        return lambda items: items
+    if order == "reverse":
+        return lambda items: items[::-1]
+    if not isinstance(order, int):
+        raise ValueError(f"order must be 'forward', 'reverse' or a seed, not {order!r}.")
+    shuffled = random.Random(order)
+    return lambda items: shuffled.sample(items, len(items))
+
+
+def _run_block(kernel: Kernel, threads: list[Thread], grid: Dim3, arrange: Arrange) -> None:
+    alive = threads
+    while alive:
+        ended = set()
+        for thread in arrange(alive):
+            if thread.wait is None:
+                cuda.enter(thread, grid)
+                try:
+                    thread.wait = thread.steps.send(thread.answer)
+                except StopIteration:
+                    ended.add(thread)
+                except Exception as error:
+                    raise KernelFault(f"{kernel.name}, {_line(error)}, {_who(thread)}: {error}") from error
+        if ended:
+            alive = [thread for thread in alive if thread not in ended]
+        _open_barriers(kernel, alive, len(threads))
+
+
+def _open_barriers(kernel: Kernel, alive: list[Thread], count: int) -> None:
+    """Lets the threads go on that wait at barriers which all have reached; a fault if there are none."""
+    if alive and all(thread.wait is not None and thread.wait.lanes is None for thread in alive):
+        if len(alive) < count:
+            raise KernelFault(
+                f"{kernel.name}, {_place(alive[0])}: {len(alive)} of the block's {count} threads wait at this barrier, "
+                f"the others have returned"
+            )
+        alive[0].block.next_epoch()
+        return _open(kernel, alive, [thread.number for thread in alive])
+    warps = defaultdict(list)
+    for thread in alive:
+        if thread.wait is not None and thread.wait.lanes is not None:
+            warps[thread.warp, thread.wait.lanes].append(thread)
+    opened = False
+    for (warp, lanes), waiting in warps.items():
+        expected = [thread for thread in alive if thread.warp == warp and lanes >> thread.lane & 1]
+        if any(thread not in expected for thread in waiting):
+            raise KernelFault(f"{kernel.name}, {_place(waiting[0])}: a lane is not in its own mask {lanes:#x}")
+        if waiting == expected:
+            _open(kernel, waiting, [thread.lane for thread in waiting])
+            opened = True
+    if alive and not opened and all(thread.wait is not None for thread in alive):
+        places = {_place(thread): thread for thread in alive}
+        reached = "; ".join(f"{_who(thread)} waits at {place}" for place, thread in places.items())
+        raise KernelFault(f"{kernel.name}: the threads wait for each other at different barriers: {reached}")
+    return None
+
+
+def _open(kernel: Kernel, waiting: list[Thread], numbers: list[int]) -> None:
+    places = {_lines(thread): thread for thread in waiting}
+    if len(places) > 1:
+        reached = "; ".join(f"{_who(thread)} at {_place(thread)}" for thread in places.values())
+        raise KernelFault(f"{kernel.name}: threads meet at different barriers: {reached}")
+    waits = [thread.wait for thread in waiting if thread.wait is not None]
+    try:
+        answer = waits[0].combine({number: wait.value for number, wait in zip(numbers, waits)})
+    except Exception as error:
+        raise KernelFault(f"{kernel.name}, {_place(waiting[0])}, {_who(waiting[0])}: {error}") from error
+    for thread, wait in zip(waiting, waits):
+        thread.answer, thread.wait = answer, None
+        if wait.orders_memory:
+            thread.phase += 1
+            thread.make_stamp()
+
+
+def _lines(thread: Thread) -> tuple[int, ...]:
+    """The line of the kernel where a thread waits, and the lines of the functions called there."""
+    lines: list[int] = []
+    steps: Any = thread.steps
+    while hasattr(steps, "gi_frame"):
+        lines.append(steps.gi_frame.f_lineno)
+        steps = steps.gi_yieldfrom
+    return tuple(lines)
+
+
+def _place(thread: Thread) -> str:
+    steps: Any = thread.steps
+    return f"{Path(steps.gi_code.co_filename).name} line {steps.gi_frame.f_lineno}"
+
+
+def _line(error: Exception) -> str:
+    """The innermost line of a kernel that an error passed through."""
+    twins = {twin.__code__.co_filename for twin in TWINS.values()}
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if not f.filename.startswith(HERE) and f.filename not in twins
+    ]
+    return f"{Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else "unknown line"
+
+
+def _who(thread: Thread) -> str:
+    return f"thread {tuple(thread.place)} of block {tuple(thread.block.index)}"
