@@ -25,10 +25,8 @@ import numpy as np
 from ..environment import threads_asked_for
 from .spin import tell_and_wait, wait_for_change
 
-LOOKS = 10_000  # at work to come before sleeping: some 200 microseconds
-PAUSES = (
-    120  # before asking for the interpreter's lock, which the caller is about to give away: two or three microseconds
-)
+LOOKS = 40_000  # at work to come before sleeping: about a millisecond, as there may be much between two calls
+PAUSES = 300  # before asking for the interpreter's lock: the caller gives it away some microseconds after its call
 
 _lock = threading.Lock()  # of the two below
 _threads: int | None = None
