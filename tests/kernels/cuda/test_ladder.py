@@ -43,10 +43,12 @@ def cases(draw):
     return x, w, stride, padding, dilation, groups
 
 
-# sizes that no tile divides; every edge padded; more than one block and step along every axis
+# The first has sizes that no tile divides, and more than one block and step along every axis. The other two have no two
+# numbers (N, H, C, strides, ...) that are the same in both, so that one taken for another shows.
 HARD = [
-    case(batch=2, groups=2, ins=3, outs=5, size=(4, 5), kernel=(3, 2), stride=(2, 1), padding=(1, 2, 0, 1)),
-    case(ins=5, outs=6, size=(5, 4), kernel=(2, 3), padding=(1, 0, 2, 1), dilation=(2, 1)),
+    case(batch=2, groups=2, ins=3, outs=5, size=(8, 4), kernel=(3, 2), stride=(2, 1), padding=(1, 0, 1, 2)),
+    case(groups=2, ins=2, outs=3, size=(6, 4), kernel=(2, 3), stride=(3, 1), padding=(0, 0, 0, 1), dilation=(2, 1)),
+    case(batch=2, ins=2, outs=2, size=(5, 6), kernel=(2, 2), padding=(1, 1, 0, 1), dilation=(3, 3)),
 ]
 
 
