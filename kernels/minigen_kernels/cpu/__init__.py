@@ -6,8 +6,9 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   are read where they lie, and others are copied into that order first.
 - Results do not depend on the number of threads, to the last bit: work is cut by shapes alone, and sums are added up in
   one fixed order.
-- There are three ways to convolve: `tiled`, fast, for float32; `depthwise`, for groups of one channel; and products with
-  matrices of patches, in `convolution`, for float64 and for few outputs, simple enough to hold the others to.
+- There are four ways to convolve: `tiled`, fast, for float32; `winograd`, faster, for most 3x3 kernels in it; `depthwise`,
+  for groups of one channel; and products with matrices of patches, in `convolution`, for float64 and for few outputs,
+  simple enough to hold the others to.
 - Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair, Sides, check_convolution
-from . import depthwise, tiled
+from . import depthwise, tiled, winograd
 from .layout import (
     SCRATCH_BYTES,
     TASK_FLOPS,
@@ -41,6 +41,8 @@ def conv2d(
     """The convolution y = C(x, w) + bias; formula, shapes and errors as in `minigen_kernels.reference.conv2d`."""
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups, bias=bias)
     x = channels_last(x)
+    if winograd.applies(geometry, x.dtype):
+        return channels_first(winograd.convolve(x, w, geometry, bias))
     if tiled.applies(geometry.out_channels // groups, x.dtype):
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
@@ -66,6 +68,8 @@ def conv_transpose2d(
     arrays = {"y": y, "w": w}
     geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     y = channels_last(y)
+    if winograd.applies(geometry, y.dtype):
+        return channels_first(winograd.transposed(y, w, geometry, bias))
     if tiled.applies(geometry.in_channels // groups, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
@@ -87,6 +91,8 @@ def conv2d_weight_grad(
     x, y = channels_last(x), channels_last(y)
     if depthwise.applies(geometry):
         w = depthwise.weight_grad(x, y, geometry)
+    elif winograd.applies_to_weight_grad(geometry, x.dtype):
+        w = winograd.weight_grad(x, y, geometry)
     elif tiled.applies(geometry.out_channels // groups, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
     elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, x.dtype):

@@ -193,15 +193,16 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
 def _columns(groups: int, outs: int, depth: int, depthwise: bool) -> list[Column]:
     """The columns of each group's outputs; of all groups together if depthwise. The last may be wider than its outputs."""
     if depthwise:
-        return [Column(channel=first, first=first, end=end, width=width) for first, end, width in _cut(groups)]
+        return [Column(channel=first, first=first, end=end, width=width) for first, end, width in cut(groups)]
     return [
         Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width)
         for g in range(groups)
-        for first, end, width in _cut(outs)
+        for first, end, width in cut(outs)
     ]
 
 
-def _cut(outs: int) -> list[tuple[int, int, int]]:
+def cut(outs: int) -> list[tuple[int, int, int]]:
+    """The columns (first, end, width) of so many outputs."""
     found, first = [], 0
     while first < outs:
         vectors = -(-(outs - first) // LANES)

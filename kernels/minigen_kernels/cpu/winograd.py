@@ -1,0 +1,441 @@
+"""Winograd's convolution: 3x3 kernels of stride 1 with 16 multiplications where the plain way takes 36.
+
+Four pixels in a row see a kernel of three taps at two places. The two results cost six multiplications, or four:
+
+    y0 = d0 g0 + d1 g1 + d2 g2 = m0 + m1 + m2      m0 = (d0 - d2) g0    m1 = (d1 + d2) (g0 + g1 + g2) / 2
+    y1 = d1 g0 + d2 g1 + d3 g2 = m1 - m2 - m3      m3 = (d1 - d3) g2    m2 = (d2 - d1) (g0 - g1 + g2) / 2
+
+which with three matrices is y = A^T ((G g) * (B^T d)), * being number by number:
+
+    B^T = 1  0 -1  0      G =  1    0    0       A^T = 1  1  1  0
+          0  1  1  0          1/2  1/2  1/2            0  1 -1 -1
+          0 -1  1  0          1/2 -1/2  1/2
+          0  1  0 -1           0    0    1
+
+Done along the rows and along the columns, a tile of 2x2 outputs comes from 4x4 inputs d and the 3x3 kernel g by
+y = A^T ((G g G^T) * (B^T d B)) A. With many channels the products are summed over the inputs' channels before A^T and A
+are applied, once for a tile and an output. So each of the 16 numbers of a transformed tile, over all tiles and channels,
+is a matrix of its own, here called a plane, and the convolution is 16 products of matrices, one for each plane, between
+cheap sums. The bias is added to the plane (1, 1), whose sums A^T and A take to all four outputs as they are.
+
+The other two members need no more. A transposed convolution of stride 1 is a convolution with the kernel turned round
+(`geometry.mirrored`). The weight gradient is what the chain rule makes of the formula: with dY (2x2) in the place of y,
+w = G^T (sum over tiles of (A dY A^T) * (B^T d B)) G, where a plane's sum over the tiles is a product of matrices too.
+
+Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016 (arXiv 1509.09308), F(2x2, 3x3).
+
+What it gains: on one core of a Zen 4, `tiled` takes 1.5 to 1.8 times as long with 64 channels or more and 16x16 pixels or
+more, 1.4 to 1.5 with 32 channels, 1.1 to 1.3 with 16, and about the same on 7x7 pixels, where a third of the tiles' outputs
+lie outside. The products are three quarters of the time, the transforms wait for the memory in the rest.
+
+What it costs: its rounding is another, though no worse. On normal numbers the mean error of y and x is 0.6 to 0.8 times that
+of `tiled`, as sums are shorter, and that of the weight gradient 0.9 to 1.3 times. But a number that is not finite does not
+stay with the outputs that see it: it makes NaN of all four in a tile that its 4x4 inputs belong to.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..geometry import ConvGeometry
+from .compiled import compiled
+from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch
+from .plans import share_inside
+from .threads import parallel_for
+from .tile import LANES, ROWS, WIDTHS
+from .tiled import TASKS, cut
+from .winograd_vectors import (
+    middle_product,
+    narrow_product,
+    transform_inputs,
+    transform_output_gradients,
+    transform_products,
+    transform_weight_gradients,
+    transform_weights,
+    wide_product,
+)
+
+OUT, TAPS, SIDE = 2, 3, 4  # outputs of a tile along each axis, taps of the kernel, inputs that they see
+PLANES = SIDE * SIDE
+BIASED = SIDE + 1  # the plane (1, 1): its number goes to all four outputs, with the sign +
+PIXEL_COST, WEIGHT_COST = 100, 300  # of transforming a tile's channel and a weight, in multiplications of a product
+WORTH, WORTH_OF_GRADIENT = (
+    0.92,
+    1.2,
+)  # costs below that share of the plain way's multiplications; `tiled` is slower at gradients
+CHUNK_BYTES = 512 << 10  # of transformed tiles, worked on at a time
+SUMS_BYTES = 16 << 20  # the most for sums of a weight gradient that are to be added
+MOST_INS = 128  # of a weight gradient's task
+PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
+
+_WIDE, _MIDDLE, _ = WIDTHS
+_ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
+
+
+class Column(NamedTuple):
+    """Outputs first, ..., end - 1, computed side by side in rows of `width` >= end - first numbers."""
+
+    first: int
+    end: int
+    width: int
+
+
+def applies(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether this is the fastest way from x to y: for enough channels and tiles, without many tiles half empty."""
+    return _pays(geometry, dtype, WORTH)
+
+
+def applies_to_weight_grad(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether this is the fastest way to the weight gradient."""
+    return _pays(geometry, dtype, WORTH_OF_GRADIENT)
+
+
+def _pays(geometry: ConvGeometry, dtype: np.dtype, worth: float) -> bool:
+    ins, outs = geometry.in_channels, geometry.out_channels
+    shape = (geometry.kernel_size, geometry.stride, geometry.dilation, geometry.groups)
+    if shape != ((TAPS, TAPS), (1, 1), (1, 1), 1):
+        return False
+    if dtype != np.float32 or min(ins, outs) < LANES:
+        return False
+    tiles = geometry.batch * _tiles(geometry)
+    cost = tiles * (PLANES * ins * outs + PIXEL_COST * (ins + outs)) + WEIGHT_COST * ins * outs
+    pixels = geometry.batch * geometry.out_size[0] * geometry.out_size[1]
+    return cost < worth * share_inside(geometry) * pixels * TAPS * TAPS * ins * outs
+
+
+def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """y (N, OH, OW, O) from x (N, H, W, C), w (O, C, 3, 3) and a bias (O,)."""
+    return _convolve(x, w, geometry, bias, mirrored=False)
+
+
+def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (N, H, W, C) from y (N, OH, OW, O), w (O, C, 3, 3) and a bias (C,)."""
+    return _convolve(y, w, geometry.mirrored(), bias, mirrored=True)
+
+
+def _convolve(
+    x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None, mirrored: bool
+) -> np.ndarray:
+    ins, outs = geometry.in_channels, geometry.out_channels
+    y = aligned((geometry.batch, *geometry.out_size, outs), x.dtype)
+    if geometry.batch == 0:
+        return y
+    columns = _columns(outs)
+    weights = [aligned((PLANES, ins, column.width), x.dtype) for column in columns]
+    starts = [np.zeros((PLANES, column.width), x.dtype) for column in columns]
+    flat_w, depths = read_only(np.ascontiguousarray(w)).reshape(-1), pieces(ins, least=MOST_INS)
+    apart = (TAPS * TAPS, outs * TAPS * TAPS) if mirrored else (ins * TAPS * TAPS, TAPS * TAPS)
+
+    def prepare(task: int) -> None:
+        k, depth = task // len(depths), depths[task % len(depths)]
+        (first, end, width), u = columns[k], weights[k]
+        if bias is not None:
+            starts[k][BIASED, : end - first] = bias[first:end]
+        source = flat_w[first * apart[0] + depth.start * apart[1] :]
+        offsets = _apart(TAPS * TAPS, PACKED * width), _apart(PLANES, ins * width)
+        count = depth.stop - depth.start
+        _pack(
+            source, *apart, mirrored, end - first, count, width, _packed(width), *offsets, u[0, depth.start].ctypes.data
+        )
+
+    parallel_for(prepare, len(columns) * len(depths))
+
+    tiles = geometry.batch * _tiles(geometry)
+    parts = pieces(tiles, least=-(-TASK_FLOPS // (2 * PLANES * ins * columns[0].width)), count=2 * TASKS)
+    of_x, of_y = _pixels(SIDE, geometry.in_size[1], ins), _pixels(OUT, geometry.out_size[1], outs)
+    zeros, sizes, flat_x, flat_y = np.zeros(ins, x.dtype), _sizes(geometry), read_only(x).reshape(-1), y.reshape(-1)
+
+    def work(task: int) -> None:
+        part, (first, end, width) = parts[task // len(columns)], columns[task % len(columns)]
+        u, start = weights[task % len(columns)], starts[task % len(columns)]
+        rows = ROWS[width]
+        most = -(-_chunk(ins + width, part) // rows) * rows
+        v, m = _planes("inputs", most * ins), _planes("products", most * width)
+        _convolve_tiles(
+            flat_x,
+            of_x,
+            np.empty_like(of_x),
+            zeros,
+            v,
+            _apart(PLANES, v.shape[1]),
+            u,
+            start,
+            m,
+            _apart(PLANES, m.shape[1]),
+            flat_y,
+            of_y,
+            np.empty_like(of_y),
+            np.empty(width, x.dtype),
+            sizes,
+            (first, end, most),
+            (part.start, part.stop),
+        )
+
+    parallel_for(work, len(parts) * len(columns))
+    return y
+
+
+def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
+    """w (O, C, 3, 3) from x (N, H, W, C) and y (N, OH, OW, O).
+
+    Cut by inputs, outputs and tiles: each share of the tiles is summed up apart, and the shares are added in their order.
+    """
+    ins, outs = geometry.in_channels, geometry.out_channels
+    w = np.zeros((outs, ins, TAPS, TAPS), x.dtype)
+    if geometry.batch == 0:
+        return w
+    jobs = [(depth, column) for depth in pieces(ins, most=MOST_INS, count=1) for column in _columns(outs)]
+    most_shares = max(1, SUMS_BYTES // (PLANES * ins * outs * x.itemsize))
+    shares = pieces(
+        geometry.batch * _tiles(geometry),
+        least=-(-TASK_FLOPS // (2 * PLANES * ins * outs)),
+        count=min(-(-TASKS // len(jobs)), most_shares),
+    )
+    sums = []
+    for depth, (_, _, width) in jobs:
+        filled = -(-(depth.stop - depth.start) // ROWS[width]) * ROWS[width]
+        sums.append(aligned((len(shares), PLANES, filled, width), x.dtype))
+    of_x, of_y = _pixels(SIDE, geometry.in_size[1], ins), _pixels(OUT, geometry.out_size[1], outs)
+    zeros, sizes = np.zeros(max(MOST_INS, *WIDTHS), x.dtype), _sizes(geometry)
+    flat_x, flat_y = read_only(x).reshape(-1), read_only(y).reshape(-1)
+
+    def work(task: int) -> None:
+        k, share = divmod(task, len(shares))
+        (depth, (first, end, width)), part = jobs[k], shares[share]
+        count = depth.stop - depth.start
+        most = _chunk(count + width, part)
+        v, z = _planes("inputs", most * count), _planes("products", most * width)
+        _add_up_tiles(
+            flat_x,
+            of_x,
+            np.empty_like(of_x),
+            v,
+            _apart(PLANES, v.shape[1]),
+            flat_y,
+            of_y,
+            np.empty_like(of_y),
+            z,
+            _apart(PLANES, z.shape[1]),
+            zeros,
+            sums[k][share],
+            sizes,
+            (depth.start, depth.stop),
+            (first, end, most),
+            (part.start, part.stop),
+        )
+
+    def finish(k: int) -> None:
+        depth, (first, end, width) = jobs[k]
+        count, total = depth.stop - depth.start, sums[k][0]
+        for share in sums[k][1:]:
+            total[:, :count] += share[:, :count]
+        offsets = _apart(PLANES, total[0].size), _apart(TAPS * TAPS, PACKED * width)
+        target = w.reshape(-1)[(first * ins + depth.start) * TAPS * TAPS :]
+        _unpack(total.ctypes.data, *offsets, _packed(width), target, ins * TAPS * TAPS, end - first, count, width)
+
+    parallel_for(work, len(shares) * len(jobs))
+    parallel_for(finish, len(jobs))
+    return w
+
+
+def _columns(outs: int) -> list[Column]:
+    """Columns of outputs, each of at least a vector: for that, the last may begin before the one before it ends."""
+    return [Column(min(first, end - LANES), end, width) for first, end, width in cut(outs)]
+
+
+def _tiles(geometry: ConvGeometry) -> int:
+    """The tiles of an image of y."""
+    return -(-geometry.out_size[0] // OUT) * -(-geometry.out_size[1] // OUT)
+
+
+def _chunk(numbers: int, part: slice) -> int:
+    """How many tiles are worked on at a time, of so many numbers on each plane."""
+    return max(1, min(CHUNK_BYTES // (4 * PLANES * numbers), part.stop - part.start))
+
+
+def _planes(name: str, size: int) -> np.ndarray:
+    """This thread's planes (16, size or more), not all of which begin in the same set of lines of a cache."""
+    return scratch(f"winograd_{name}", (PLANES, -(-size // 16) * 16 + 16), np.dtype(np.float32))
+
+
+def _packed(width: int) -> np.ndarray:
+    return scratch("winograd_weights", (TAPS * TAPS * PACKED * width,), np.dtype(np.float32))
+
+
+def _sizes(geometry: ConvGeometry) -> tuple[int, ...]:
+    channels = (geometry.in_channels, geometry.out_channels)
+    return (*geometry.in_size, *geometry.out_size, *channels, *geometry.padding)
+
+
+@lru_cache(256)
+def _apart(count: int, numbers: int) -> np.ndarray:
+    """The byte offsets of `count` vectors that are so many numbers apart."""
+    return np.arange(count) * (numbers * 4)
+
+
+@lru_cache(256)
+def _pixels(side: int, width: int, channels: int) -> np.ndarray:
+    """The byte offsets of side x side pixels in the middle of images of this width."""
+    return (np.arange(side)[:, None] * width + np.arange(side)) * (channels * 4)
+
+
+@compiled()
+def _pack(w, of_output, of_input, mirrored, outs, ins, width, packed, of_taps, of_planes, u):
+    """Transforms weights to u, (16, ins, width), a few input channels at a time.
+
+    w: from the first of these weights on, of_output and of_input numbers from one output and input to the next, the nine
+    taps side by side, in reverse order if mirrored. packed (9, PACKED, width); u: an address.
+    """
+    first, step = (8, -1) if mirrored else (0, 1)
+    packed[:] = 0
+    for begin in range(0, ins, PACKED):
+        count = min(PACKED, ins - begin)
+        for o in range(outs):
+            for c in range(count):
+                source, target = o * of_output + (begin + c) * of_input + first, c * width + o
+                for t in range(9):
+                    packed[t * PACKED * width + target] = w[source + t * step]
+        to_u = u + begin * width * 4
+        transform_weights(packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
+
+
+@compiled()
+def _unpack(sums, of_planes, of_taps, packed, w, of_output, outs, ins, width):
+    """Transforms sums, the address of (16, ins, width), to weights w, of_output numbers from one output to the next."""
+    for begin in range(0, ins, PACKED):
+        count = min(PACKED, ins - begin)
+        source = sums + begin * width * 4
+        transform_weight_gradients(
+            source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
+        )
+        for o in range(outs):
+            for c in range(count):
+                source, target = c * width + o, o * of_output + (begin + c) * 9
+                for t in range(9):
+                    w[target + t] = packed[t * PACKED * width + source]
+
+
+@compiled()
+def _convolve_tiles(
+    x, of_x, edge_of_x, zeros, v, of_v, u, starts, m, of_m, y, of_y, edge_of_y, nowhere, sizes, column, tiles
+):
+    (first, end_column, most), (tile, last), columns = column, tiles, starts.shape[1]
+    item = x.itemsize
+    height, width, out_height, out_width, ins, outs, top, left = sizes
+    down, across = (out_height + 1) // 2, (out_width + 1) // 2
+    place = end = (tile // (down * across), tile // across % down, tile % across)
+    while tile < last:
+        count = min(most, last - tile)
+        for t in range(count):
+            n, i, j = place
+            h, g = 2 * i - top, 2 * j - left
+            pixel = x.ctypes.data + ((n * height + h) * width + g) * ins * item
+            if h >= 0 and g >= 0 and h + 4 <= height and g + 4 <= width:
+                table = of_x.ctypes.data
+            else:
+                table = _find(edge_of_x, pixel, h, g, height, width, ins * item, zeros)
+            transform_inputs(pixel, table, v.ctypes.data + t * ins * item, of_v.ctypes.data, ins)
+            place = _next(n, i, j, down, across)
+        for k in range(16):
+            _multiply(
+                columns,
+                count,
+                v.ctypes.data + of_v[k],
+                ins * item,
+                item,
+                u.ctypes.data + k * ins * columns * item,
+                starts.ctypes.data + k * columns * item,
+                m.ctypes.data + of_m[k],
+                ins,
+            )
+        for t in range(count):
+            n, i, j = end
+            pixel = y.ctypes.data + (((n * out_height + 2 * i) * out_width + 2 * j) * outs + first) * item
+            if 2 * i + 2 <= out_height and 2 * j + 2 <= out_width:
+                table = of_y.ctypes.data
+            else:
+                table = _find(edge_of_y, pixel, 2 * i, 2 * j, out_height, out_width, outs * item, nowhere)
+            transform_products(m.ctypes.data + t * columns * item, of_m.ctypes.data, pixel, table, end_column - first)
+            end = _next(n, i, j, down, across)
+        tile += count
+
+
+@compiled()
+def _add_up_tiles(x, of_x, edge_of_x, v, of_v, y, of_y, edge_of_y, z, of_z, zeros, sums, sizes, inputs, column, tiles):
+    height, width, out_height, out_width, ins, outs, top, left = sizes
+    (begin, stop), (first, end, most), (tile, last) = inputs, column, tiles
+    depth, columns, item = stop - begin, sums.shape[2], x.itemsize
+    down, across = (out_height + 1) // 2, (out_width + 1) // 2
+    n, i, j = tile // (down * across), tile // across % down, tile % across
+    start = np.int64(zeros.ctypes.data)
+    while tile < last:
+        count = min(most, last - tile)
+        for t in range(count):
+            h, g = 2 * i - top, 2 * j - left
+            pixel = x.ctypes.data + (((n * height + h) * width + g) * ins + begin) * item
+            if h >= 0 and g >= 0 and h + 4 <= height and g + 4 <= width:
+                table = of_x.ctypes.data
+            else:
+                table = _find(edge_of_x, pixel, h, g, height, width, ins * item, zeros)
+            transform_inputs(pixel, table, v.ctypes.data + t * depth * item, of_v.ctypes.data, depth)
+            pixel = y.ctypes.data + (((n * out_height + 2 * i) * out_width + 2 * j) * outs + first) * item
+            if 2 * i + 2 <= out_height and 2 * j + 2 <= out_width:
+                table = of_y.ctypes.data
+            else:
+                table = _find(edge_of_y, pixel, 2 * i, 2 * j, out_height, out_width, outs * item, zeros)
+            transform_output_gradients(pixel, table, z.ctypes.data + t * columns * item, of_z.ctypes.data, end - first)
+            n, i, j = _next(n, i, j, down, across)
+        for k in range(16):
+            to_sums = sums.ctypes.data + k * sums.shape[1] * columns * item
+            _multiply(
+                columns,
+                depth,
+                v.ctypes.data + of_v[k],
+                item,
+                depth * item,
+                z.ctypes.data + of_z[k],
+                start,
+                to_sums,
+                count,
+            )
+        start = np.int64(0)
+        tile += count
+
+
+@compiled()
+def _multiply(width, rows, a, a_row, a_step, b, start, c, depth):
+    """c (rows, width) = a b, and start added to each row; more rows are written, to fill up a tile. Addresses, bytes."""
+    row = 4 * width
+    if width == _WIDE:
+        for i in range(0, rows, _ROWS_OF_WIDE):
+            wide_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+    elif width == _MIDDLE:
+        for i in range(0, rows, _ROWS_OF_MIDDLE):
+            middle_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+    else:
+        for i in range(0, rows, _ROWS_OF_NARROW):
+            narrow_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+
+
+@compiled()
+def _find(offsets, pixel, h, w, height, width, step, outside):
+    """Writes the byte offsets of some pixels from pixel (h, w) on, the address of which is `pixel`; returns their own."""
+    side = offsets.shape[0]
+    for p in range(side):
+        for q in range(side):
+            there = h + p >= 0 and w + q >= 0 and h + p < height and w + q < width
+            offsets[p, q] = (p * width + q) * step if there else outside.ctypes.data - pixel
+    return offsets.ctypes.data
+
+
+@compiled()
+def _next(n, i, j, down, across):
+    """The tile after (i, j) of image n."""
+    if j + 1 < across:
+        return n, i, j + 1
+    if i + 1 < down:
+        return n, i + 1, 0
+    return n + 1, 0, 0
