@@ -179,11 +179,11 @@ def _place(thread: Thread) -> str:
 
 def _line(error: Exception) -> str:
     """The innermost line of a kernel that an error passed through."""
-    twins = {twin.__code__.co_filename for twin in TWINS.values()}
+    twins = {(twin.__code__.co_filename, twin.__name__) for twin in TWINS.values()}
     frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if not f.filename.startswith(HERE) and f.filename not in twins
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(HERE) and (frame.filename, frame.name) not in twins
     ]
     return f"{Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else "unknown line"
 
