@@ -6,7 +6,7 @@ number needs is done while it is in a register. Forwards and backwards are kerne
 `.normalization`); what they keep for backward is one byte an element.
 
 The twins are the compositions in `activation`, `noise` and `normalization`. They run on devices without such kernels
-and for inputs that do not lie in memory as `in_order` says. When a graph of the gradient is asked for, the gradient is
+and for inputs that do not lie in memory as `in_order` says (for an activation alone: in one piece). When a graph of the gradient is asked for, the gradient is
 written with differentiable operations, here, below each kernel's.
 
 In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x; a(x) is x
@@ -24,6 +24,7 @@ What it gained, in milliseconds of one core with AVX-512 (forward + backward), L
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,17 +42,20 @@ ENOUGH = 4096  # numbers; the call of a compiled loop costs some microseconds, t
 
 def applies(x: Tensor) -> bool:
     """Whether a tensor can be worked on in one pass: the device has kernels for it, and it lies as they need it."""
-    return (
-        x.dtype in DTYPES
-        and hasattr(x.device.kernels, "normalization")
-        and not modes.state.anomaly  # which names the operation that made a NaN
-        and in_order(x.data).flags.c_contiguous
-    )
+    return _has_kernels(x) and in_order(x.data).flags.c_contiguous
 
 
 def pays(x: Tensor) -> bool:
-    """Whether one pass is worth its call for an activation alone: NumPy does few numbers sooner."""
-    return x.data.size >= ENOUGH and applies(x)
+    """Whether one pass is worth its call for an activation alone: NumPy does few numbers sooner.
+
+    Without random numbers, the order of the elements is of no account.
+    """
+    return x.data.size >= ENOUGH and _has_kernels(x) and _in_some_order(x.data)[0].flags.c_contiguous
+
+
+def _has_kernels(x: Tensor) -> bool:
+    # Anomaly mode names the operation that made a NaN.
+    return x.dtype in DTYPES and hasattr(x.device.kernels, "normalization") and not modes.state.anomaly
 
 
 def in_order(array: Any) -> Any:
@@ -68,6 +72,14 @@ def as_shaped(array: Any) -> Any:
     return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
 
 
+def _in_some_order(array: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A view of an array `in_order`, or as it is if that lies in memory one after another; and what undoes the view."""
+    rows = in_order(array)
+    if array.flags.c_contiguous and not rows.flags.c_contiguous:
+        return array, lambda view: view
+    return rows, as_shaped
+
+
 def moments(x: Tensor) -> tuple[Any, Any]:
     """Mean and variance (divided by n) of each channel of x (N, C, *), in float64."""
     rows = in_order(x.data)
@@ -78,10 +90,11 @@ class ActivateAndDrop(Function):
     """y = k·a(x);  x̄ = k·a'(x)·g, a'(0) being the slope."""
 
     def forward(self, x: Any, slope: float, p: float, key: int) -> Any:
-        y, states = self.device.kernels.activation.activate_and_drop(in_order(x), slope, p, key)
+        rows, undo = _in_some_order(x)
+        y, states = self.device.kernels.activation.activate_and_drop(rows, slope, p, key)
         self.slope, self.p = slope, p
-        self.save_for_backward(as_shaped(states))
-        return as_shaped(y)
+        self.save_for_backward(undo(states))
+        return undo(y)
 
     def backward(self, g: Tensor) -> Tensor:
         (states,) = self.saved_tensors
@@ -94,8 +107,9 @@ class ScaleByState(Function):
     def forward(self, x: Any, states: Any, slope: float, p: float) -> Any:
         self.slope, self.p = slope, p
         self.save_for_backward(states)
-        rows = self.device.xp.asarray(in_order(x), order="C")
-        return as_shaped(self.device.kernels.activation.scale_by_state(rows, in_order(states), slope, p))
+        state, undo = _in_some_order(states)
+        rows = self.device.xp.asarray(x if state is states else in_order(x), order="C")
+        return undo(self.device.kernels.activation.scale_by_state(rows, state, slope, p))
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
         (states,) = self.saved_tensors

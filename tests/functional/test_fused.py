@@ -190,3 +190,24 @@ def test_a_mask_takes_one_number_from_the_generator_however_large_it_is():
     F.dropout(mg.ones(70, 50), generator=large)
     assert small.get_state() == large.get_state()
     np.testing.assert_array_equal(small.normal((4,)), large.normal((4,)))
+
+
+@pytest.mark.parametrize("activation", [F.relu, lambda x: F.leaky_relu(x, 0.3)])
+@pytest.mark.parametrize("gradient_channels_last", [False, True])
+def test_an_activation_takes_images_that_lie_channels_first(monkeypatch, activation, gradient_channels_last):
+    rng = np.random.default_rng(0)
+    x = mg.Tensor(rng.standard_normal((4, 5, 16, 17)), requires_grad=True)
+    g = rng.standard_normal(x.shape)
+    v = mg.Tensor(laid_out(g) if gradient_channels_last else g)
+    called = []
+    kernel = x.device.kernels.activation.activate_and_drop
+    monkeypatch.setattr(x.device.kernels.activation, "activate_and_drop", lambda *a: called.append(1) or kernel(*a))
+    fast, slow = [], []
+    for results, size in ((fast, 0), (slow, 10**9)):
+        with monkeypatch.context() as patch:
+            patch.setattr(fused, "ENOUGH", size)
+            y = activation(x)
+            results += [y, *mg.grad(y, [x], v)]
+    assert called == [1]
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -324,3 +324,22 @@ def test_every_norm_is_numpys(p):
     np.testing.assert_allclose(F.norm(mg.Tensor(rows), p, dim=1).numpy(), np.linalg.norm(rows, p, axis=1), rtol=1e-12)
     whole = F.norm(mg.Tensor(rows), p, keepdim=True)
     np.testing.assert_allclose(whole.numpy(), [[np.linalg.norm(rows.ravel(), p)]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4000, 20), (9, 5, 40, 41)])
+def test_sums_over_pixels_are_those_of_the_kernel_for_columns(monkeypatch, shape, dtype, keepdim):
+    values = np.random.default_rng(0).integers(-9, 10, shape).astype(dtype)
+    if len(shape) == 4:  # channels last, as convolutions leave images
+        values = np.moveaxis(np.ascontiguousarray(np.moveaxis(values, 1, -1)), -1, 1)
+    dims = (0, 2, 3)[: len(shape) - 1] if len(shape) == 4 else 0
+    x = mg.Tensor(values, requires_grad=True)
+    kernels, called = x.device.kernels.sums, []
+    kernel = kernels.column_sums
+    monkeypatch.setattr(kernels, "column_sums", lambda rows: called.append(rows.shape) or kernel(rows))
+    y = F.sum(x, dims, keepdim=keepdim)
+    assert called == [(values.size // shape[1], shape[1])]
+    np.testing.assert_array_equal(y.numpy(), values.sum(axis=dims, keepdims=keepdim))
+    (g,) = mg.grad(F.sum(y * y), [x])
+    np.testing.assert_array_equal(g.numpy(), np.broadcast_to(2 * values.sum(axis=dims, keepdims=True), shape))

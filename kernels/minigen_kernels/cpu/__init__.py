@@ -16,7 +16,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import activation, loss, normalization, philox, tile, updates
+from . import activation, loss, normalization, philox, sums, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
@@ -34,6 +34,7 @@ __all__ = [
     "parallel_for",
     "philox",
     "set_num_threads",
+    "sums",
     "updates",
 ]
 

@@ -8,27 +8,23 @@ with a and k of `activation`, whose states backward needs again: h = k·a'(z)·g
 
     b̄ = Σᵣ h,   w̄ = Σᵣ h·u,   x̄ = w/√(σ² + eps)·(h - b̄/R - u·w̄/R).
 
-The first pass of each direction adds up columns, the second computes elements. Sums are kept in float64 and cut by
-the shape alone: to the last bit they are the same on any number of threads. The variance is of x - x[0], since the
+The first pass of each direction adds up columns (see `sums`), the second computes elements. The variance is of x - x[0], since the
 difference of large squares would lose it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..philox import dropout_threshold
-from .activation import CHUNK, DROPPED, FALLING, RISING, TASK_CHUNKS, in_chunks, keep_scale
+from .activation import CHUNK, DROPPED, FALLING, RISING, in_chunks, keep_scale
 from .compiled import compiled
-from .layout import aligned, pieces, read_only
+from .layout import aligned, read_only
 from .philox import TILE, draw_tiles
-from .threads import parallel_for
+from .sums import BLOCK, add_columns
 
-BLOCK = 512  # columns at a time, whose sums stay in the first cache
-WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
-TASK = TASK_CHUNKS * CHUNK  # elements
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
 QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go through, as through compiled loops
 
@@ -42,7 +38,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     def add(r: slice, c: slice, out: np.ndarray) -> None:
         _add_moments(rows, shift, r.start, r.stop, c.start, c.stop, out)
 
-    sums, squares = _sums(x.shape, add) / len(x)
+    sums, squares = add_columns(x.shape, 2, add) / len(x)
     return shift + sums, np.maximum(squares - sums * sums, 0)
 
 
@@ -94,7 +90,7 @@ def normalize_grad(
     def add(r: slice, c: slice, out: np.ndarray) -> None:
         _add_products(gs, xs, state, near, factors, r.start, r.stop, c.start, c.stop, out)
 
-    products, gb = _sums(x.shape, add)
+    products, gb = add_columns(x.shape, 2, add)
     gw = inverse * (products - (mean - near) * gb)
     if not wanted:
         return None, gw, gb
@@ -116,21 +112,6 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     """
     times = BLOCK // columns[0].size
     return [np.tile(column, times) for column in columns] if 1 < times < rows // 4 else columns
-
-
-def _sums(shape: tuple[int, ...], add: Callable[[slice, slice, np.ndarray], None]) -> np.ndarray:
-    """Two sums (2, C) over the rows: of the whole of a range of columns, or, if there are few, of ranges of rows."""
-    r, c = shape
-    whole = slice(0, r), slice(0, c)
-    if c >= WIDE:
-        parts = [(whole[0], part) for part in pieces(c, least=-(-TASK // r))]
-        sums = np.zeros((1, 2, c))
-        parallel_for(lambda i: add(*parts[i], sums[0]), len(parts))
-    else:
-        parts = [(part, whole[1]) for part in pieces(r, least=-(-TASK // c))]
-        sums = np.zeros((len(parts), 2, c))
-        parallel_for(lambda i: add(*parts[i], sums[i]), len(parts))
-    return sums.sum(axis=0)
 
 
 @compiled(error_model="numpy")
