@@ -42,7 +42,7 @@ import numpy as np
 
 from ..geometry import ConvGeometry
 from .compiled import compiled
-from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch
+from .layout import CACHE_LINE, TASK_FLOPS, aligned, pieces, read_only, scratch
 from .plans import share_inside
 from .threads import parallel_for
 from .tile import LANES, ROWS, WIDTHS
@@ -50,6 +50,7 @@ from .tiled import TASKS, cut
 from .winograd_vectors import (
     middle_product,
     narrow_product,
+    prefetch,
     transform_inputs,
     transform_output_gradients,
     transform_products,
@@ -289,15 +290,18 @@ def _pack(w, of_output, of_input, mirrored, outs, ins, width, packed, of_taps, o
     w: from the first of these weights on, of_output and of_input numbers from one output and input to the next, the nine
     taps side by side, in reverse order if mirrored. packed (9, PACKED, width); u: an address.
     """
-    first, step = (8, -1) if mirrored else (0, 1)
     packed[:] = 0
     for begin in range(0, ins, PACKED):
         count = min(PACKED, ins - begin)
         for o in range(outs):
             for c in range(count):
-                source, target = o * of_output + (begin + c) * of_input + first, c * width + o
-                for t in range(9):
-                    packed[t * PACKED * width + target] = w[source + t * step]
+                source, target = w[o * of_output + (begin + c) * of_input :], packed[c * width + o :]
+                if mirrored:
+                    for t in range(9):
+                        target[t * PACKED * width] = source[8 - t]
+                else:
+                    for t in range(9):
+                        target[t * PACKED * width] = source[t]
         to_u = u + begin * width * 4
         transform_weights(packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
 
@@ -313,15 +317,21 @@ def _unpack(sums, of_planes, of_taps, packed, w, of_output, outs, ins, width):
         )
         for o in range(outs):
             for c in range(count):
-                source, target = c * width + o, o * of_output + (begin + c) * 9
+                from_packed, to_w = packed[c * width + o :], w[o * of_output + (begin + c) * 9 :]
                 for t in range(9):
-                    w[target + t] = packed[t * PACKED * width + source]
+                    to_w[t] = from_packed[t * PACKED * width]
 
 
 @compiled()
 def _convolve_tiles(
     x, of_x, edge_of_x, zeros, v, of_v, u, starts, m, of_m, y, of_y, edge_of_y, nowhere, sizes, column, tiles
 ):
+    """Computes tiles tile, ..., last - 1 of a column of y, `most` at a time: to planes v, to planes m, and to y.
+
+    of_x, of_y, of_v, of_m: byte offsets of pixels in the middle of images, and of planes; edge_of_x, edge_of_y: room for
+    those at an edge. Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`. While planes are
+    multiplied, the memory has nothing to do, and is asked for the pixels of the tiles to come.
+    """
     (first, end_column, most), (tile, last), columns = column, tiles, starts.shape[1]
     item = x.itemsize
     height, width, out_height, out_width, ins, outs, top, left = sizes
@@ -339,7 +349,11 @@ def _convolve_tiles(
                 table = _find(edge_of_x, pixel, h, g, height, width, ins * item, zeros)
             transform_inputs(pixel, table, v.ctypes.data + t * ins * item, of_v.ctypes.data, ins)
             place = _next(n, i, j, down, across)
+        n, i, j = place
+        coming = x.ctypes.data + ((n * height + 2 * i - top + 2) * width + 2 * j) * ins * item
+        lines = count * 4 * ins * item // CACHE_LINE // 16  # for each plane: with each tile come four more pixels
         for k in range(16):
+            prefetch(coming + k * lines * CACHE_LINE, lines)
             _multiply(
                 columns,
                 count,
@@ -365,6 +379,10 @@ def _convolve_tiles(
 
 @compiled()
 def _add_up_tiles(x, of_x, edge_of_x, v, of_v, y, of_y, edge_of_y, z, of_z, zeros, sums, sizes, inputs, column, tiles):
+    """Sums up tiles tile, ..., last - 1 as products of planes v and z, for some inputs and a column of outputs.
+
+    The rest is as in `_convolve_tiles`.
+    """
     height, width, out_height, out_width, ins, outs, top, left = sizes
     (begin, stop), (first, end, most), (tile, last) = inputs, column, tiles
     depth, columns, item = stop - begin, sums.shape[2], x.itemsize
@@ -388,7 +406,12 @@ def _add_up_tiles(x, of_x, edge_of_x, v, of_v, y, of_y, edge_of_y, z, of_z, zero
                 table = _find(edge_of_y, pixel, 2 * i, 2 * j, out_height, out_width, outs * item, zeros)
             transform_output_gradients(pixel, table, z.ctypes.data + t * columns * item, of_z.ctypes.data, end - first)
             n, i, j = _next(n, i, j, down, across)
+        coming_x = x.ctypes.data + ((n * height + 2 * i - top + 2) * width + 2 * j) * ins * item
+        coming_y = y.ctypes.data + ((n * out_height + 2 * i) * out_width + 2 * j) * outs * item
+        lines_x, lines_y = count * 4 * ins * item // CACHE_LINE // 16, count * 4 * outs * item // CACHE_LINE // 16
         for k in range(16):
+            prefetch(coming_x + k * lines_x * CACHE_LINE, lines_x)
+            prefetch(coming_y + k * lines_y * CACHE_LINE, lines_y)
             to_sums = sums.ctypes.data + k * sums.shape[1] * columns * item
             _multiply(
                 columns,

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .layout import CACHE_LINE
 from .tile import LANES, SHAPES
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -103,6 +104,24 @@ def _make_product(rows: int, vectors: int) -> Any:
         return types.void(*[types.int64] * 9), generate
 
     return product
+
+
+@intrinsic
+def prefetch(context, address, lines):
+    """Asks for so many lines of a cache, to be read later, and does not wait for them."""
+
+    def generate(context, builder, signature, arguments):
+        address, lines = arguments
+        index, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, index, index, index])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        how = [ir.Constant(index, number) for number in (0, 2, 1)]  # to read, into the second cache, data
+        with cgutils.for_range(builder, lines, intp=_int) as step:
+            line = builder.add(address, builder.mul(step.index, _number(CACHE_LINE)))
+            builder.call(ask, [builder.inttoptr(line, byte), *how])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
 
 
 def _number(k: int) -> ir.Constant:
