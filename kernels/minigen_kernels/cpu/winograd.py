@@ -24,13 +24,13 @@ w = G^T (sum over tiles of (A dY A^T) * (B^T d B)) G, where a plane's sum over t
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016 (arXiv 1509.09308), F(2x2, 3x3).
 
-What it gains: on one core of a Zen 4, `tiled` takes 1.5 to 1.8 times as long with 64 channels or more and 16x16 pixels or
-more, 1.4 to 1.5 with 32 channels, 1.1 to 1.3 with 16, and about the same on 7x7 pixels, where a third of the tiles' outputs
-lie outside. The products are three quarters of the time, the transforms wait for the memory in the rest.
+What it gains: on one core of a Zen 4, with 16x16 pixels or more, `tiled` takes 1.5 to 1.9 times as long for 64 channels and
+more, 1.4 to 1.6 times for 32 and 1.2 to 1.3 times for 16; on 7x7 pixels 1.1 to 1.3 times, as there a quarter of the tiles'
+outputs lies outside of the image. With 64 channels the products are three quarters of the time, the transforms the rest.
 
 What it costs: its rounding is another, though no worse. On normal numbers the mean error of y and x is 0.6 to 0.8 times that
 of `tiled`, as sums are shorter, and that of the weight gradient 0.9 to 1.3 times. But a number that is not finite does not
-stay with the outputs that see it: it makes NaN of all four in a tile that its 4x4 inputs belong to.
+stay with the outputs that see it: all four of a tile may become NaN where one of its 4x4 inputs is infinite.
 """
 
 from __future__ import annotations
@@ -62,11 +62,8 @@ from .winograd_vectors import (
 OUT, TAPS, SIDE = 2, 3, 4  # outputs of a tile along each axis, taps of the kernel, inputs that they see
 PLANES = SIDE * SIDE
 BIASED = SIDE + 1  # the plane (1, 1): its number goes to all four outputs, with the sign +
-PIXEL_COST, WEIGHT_COST = 100, 300  # of transforming a tile's channel and a weight, in multiplications of a product
-WORTH, WORTH_OF_GRADIENT = (
-    0.92,
-    1.2,
-)  # costs below that share of the plain way's multiplications; `tiled` is slower at gradients
+PIXEL_COST, WEIGHT_COST = 60, 100  # of transforming a tile's channel and a weight, in a product's multiplications
+WORTH, WORTH_OF_GRADIENT = 0.9, 1.2  # it pays below that share of the plain way's: `tiled` is slower at gradients
 CHUNK_BYTES = 512 << 10  # of transformed tiles, worked on at a time
 SUMS_BYTES = 16 << 20  # the most for sums of a weight gradient that are to be added
 MOST_INS = 128  # of a weight gradient's task
