@@ -106,9 +106,8 @@ def _make_product(rows: int, vectors: int) -> Any:
     return product
 
 
-@intrinsic
-def prefetch(context, address, lines):
-    """Asks for so many lines of a cache, to be read later, and does not wait for them."""
+def _prefetch(context, address, lines):
+    """The intrinsic prefetch(address, lines), which asks for so many lines of a cache, and does not wait for them."""
 
     def generate(context, builder, signature, arguments):
         address, lines = arguments
@@ -169,4 +168,5 @@ transform_weights = _make_transform(OF_WEIGHTS)
 transform_products = _make_transform(OF_PRODUCTS)
 transform_output_gradients = _make_transform(_turned(OF_PRODUCTS))
 transform_weight_gradients = _make_transform(_turned(OF_WEIGHTS))
+prefetch: Any = intrinsic(_prefetch)
 wide_product, middle_product, narrow_product = (_make_product(*shape) for shape in SHAPES)
