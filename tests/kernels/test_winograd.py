@@ -3,6 +3,10 @@
 Where arrays hold small whole numbers its sums are exact (it divides by nothing but 4), so results are compared to the last bit.
 """
 
+import os
+import platform
+import subprocess
+import sys
 from itertools import pairwise
 from unittest import mock
 
@@ -165,27 +169,61 @@ def test_nan_in_the_input_is_in_the_outputs_that_see_it_and_in_no_other():
     np.testing.assert_array_equal(np.isnan(convolve(winograd, x, w, (1, 1, 1, 1))), spoilt)
 
 
+@pytest.mark.parametrize(
+    ("name", "features", "lanes"), [("haswell", "+avx,+avx2,+fma", 8), ("x86-64", "+sse2", 4)], ids=["avx2", "sse2"]
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="instruction sets of x86 processors")
+def test_older_processors_get_shorter_vectors_and_the_same_results(name, features, lanes):
+    """Compiled for such a processor, which this one can stand in for, in a process of its own."""
+    program = """
+import numpy as np
+from minigen_kernels import reference
+from minigen_kernels.cpu import tile, winograd
+from minigen_kernels.cpu.layout import channels_first, channels_last
+from minigen_kernels.geometry import check_convolution
+rng = np.random.default_rng(0)
+x, w, y = (rng.integers(-3, 4, s).astype("f") for s in ((3, 19, 9, 6), (45, 19, 3, 3), (3, 45, 9, 6)))
+options = (1, 1), (1, 1, 1, 1), (1, 1), 1
+geometry = check_convolution("conv2d", {"x": x, "w": w}, *options)
+for actual, expected in (
+    (winograd.convolve(channels_last(x), w, geometry), channels_last(reference.conv2d(x, w, *options))),
+    (winograd.transposed(channels_last(y), w, geometry), channels_last(reference.conv_transpose2d(y, w, *options, (9, 6)))),
+    (
+        winograd.weight_grad(channels_last(x), channels_last(y), geometry),
+        reference.conv2d_weight_grad(x, y, *options, (3, 3)),
+    ),
+):
+    np.testing.assert_array_equal(actual, expected)
+print(tile.LANES)
+"""
+    environment = {**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(lanes)]
+
+
 class Chosen(Exception):
     pass
 
 
-CHOSEN = {}
-CHOSEN["enough channels and pixels"] = ({}, {}, True, True)
-CHOSEN["double precision"] = ({"dtype": np.float64}, {}, False, False)
-CHOSEN["a stride"] = ({}, {"stride": (2, 1)}, False, False)
-CHOSEN["a dilation"] = ({}, {"dilation": (1, 2)}, False, False)
-CHOSEN["another kernel"] = ({"kernel": (3, 2)}, {}, False, False)
-CHOSEN["groups"] = ({}, {"groups": 2}, False, False)
-CHOSEN["few inputs"] = ({"ins": 3}, {}, False, False)
-CHOSEN["few outputs"] = ({"outs": 3}, {}, False, False)
-CHOSEN["tiles mostly outside of the image"] = ({"size": (1, 1)}, {}, False, False)
-CHOSEN["tiles half outside of the image"] = ({"size": (5, 5)}, {}, False, True)
-CHOSEN["an empty batch"] = ({"batch": 0}, {}, False, False)
+CHOSEN = {  # changes of shapes and options; whether for images, and for weights
+    "enough channels and pixels": ({}, {}, True, True),
+    "double precision": ({"dtype": np.float64}, {}, False, False),
+    "a stride": ({}, {"stride": (2, 1)}, False, False),
+    "a dilation": ({}, {"dilation": (1, 2)}, False, False),
+    "another kernel": ({"kernel": (3, 2)}, {}, False, False),
+    "groups": ({}, {"groups": 2}, False, False),
+    "few inputs": ({"ins": 3}, {}, False, False),
+    "few outputs": ({"outs": 3}, {}, False, False),
+    "tiles mostly outside of the image": ({"size": (1, 1)}, {}, False, False),
+    "tiles half outside of the image": ({"size": (5, 5)}, {}, False, True),
+    "an empty batch": ({"batch": 0}, {}, False, False),
+}
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_it_is_chosen_where_it_is_faster_and_nowhere_else(name):
-    shapes, options, images, weights = CHOSEN[name]
+    shapes, options, for_images, for_weights = CHOSEN[name]
     shapes = {"batch": 32, "ins": 64, "outs": 64, "size": (16, 16), "kernel": (3, 3), "dtype": np.float32, **shapes}
     options = {**PLAIN, **options}
     x = np.zeros((shapes["batch"], shapes["ins"], *shapes["size"]), shapes["dtype"])
@@ -194,9 +232,9 @@ def test_it_is_chosen_where_it_is_faster_and_nowhere_else(name):
     stand_ins = dict.fromkeys(("convolve", "transposed", "weight_grad"), mock.Mock(side_effect=Chosen))
     with mock.patch.multiple(winograd, **stand_ins):
         for chosen, call in (
-            (images, lambda: convolution.conv2d(x, w, **options)),
-            (images, lambda: convolution.conv_transpose2d(y, w, **options, size=x.shape[2:])),
-            (weights, lambda: convolution.conv2d_weight_grad(x, y, **options, kernel_size=w.shape[2:])),
+            (for_images, lambda: convolution.conv2d(x, w, **options)),
+            (for_images, lambda: convolution.conv_transpose2d(y, w, **options, size=x.shape[2:])),
+            (for_weights, lambda: convolution.conv2d_weight_grad(x, y, **options, kernel_size=w.shape[2:])),
         ):
             if chosen:
                 with pytest.raises(Chosen):
