@@ -20,7 +20,7 @@ Dim = tuple[int, int, int]
 Architecture = tuple[int, int]
 
 ARCHITECTURES: tuple[Architecture, ...] = ((7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0))
-PARAMETERS = ("float32*", "int32*", "uint32*", "int32", "uint32", "float32")
+PARAMETERS = ("float32*", "float64*", "int32*", "uint32*", "int32", "uint32", "float32", "float64")
 
 
 @dataclass(frozen=True)

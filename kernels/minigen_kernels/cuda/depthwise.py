@@ -1,0 +1,106 @@
+"""The kernels for groups of one channel each: a sum of KH KW numbers, no product of matrices, and bound by memory.
+
+Neighbouring threads have neighbouring channels, so that a warp reads and writes memory in one piece. Names and layouts are
+those of `implicit_gemm` and `weight_gradient`.
+"""
+
+# mypy: no-check-untyped-defs
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from numba import cuda
+
+from ..geometry import ConvGeometry
+from .correlation import Correlation
+from .kernel import Kernel, blocks_for
+from .quads import number_of
+
+THREADS = 128
+ENOUGH_THREADS = 1 << 16
+LEAST_PIXELS = 64  # of a share of the weight gradient's sums
+
+
+def applies(geometry: ConvGeometry) -> bool:
+    """Whether every group has one input channel and one output channel, and there are several."""
+    return geometry.groups == geometry.in_channels == geometry.out_channels > 1
+
+
+def correlation_kernel(correlation: Correlation, batch: int, dtype: str, biased: bool) -> Kernel:
+    """The kernel of a correlation, with the arguments of `implicit_gemm.correlation_kernel`."""
+    numbers = batch * correlation.rows.result * correlation.columns.result * correlation.groups
+    function = _function(correlation, dtype, biased)
+    parameters = (f"{dtype}*",) * 4 + ("int32",)
+    return Kernel(function, parameters, (blocks_for(numbers, THREADS), 1, 1), (THREADS, 1, 1))
+
+
+@lru_cache(512)
+def _function(correlation: Correlation, dtype: str, biased: bool) -> Any:
+    CHANNELS, _, _, rows, columns = correlation
+    H, W, KW = rows.source, columns.source, columns.kernel
+    STEP_H, MOVE_H, EVERY_H, FIRST_H, TAPS_H, ORIGIN_H = rows[3:]
+    STEP_W, MOVE_W, EVERY_W, FIRST_W, TAPS_W, ORIGIN_W = columns[3:]
+    OUT_H, OUT_W, PHASES_H, PHASES_W = rows.result, columns.result, rows.phases, columns.phases
+    number = number_of(dtype)
+
+    def correlate_channels(x, w, bias, y, N):
+        thread = cuda.grid(1)
+        if thread < N * OUT_H * OUT_W * CHANNELS:
+            channel = thread % CHANNELS
+            column = thread // CHANNELS % OUT_W
+            row = thread // (CHANNELS * OUT_W) % OUT_H
+            image = thread // (CHANNELS * OUT_W * OUT_H)
+            phase_h = row % PHASES_H
+            phase_w = column % PHASES_W
+            top = ORIGIN_H[phase_h] + STEP_H * (row // PHASES_H)
+            left = ORIGIN_W[phase_w] + STEP_W * (column // PHASES_W)
+            total = number(0)
+            for p in range(TAPS_H[phase_h]):
+                h = top + MOVE_H * p
+                if 0 <= h < H:
+                    for q in range(TAPS_W[phase_w]):
+                        v = left + MOVE_W * q
+                        if 0 <= v < W:
+                            tap = (FIRST_H[phase_h] + EVERY_H * p) * KW + FIRST_W[phase_w] + EVERY_W * q
+                            total += x[((image * H + h) * W + v) * CHANNELS + channel] * w[tap * CHANNELS + channel]
+            if biased:
+                total += bias[channel]
+            y[thread] = total
+
+    return correlate_channels
+
+
+def share_kernel(geometry: ConvGeometry, dtype: str) -> tuple[Kernel, int, int]:
+    """The kernel of the weight gradient's sums, as `weight_gradient.share_kernel`."""
+    numbers = geometry.kernel_size[0] * geometry.kernel_size[1] * geometry.groups
+    pixels = geometry.batch * geometry.out_size[0] * geometry.out_size[1]
+    count = max(1, min(blocks_for(ENOUGH_THREADS, numbers), pixels // LEAST_PIXELS))
+    each = blocks_for(pixels, count)
+    count = blocks_for(pixels, each)
+    function = _share_function(geometry._replace(batch=0), dtype)
+    parameters = (f"{dtype}*",) * 3 + ("int32",) * 2
+    return Kernel(function, parameters, (blocks_for(numbers * count, THREADS), 1, 1), (THREADS, 1, 1)), count, each
+
+
+@lru_cache(512)
+def _share_function(geometry: ConvGeometry, dtype: str) -> Any:
+    _, C, _, _, (H, W), (OH, OW), (KH, KW), (STEP_H, STEP_W), (TOP, LEFT), (MOVE_H, MOVE_W) = geometry
+    number = number_of(dtype)
+
+    def add_channels(x, y, share_sums, pixels, each):
+        thread = cuda.grid(1)
+        channel = thread % C
+        tap = thread // C % (KH * KW)
+        share = thread // (C * KH * KW)
+        if share * each < pixels:
+            total = number(0)
+            for pixel in range(share * each, min(share * each + each, pixels)):
+                h = STEP_H * (pixel // OW % OH) - TOP + MOVE_H * (tap // KW)
+                v = STEP_W * (pixel % OW) - LEFT + MOVE_W * (tap % KW)
+                if 0 <= h < H and 0 <= v < W:
+                    total += x[((pixel // (OH * OW) * H + h) * W + v) * C + channel] * y[pixel * C + channel]
+            share_sums[(share * C + channel) * (KH * KW) + tap] = total
+
+    return add_channels
