@@ -15,6 +15,7 @@ from numba import cuda
 
 from ..geometry import ConvGeometry
 from .correlation import Correlation
+from .intrinsics import narrow, quotient, remainder
 from .kernel import Kernel, blocks_for
 from .quads import number_of
 
@@ -46,25 +47,26 @@ def _function(correlation: Correlation, dtype: str, biased: bool) -> Any:
     number = number_of(dtype)
 
     def correlate_channels(x, w, bias, y, N):
-        thread = cuda.grid(1)
+        thread = narrow(cuda.grid(1))
         if thread < N * OUT_H * OUT_W * CHANNELS:
-            channel = thread % CHANNELS
-            column = thread // CHANNELS % OUT_W
-            row = thread // (CHANNELS * OUT_W) % OUT_H
-            image = thread // (CHANNELS * OUT_W * OUT_H)
-            phase_h = row % PHASES_H
-            phase_w = column % PHASES_W
-            top = ORIGIN_H[phase_h] + STEP_H * (row // PHASES_H)
-            left = ORIGIN_W[phase_w] + STEP_W * (column // PHASES_W)
+            channel = remainder(thread, CHANNELS)
+            column = remainder(quotient(thread, CHANNELS), OUT_W)
+            row = remainder(quotient(thread, CHANNELS * OUT_W), OUT_H)
+            image = quotient(thread, CHANNELS * OUT_W * OUT_H)
+            phase_h = remainder(row, PHASES_H)
+            phase_w = remainder(column, PHASES_W)
+            top = narrow(ORIGIN_H[phase_h] + STEP_H * quotient(row, PHASES_H))
+            left = narrow(ORIGIN_W[phase_w] + STEP_W * quotient(column, PHASES_W))
             total = number(0)
-            for p in range(TAPS_H[phase_h]):
-                h = top + MOVE_H * p
+            for p in range(narrow(TAPS_H[phase_h])):
+                h = narrow(top + MOVE_H * p)
                 if 0 <= h < H:
-                    for q in range(TAPS_W[phase_w]):
-                        v = left + MOVE_W * q
+                    for q in range(narrow(TAPS_W[phase_w])):
+                        v = narrow(left + MOVE_W * q)
                         if 0 <= v < W:
-                            tap = (FIRST_H[phase_h] + EVERY_H * p) * KW + FIRST_W[phase_w] + EVERY_W * q
-                            total += x[((image * H + h) * W + v) * CHANNELS + channel] * w[tap * CHANNELS + channel]
+                            tap = narrow((FIRST_H[phase_h] + EVERY_H * p) * KW + FIRST_W[phase_w] + EVERY_W * q)
+                            index = narrow(((image * H + h) * W + v) * CHANNELS + channel)
+                            total += x[index] * w[narrow(tap * CHANNELS + channel)]
             if biased:
                 total += bias[channel]
             y[thread] = total
@@ -90,17 +92,21 @@ def _share_function(geometry: ConvGeometry, dtype: str) -> Any:
     number = number_of(dtype)
 
     def add_channels(x, y, share_sums, pixels, each):
-        thread = cuda.grid(1)
-        channel = thread % C
-        tap = thread // C % (KH * KW)
-        share = thread // (C * KH * KW)
-        if share * each < pixels:
+        thread = narrow(cuda.grid(1))
+        channel = remainder(thread, C)
+        tap = remainder(quotient(thread, C), KH * KW)
+        share = quotient(thread, C * KH * KW)
+        begin = narrow(share * each)
+        if begin < pixels:
+            top = narrow(MOVE_H * quotient(tap, KW) - TOP)
+            left = narrow(MOVE_W * remainder(tap, KW) - LEFT)
             total = number(0)
-            for pixel in range(share * each, min(share * each + each, pixels)):
-                h = STEP_H * (pixel // OW % OH) - TOP + MOVE_H * (tap // KW)
-                v = STEP_W * (pixel % OW) - LEFT + MOVE_W * (tap % KW)
+            for pixel in range(begin, narrow(min(begin + each, pixels))):
+                image = quotient(pixel, OH * OW)
+                h = narrow(STEP_H * remainder(quotient(pixel, OW), OH) + top)
+                v = narrow(STEP_W * remainder(pixel, OW) + left)
                 if 0 <= h < H and 0 <= v < W:
-                    total += x[((pixel // (OH * OW) * H + h) * W + v) * C + channel] * y[pixel * C + channel]
-            share_sums[(share * C + channel) * (KH * KW) + tap] = total
+                    total += x[narrow(((image * H + h) * W + v) * C + channel)] * y[narrow(pixel * C + channel)]
+            share_sums[narrow((share * C + channel) * (KH * KW) + tap)] = total
 
     return add_channels

@@ -24,6 +24,7 @@ from typing import Any
 from numba import cuda, int32
 
 from .correlation import Correlation
+from .intrinsics import narrow, quotient, remainder
 from .kernel import Kernel, blocks_for
 from .quads import number_of, quads
 from .tiles import PAD, Tile, choose, multiplier
@@ -40,7 +41,7 @@ def correlation_kernel(correlation: Correlation, batch: int, dtype: str, biased:
         (f"{dtype}*",) * 4 + ("int32",),
         (blocks, blocks_for(correlation.outs, tile.columns), 1),
         (tile.threads, 1, 1),
-        blocks_per_sm=512 // tile.threads if dtype == "float32" else 1,
+        blocks_per_sm=tile.blocks_per_sm(dtype),
     )
 
 
@@ -77,9 +78,9 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
         """Number k of a step: its taps in the phase, and its channel."""
         if FOURS:
             return p, q, c + k
-        k += step * STEP
-        tap = k // DEPTH
-        return tap // MOST_W, tap % MOST_W, k % DEPTH
+        place = narrow(step * STEP + k)
+        tap = quotient(place, DEPTH)
+        return quotient(tap, MOST_W), remainder(tap, MOST_W), remainder(place, DEPTH)
 
     @cuda.jit(device=True, inline="always")
     def fetch_a(x, a, four, step, p, q, c, k, taps_h, taps_w, row, column, start):
@@ -87,17 +88,18 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
         for u in range(4):
             a[four, u] = number(0)
         if FOURS:
-            h = row + MOVE_H * p
-            w = column + MOVE_W * q
+            h = narrow(row + MOVE_H * p)
+            w = narrow(column + MOVE_W * q)
             if 0 <= h < H and 0 <= w < W and c + k < DEPTH:
-                a[four, 0], a[four, 1], a[four, 2], a[four, 3] = load(x, start + (h * W + w) * CHANNELS + c + k)
+                index = narrow(start + (h * W + w) * CHANNELS + c + k)
+                a[four, 0], a[four, 1], a[four, 2], a[four, 3] = load(x, index)
         else:
             for u in range(4):
                 pu, qu, cu = place(step, p, q, c, k + u)
-                h = row + MOVE_H * pu
-                w = column + MOVE_W * qu
+                h = narrow(row + MOVE_H * pu)
+                w = narrow(column + MOVE_W * qu)
                 if 0 <= h < H and 0 <= w < W and pu < taps_h and qu < taps_w:
-                    a[four, u] = x[start + (h * W + w) * CHANNELS + cu]
+                    a[four, u] = x[narrow(start + (h * W + w) * CHANNELS + cu)]
 
     @cuda.jit(device=True, inline="always")
     def fetch_b(w, b, four, step, p, q, c, k, taps_h, taps_w, first_h, first_w, o, group):
@@ -106,8 +108,8 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
             b[four, u] = number(0)
         pk, qk, ck = place(step, p, q, c, k)
         if pk < taps_h and qk < taps_w and ck < DEPTH:
-            tap = (first_h + EVERY_H * pk) * KW + first_w + EVERY_W * qk
-            start = (tap * DEPTH + ck) * ALL_OUTS + group * OUTS + o
+            tap = narrow((first_h + EVERY_H * pk) * KW + first_w + EVERY_W * qk)
+            start = narrow((tap * DEPTH + ck) * ALL_OUTS + group * OUTS + o)
             if OUT_FOURS:
                 if o < OUTS:
                     b[four, 0], b[four, 1], b[four, 2], b[four, 3] = load(w, start)
@@ -126,25 +128,25 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
         left = cuda.local.array(A_FOURS, int32)
         sums = cuda.local.array((THREAD_ROWS, THREAD_COLUMNS), number)
         thread = cuda.threadIdx.x
-        part = cuda.blockIdx.x % (GROUPS * PHASES_H * PHASES_W)
-        first_row = cuda.blockIdx.x // (GROUPS * PHASES_H * PHASES_W) * ROWS
-        first_out = cuda.blockIdx.y * COLUMNS
-        group = part // (PHASES_H * PHASES_W)
-        phase_h = part // PHASES_W % PHASES_H
-        phase_w = part % PHASES_W
-        taps_h = TAPS_H[phase_h]
-        taps_w = TAPS_W[phase_w]
-        first_h = FIRST_H[phase_h]
-        first_w = FIRST_W[phase_w]
+        part = remainder(cuda.blockIdx.x, GROUPS * PHASES_H * PHASES_W)
+        first_row = narrow(quotient(cuda.blockIdx.x, GROUPS * PHASES_H * PHASES_W) * ROWS)
+        first_out = narrow(cuda.blockIdx.y * COLUMNS)
+        group = quotient(part, PHASES_H * PHASES_W)
+        phase_h = remainder(quotient(part, PHASES_W), PHASES_H)
+        phase_w = remainder(part, PHASES_W)
+        taps_h = narrow(TAPS_H[phase_h])
+        taps_w = narrow(TAPS_W[phase_w])
+        first_h = narrow(FIRST_H[phase_h])
+        first_w = narrow(FIRST_W[phase_w])
 
-        a_k = thread % A_DEEP * 4
-        a_row = thread // A_DEEP
+        a_k = narrow(remainder(thread, A_DEEP) * 4)
+        a_row = quotient(thread, A_DEEP)
         for l in range(A_FOURS):  # noqa: E741
-            m = first_row + a_row + l * A_APART
-            image = m // (LONGEST_H * LONGEST_W)
+            m = narrow(first_row + a_row + l * A_APART)
+            image = quotient(m, LONGEST_H * LONGEST_W)
             starts[l] = image * (H * W * CHANNELS) + group * DEPTH
-            top[l] = ORIGIN_H[phase_h] + STEP_H * (m // LONGEST_W % LONGEST_H)
-            left[l] = ORIGIN_W[phase_w] + STEP_W * (m % LONGEST_W)
+            top[l] = ORIGIN_H[phase_h] + STEP_H * remainder(quotient(m, LONGEST_W), LONGEST_H)
+            left[l] = ORIGIN_W[phase_w] + STEP_W * remainder(m, LONGEST_W)
             if image >= N:
                 top[l] = OUTSIDE
         for i in range(THREAD_ROWS):
@@ -152,42 +154,42 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
                 sums[i, j] = number(0)
 
         if FOURS:
-            steps = taps_h * taps_w * ((DEPTH + STEP - 1) // STEP)
+            steps = narrow(taps_h * taps_w * ((DEPTH + STEP - 1) // STEP))
         else:
-            steps = (MOST_H * MOST_W * DEPTH + STEP - 1) // STEP
-        p = 0
-        q = 0
-        c = 0
-        across = thread % ACROSS
-        down = thread // ACROSS
-        for step in range(-1, steps):
+            steps = narrow((MOST_H * MOST_W * DEPTH + STEP - 1) // STEP)
+        p = narrow(0)
+        q = narrow(0)
+        c = narrow(0)
+        across = remainder(thread, ACROSS)
+        down = quotient(thread, ACROSS)
+        for step in range(narrow(-1), steps):
             # what the next step multiplies starts from global memory
             if step + 1 < steps:
                 for l in range(A_FOURS):  # noqa: E741
                     fetch_a(x, a, l, step + 1, p, q, c, a_k, taps_h, taps_w, top[l], left[l], starts[l])
                 for l in range(B_FOURS):  # noqa: E741
-                    four = thread + l * THREADS
-                    k = four // (COLUMNS // 4)
-                    if k < STEP:
-                        o = first_out + four % (COLUMNS // 4) * 4
+                    four = narrow(thread + l * THREADS)
+                    if four < STEP * COLUMNS // 4:
+                        k = quotient(four, COLUMNS // 4)
+                        o = narrow(first_out + remainder(four, COLUMNS // 4) * 4)
                         fetch_b(w, b, l, step + 1, p, q, c, k, taps_h, taps_w, first_h, first_w, o, group)
-                c += STEP
+                c = narrow(c + STEP)
                 if c >= DEPTH:
-                    c = 0
-                    q += 1
+                    c = narrow(0)
+                    q = narrow(q + 1)
                     if q == taps_w:
-                        q = 0
-                        p += 1
+                        q = narrow(0)
+                        p = narrow(p + 1)
             if step >= 0:
-                a_at = step % 2 * A + down * THREAD_ROWS
-                b_at = step % 2 * B + across * 4
+                a_at = narrow((step & 1) * A + down * THREAD_ROWS)
+                b_at = narrow((step & 1) * B + across * 4)
                 for k in range(0, STEP, 4):
                     multiply(a_tile, a_at + k * PITCH, b_tile, b_at + k * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 1) * PITCH, b_tile, b_at + (k + 1) * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 2) * PITCH, b_tile, b_at + (k + 2) * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 3) * PITCH, b_tile, b_at + (k + 3) * COLUMNS, sums)
             if step + 1 < steps:
-                half = (step + 1) % 2
+                half = narrow(step + 1 & 1)
                 for l in range(A_FOURS):  # noqa: E741
                     for u in range(4):
                         a_tile[half * A + (a_k + u) * PITCH + a_row + l * A_APART] = a[l, u]
@@ -198,15 +200,15 @@ def _function(correlation: Correlation, tile: Tile, dtype: str, biased: bool) ->
             cuda.syncthreads()
 
         for i in range(THREAD_ROWS):
-            m = first_row + down * THREAD_ROWS + i
-            image = m // (LONGEST_H * LONGEST_W)
-            h = m // LONGEST_W % LONGEST_H * PHASES_H + phase_h
-            column = m % LONGEST_W * PHASES_W + phase_w
+            m = narrow(first_row + down * THREAD_ROWS + i)
+            image = quotient(m, LONGEST_H * LONGEST_W)
+            h = narrow(remainder(quotient(m, LONGEST_W), LONGEST_H) * PHASES_H + phase_h)
+            column = narrow(remainder(m, LONGEST_W) * PHASES_W + phase_w)
             if image < N and h < OUT_H and column < OUT_W:
-                pixel = (image * OUT_H + h) * OUT_W + column
+                pixel = narrow((image * OUT_H + h) * OUT_W + column)
                 for j in range(0, THREAD_COLUMNS, 4):
-                    o = first_out + j // 4 * (ACROSS * 4) + across * 4
-                    to = pixel * ALL_OUTS + group * OUTS + o
+                    o = narrow(first_out + j // 4 * (ACROSS * 4) + across * 4)
+                    to = narrow(pixel * ALL_OUTS + group * OUTS + o)
                     if biased:
                         for u in range(4):
                             if o + u < OUTS:

@@ -1,5 +1,6 @@
 """GPU instructions that Numba does not have, each as a few lines of LLVM, and each with its twin in Python.
 
+    narrow, quotient, remainder     an index, and divisions of indices, in 32 bits
     load4, store4                   four floats in one access of 128 bits
     cp_async16                      16 bytes from global to shared memory, on their way while the thread goes on
     cp_async_commit, cp_async_wait  closes a group of such copies; waits until at most n groups are on their way
@@ -40,6 +41,57 @@ def _address(context: Any, builder: Any, kind: Any, value: Any, index: Any) -> A
 def _assembly(builder: Any, result: Any, text: str, constraints: str, arguments: list[Any]) -> Any:
     function = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(ir.InlineAsm(function, text, constraints, side_effect=True), arguments)
+
+
+@intrinsic
+def narrow(typing_context, value):
+    """An integer as an int32, which must hold it: Numba computes in 64 bits, which take two registers and more time."""
+
+    def code(context, builder, signature, arguments):
+        return builder.trunc(arguments[0], I32)
+
+    return types.int32(types.int64), code
+
+
+@twin_of(narrow)
+def _narrow(value):
+    if not -(1 << 31) <= value < 1 << 31:
+        raise KernelFault(f"{value} does not fit into 32 bits")
+    return value
+
+
+@intrinsic
+def quotient(typing_context, value, divisor):
+    """value // divisor, for a value of at least 0 and below 2^31, and a divisor above 0."""
+
+    def code(context, builder, signature, arguments):
+        return builder.udiv(*(builder.trunc(argument, I32) for argument in arguments))
+
+    return types.int32(types.int64, types.int64), code
+
+
+@twin_of(quotient)
+def _quotient(value, divisor):
+    if value < 0 or divisor < 1:
+        raise KernelFault(f"the quotient of {value} by {divisor} is not one of counting numbers")
+    return _narrow(value) // _narrow(divisor)
+
+
+@intrinsic
+def remainder(typing_context, value, divisor):
+    """value % divisor, for a value of at least 0 and below 2^31, and a divisor above 0."""
+
+    def code(context, builder, signature, arguments):
+        return builder.urem(*(builder.trunc(argument, I32) for argument in arguments))
+
+    return types.int32(types.int64, types.int64), code
+
+
+@twin_of(remainder)
+def _remainder(value, divisor):
+    if value < 0 or divisor < 1:
+        raise KernelFault(f"the remainder of {value} by {divisor} is not one of counting numbers")
+    return _narrow(value) % _narrow(divisor)
 
 
 @intrinsic

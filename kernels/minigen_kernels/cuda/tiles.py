@@ -33,6 +33,10 @@ class Tile(NamedTuple):
     def threads(self) -> int:
         return self.rows // self.thread_rows * (self.columns // self.thread_columns)
 
+    def blocks_per_sm(self, dtype: str) -> int:
+        """How many blocks share a multiprocessor: as many as the registers of a thread's sums, and what it takes beside them, allow."""
+        return max(1, 384 // self.threads) if dtype == "float64" or self.threads < 256 else 2
+
 
 TILES = (
     Tile(128, 128, 8, 8, 8),

@@ -16,6 +16,7 @@ from typing import Any
 from numba import cuda, int32
 
 from ..geometry import ConvGeometry
+from .intrinsics import narrow, quotient, remainder
 from .kernel import Kernel, blocks_for
 from .quads import number_of, quads
 from .tiles import ENOUGH_BLOCKS, PAD, Tile, choose, multiplier
@@ -51,7 +52,7 @@ def share_kernel(geometry: ConvGeometry, dtype: str) -> tuple[Kernel, int, int]:
         (f"{dtype}*",) * 3 + ("int32",) * 2,
         (blocks * count, columns, 1),
         (tile.threads, 1, 1),
-        blocks_per_sm=512 // tile.threads if dtype == "float32" else 1,
+        blocks_per_sm=tile.blocks_per_sm(dtype),
     )
     return kernel, count, each
 
@@ -87,14 +88,14 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
         for u in range(4):
             a[four, u] = number(0)
         if pixel < end:
-            image = pixel // (OH * OW)
-            i = pixel // OW % OH
-            j = pixel % OW
+            image = quotient(pixel, OH * OW)
+            i = remainder(quotient(pixel, OW), OH)
+            j = remainder(pixel, OW)
             for u in range(LOOKED_UP):
-                h = STEP_H * i + down[u]
-                w = STEP_W * j + right[u]
+                h = narrow(STEP_H * i + down[u])
+                w = narrow(STEP_W * j + right[u])
                 if 0 <= h < H and 0 <= w < W:
-                    index = ((image * H + h) * W + w) * C + channel[u]
+                    index = narrow(((image * H + h) * W + w) * C + channel[u])
                     if FOURS:
                         a[four, 0], a[four, 1], a[four, 2], a[four, 3] = load(x, index)
                     else:
@@ -106,7 +107,7 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
         for u in range(4):
             b[four, u] = number(0)
         if pixel < end:
-            index = pixel * O + group * OUTS + o
+            index = narrow(pixel * O + group * OUTS + o)
             if OUT_FOURS:
                 if o < OUTS:
                     b[four, 0], b[four, 1], b[four, 2], b[four, 3] = load(y, index)
@@ -125,50 +126,50 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
         channel = cuda.local.array(LOOKED_UP, int32)
         sums = cuda.local.array((THREAD_ROWS, THREAD_COLUMNS), number)
         thread = cuda.threadIdx.x
-        first_row = cuda.blockIdx.x % ROW_TILES * ROWS
-        group = cuda.blockIdx.x // ROW_TILES % GROUPS
-        share = cuda.blockIdx.x // (ROW_TILES * GROUPS)
-        first_out = cuda.blockIdx.y * COLUMNS
-        begin = share * each
-        end = min(begin + each, pixels)
+        first_row = narrow(remainder(cuda.blockIdx.x, ROW_TILES) * ROWS)
+        group = remainder(quotient(cuda.blockIdx.x, ROW_TILES), GROUPS)
+        share = quotient(cuda.blockIdx.x, ROW_TILES * GROUPS)
+        first_out = narrow(cuda.blockIdx.y * COLUMNS)
+        begin = narrow(share * each)
+        end = narrow(min(begin + each, pixels))
 
-        a_row = thread % A_WIDE * 4
-        a_pixel = thread // A_WIDE
+        a_row = narrow(remainder(thread, A_WIDE) * 4)
+        a_pixel = quotient(thread, A_WIDE)
         for u in range(LOOKED_UP):
-            row = first_row + a_row + u
-            channel[u] = group * DEPTH + row % DEPTH
-            down[u] = row // (DEPTH * KW) * MOVE_H - TOP
-            right[u] = row // DEPTH % KW * MOVE_W - LEFT
+            row = narrow(first_row + a_row + u)
+            channel[u] = group * DEPTH + remainder(row, DEPTH)
+            down[u] = quotient(row, DEPTH * KW) * MOVE_H - TOP
+            right[u] = remainder(quotient(row, DEPTH), KW) * MOVE_W - LEFT
             if row >= ALL_ROWS:
                 down[u] = OUTSIDE
         for i in range(THREAD_ROWS):
             for j in range(THREAD_COLUMNS):
                 sums[i, j] = number(0)
 
-        across = thread % ACROSS
-        below = thread // ACROSS
-        steps = (end - begin + STEP - 1) // STEP
-        for step in range(-1, steps):
+        across = remainder(thread, ACROSS)
+        below = quotient(thread, ACROSS)
+        steps = quotient(end - begin + STEP - 1, STEP)
+        for step in range(narrow(-1), steps):
             # what the next step multiplies starts from global memory
             if step + 1 < steps:
-                pixel = begin + (step + 1) * STEP
+                first = narrow(begin + (step + 1) * STEP)
                 for l in range(A_FOURS):  # noqa: E741
-                    fetch_a(x, a, l, pixel + a_pixel + l * A_APART, end, down, right, channel)
+                    fetch_a(x, a, l, narrow(first + a_pixel + l * A_APART), end, down, right, channel)
                 for l in range(B_FOURS):  # noqa: E741
-                    four = thread + l * THREADS
+                    four = narrow(thread + l * THREADS)
                     if four < STEP * COLUMNS // 4:
-                        o = first_out + four % (COLUMNS // 4) * 4
-                        fetch_b(y, b, l, pixel + four // (COLUMNS // 4), end, o, group)
+                        pixel = narrow(first + quotient(four, COLUMNS // 4))
+                        fetch_b(y, b, l, pixel, end, narrow(first_out + remainder(four, COLUMNS // 4) * 4), group)
             if step >= 0:
-                a_at = step % 2 * A + below * THREAD_ROWS
-                b_at = step % 2 * B + across * 4
+                a_at = narrow((step & 1) * A + below * THREAD_ROWS)
+                b_at = narrow((step & 1) * B + across * 4)
                 for k in range(0, STEP, 4):
                     multiply(a_tile, a_at + k * PITCH, b_tile, b_at + k * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 1) * PITCH, b_tile, b_at + (k + 1) * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 2) * PITCH, b_tile, b_at + (k + 2) * COLUMNS, sums)
                     multiply(a_tile, a_at + (k + 3) * PITCH, b_tile, b_at + (k + 3) * COLUMNS, sums)
             if step + 1 < steps:
-                half = (step + 1) % 2
+                half = narrow(step + 1 & 1)
                 for l in range(A_FOURS):  # noqa: E741
                     to = half * A + (a_pixel + l * A_APART) * PITCH + a_row
                     store(a_tile, to, a[l, 0], a[l, 1], a[l, 2], a[l, 3])
@@ -179,11 +180,11 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
             cuda.syncthreads()
 
         for i in range(THREAD_ROWS):
-            row = first_row + below * THREAD_ROWS + i
+            row = narrow(first_row + below * THREAD_ROWS + i)
             if row < ALL_ROWS:
                 for j in range(0, THREAD_COLUMNS, 4):
-                    o = first_out + j // 4 * (ACROSS * 4) + across * 4
-                    to = ((share * GROUPS + group) * ALL_ROWS + row) * OUTS + o
+                    o = narrow(first_out + j // 4 * (ACROSS * 4) + across * 4)
+                    to = narrow(((share * GROUPS + group) * ALL_ROWS + row) * OUTS + o)
                     if OUT_FOURS:
                         if o < OUTS:
                             store(share_sums, to, sums[i, j], sums[i, j + 1], sums[i, j + 2], sums[i, j + 3])
@@ -209,13 +210,14 @@ def _total(groups: int, TAPS: int, DEPTH: int, OUTS: int) -> Any:
     SIZE = groups * TAPS * DEPTH * OUTS
 
     def add_up(sums, w, count):
-        place = cuda.grid(1)
+        place = narrow(cuda.grid(1))
         if place < SIZE:
             total = sums[place]
             for share in range(1, count):
-                total += sums[share * SIZE + place]
-            out = place // (TAPS * DEPTH * OUTS) * OUTS + place % OUTS
-            tap = place // (OUTS * DEPTH) % TAPS
-            w[(out * DEPTH + place // OUTS % DEPTH) * TAPS + tap] = total
+                total += sums[narrow(share * SIZE + place)]
+            out = narrow(quotient(place, TAPS * DEPTH * OUTS) * OUTS + remainder(place, OUTS))
+            channel = remainder(quotient(place, OUTS), DEPTH)
+            tap = remainder(quotient(place, OUTS * DEPTH), TAPS)
+            w[narrow((out * DEPTH + channel) * TAPS + tap)] = total
 
     return add_up
