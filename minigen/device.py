@@ -1,14 +1,15 @@
 """Where arrays live: which array module, which kernels. This module decides; no operation asks.
 
-`cpu` is NumPy with the compiled loops of `minigen_kernels.cpu`. `cuda` and `cudasim` need CUDA kernels, which this
-version does not have yet: asking for them raises a `DeviceError` that says so.
+cpu      NumPy's arrays, and the compiled loops of `minigen_kernels.cpu`
+cuda     CuPy's arrays on a GPU; convolutions and products of matrices by the kernels of `minigen_kernels.cuda`
+cudasim  NumPy's arrays; the same kernels in a simulator, thread by thread: how they are tested without a GPU, and slow
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -43,7 +44,7 @@ class Device:
 
     def add_at(self, array: Any, index: Any, values: Any) -> None:
         """array[index] += values, in place, once for every time a position occurs in `index`."""
-        np.add.at(array, index, values)
+        self.xp.add.at(array, index, values)
 
     def __repr__(self) -> str:
         return f"device('{self.name}')"
@@ -68,18 +69,37 @@ def device(name: str | Device) -> Device:
         return name
     if name == "cpu":
         return cpu
-    if name in NAMES:
-        raise DeviceError(why_unavailable(name))
-    raise DeviceError(f"There is no device {name!r}: the devices are {', '.join(NAMES)}.")
+    if name not in NAMES:
+        raise DeviceError(f"There is no device {name!r}: the devices are {', '.join(NAMES)}.")
+    return _with_cuda_kernels(name)
+
+
+@lru_cache
+def _with_cuda_kernels(name: str) -> Device:
+    reason = why_unavailable(name)
+    if reason:
+        raise DeviceError(reason)
+    if name == "cudasim":
+        return Device(name, np, "minigen_kernels.cuda.production", "scipy.special")
+    return Device(name, importlib.import_module("cupy"), "minigen_kernels.cuda.production", "cupyx.scipy.special")
 
 
 def why_unavailable(name: str) -> str | None:
     """One sentence that says why `cuda` or `cudasim` cannot be used here, or None for a device that can."""
     if name == "cpu":
         return None
-    if name == "cuda" and importlib.util.find_spec("cupy") is None:
-        return (
-            "Device 'cuda' needs CuPy, which is not installed (the extras minigen[cuda12] and minigen[cuda13] bring it), "
-            "and CUDA kernels, which this version of minigen does not have yet: use device 'cpu'."
-        )
-    return f"Device {name!r} needs CUDA kernels, which this version of minigen does not have yet: use device 'cpu'."
+    if importlib.util.find_spec("numba.cuda") is None:
+        return f"Device {name!r} needs Numba's CUDA target: install numba-cuda, or use device 'cpu'."
+    if name == "cudasim":
+        return None
+    for package, module in (("CuPy", "cupy"), ("numba-cuda", "numba_cuda")):
+        if importlib.util.find_spec(module) is None:
+            return (
+                f"Device 'cuda' needs {package}, which is not installed: install the extra minigen[cuda12] or "
+                f"minigen[cuda13], or use device 'cpu'."
+            )
+    try:
+        count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy's own, or the loader's where a library is missing
+        return f"Device 'cuda' needs an NVIDIA GPU, and CuPy finds none ({str(error).strip()}): use device 'cpu'."
+    return None if count else "Device 'cuda' needs an NVIDIA GPU, and CuPy finds none: use device 'cpu'."

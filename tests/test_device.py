@@ -1,14 +1,29 @@
-"""Devices: the one there is, those that are not there yet and why, and what moves between them."""
+"""Devices: those that can be used here, those that cannot and why, and what moves between them."""
 
 import copy
+import importlib.util
 import pickle
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.device import NAMES, cpu, why_unavailable
+from minigen.device import NAMES, _with_cuda_kernels, cpu, why_unavailable
 from minigen.errors import DeviceError, UserError
+
+simulated = pytest.mark.skipif(why_unavailable("cudasim") is not None, reason=str(why_unavailable("cudasim")))
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    """absent("cupy"): from now on, that module is not installed; and forgotten are the devices found so far."""
+    names, find = set(), importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else find(name))
+    _with_cuda_kernels.cache_clear()
+    yield names.add
+    _with_cuda_kernels.cache_clear()
 
 
 def test_there_is_one_cpu_which_every_name_leads_to():
@@ -60,3 +75,84 @@ def test_tensors_on_different_devices_are_not_mixed_in_silence():
     elsewhere.device = type(cpu)("elsewhere", np, "minigen_kernels.cpu", "scipy.special")
     with pytest.raises(DeviceError, match=r"Add: .*cpu and elsewhere.*\.to\('cpu'\)"):
         mg.ones(2) + elsewhere
+
+
+@simulated
+def test_the_simulated_device_is_one_and_travels_by_name():
+    cudasim = mg.device("cudasim")
+    assert mg.device("cudasim") is cudasim is copy.deepcopy(cudasim) is pickle.loads(pickle.dumps(cudasim))
+    assert (str(cudasim), cudasim.xp) == ("cudasim", np)
+    assert not hasattr(cudasim.kernels, "normalization")  # so that operations are the compositions
+
+
+@simulated
+def test_on_the_simulated_device_convolutions_and_products_run_through_the_cuda_kernels(monkeypatch):
+    from minigen_kernels.cuda import running
+
+    ran, simulate = [], running.simulate
+    monkeypatch.setattr(running, "simulate", lambda kernel, *rest: ran.append(kernel.name) or simulate(kernel, *rest))
+    x = mg.randn(2, 3, 4, 4, generator=mg.Generator(0), device="cudasim").requires_grad_()
+    w = mg.randn(2, 3, 2, 2, generator=mg.Generator(1), device="cudasim").requires_grad_()
+    y = mg.conv2d(x, w)
+    assert ran == ["correlate"]
+    mg.relu(y).sum().backward()
+    assert ran == ["correlate", "correlate", "add_share", "add_up"]
+    assert x.grad.device is w.grad.device is y.device is mg.device("cudasim")
+    here = [a.detach().to("cpu").requires_grad_() for a in (x, w)]
+    mg.relu(mg.conv2d(*here)).sum().backward()
+    for ours, expected in zip((x, w), here):
+        np.testing.assert_allclose(ours.grad.numpy(), expected.grad.numpy(), rtol=1e-4, atol=1e-5)
+    rows = w.detach().reshape(6, 4)
+    product = rows.T @ rows
+    assert ran[4:] == ["add_share", "add_up"]
+    np.testing.assert_allclose(product.numpy(), rows.numpy().T @ rows.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@simulated
+def test_a_tensor_moved_to_the_simulated_device_has_memory_of_its_own():
+    x = mg.ones(3, requires_grad=True)
+    moved = x.to("cudasim")
+    moved.data[0] = 5
+    assert x.tolist() == [1, 1, 1]
+    (moved * 2).sum().backward()
+    assert x.grad.device is cpu
+    assert x.grad.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "sentence"),
+    [
+        (
+            "cudasim",
+            "numba.cuda",
+            "Device 'cudasim' needs Numba's CUDA target: install numba-cuda, or use device 'cpu'",
+        ),
+        ("cuda", "numba.cuda", "Device 'cuda' needs Numba's CUDA target: install numba-cuda"),
+        ("cuda", "cupy", r"Device 'cuda' needs CuPy, which is not installed: install the extra minigen\[cuda12\]"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_what_brings_it(name, package, sentence, absent):
+    absent(package)
+    with pytest.raises(DeviceError, match=sentence):
+        mg.device(name)
+
+
+def _fake_cupy(count):
+    return SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=count)), __spec__=1)
+
+
+@simulated
+def test_cuda_is_there_where_cupy_finds_a_gpu_and_says_so_where_it_does_not(absent, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in ("cupy", "numba_cuda") or find(name))
+    monkeypatch.setitem(sys.modules, "cupy", cupy := _fake_cupy(lambda: 2))
+    cuda = mg.device("cuda")
+    assert cuda.xp is cupy
+    assert cuda.kernels is mg.device("cudasim").kernels
+    _with_cuda_kernels.cache_clear()
+    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(lambda: 0))
+    with pytest.raises(DeviceError, match="needs an NVIDIA GPU, and CuPy finds none: use device 'cpu'"):
+        mg.device("cuda")
+    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(lambda: 1 / 0))
+    with pytest.raises(DeviceError, match=r"CuPy finds none \(division by zero\): use device 'cpu'"):
+        mg.device("cuda")

@@ -151,6 +151,28 @@ def check_dtypes(op: str, **arrays: np.ndarray) -> None:
         raise TypeError(f"{op}: all arrays must be float32, or all float64, not {found}; convert with astype.")
 
 
+def check_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> tuple[int, ...]:
+    """The leading axes of the product of the matrices a (..., M, K) and b (..., K, N), plus a bias (N,).
+
+    Raises ValueError for shapes that do not fit, TypeError for dtypes other than float32 alone or float64 alone.
+    """
+    check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ValueError(
+            f"matmul(a {a.shape}, b {b.shape}): a must be (..., M, K) and b (..., K, N) with the same K; transpose or "
+            f"reshape one of them."
+        )
+    if bias is not None and bias.shape != b.shape[-1:]:
+        raise ValueError(f"matmul(a {a.shape}, b {b.shape}, bias {bias.shape}): the bias must be ({b.shape[-1]},).")
+    try:
+        return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul(a {a.shape}, b {b.shape}): the leading axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast; "
+            f"each pair of them, from the right, must be equal or contain a 1."
+        ) from None
+
+
 def _check_channels(
     x: np.ndarray | None, w: np.ndarray | None, y: np.ndarray | None, groups: int, error: Error
 ) -> tuple[int, int, int]:

@@ -46,7 +46,6 @@ def run(tmp_path_factory):
         (["train", "ae", "--data", "ring8"], ["ring8", "digits"]),
         (["train", "ae", "--device", "gpu"], ["gpu", "cpu"]),
         (["train", "ae", "--device", "cuda"], ["cuda", "use device 'cpu'"]),
-        (["train", "ae", "--device", "cudasim"], ["cudasim", "use device 'cpu'"]),
         (["train", "ae", "--epochs", "0"], ["--epochs", "at least 1"]),
         (["train", "ae", "--epochs", "many"], ["--epochs", "many"]),
         (["train", "ae", "--lr", "-1"], ["--lr", "positive"]),

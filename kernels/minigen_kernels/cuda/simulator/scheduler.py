@@ -56,7 +56,11 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
         _run_block(kernel, threads, grid, arrange)
     for memory, array in zip(memories, arguments):
         if isinstance(memory, SharedMemory):
-            array[...] = np.array(memory.values, array.dtype).reshape(array.shape)
+            after = np.array(memory.values, array.dtype).reshape(array.shape)
+            if array.flags.writeable:
+                array[...] = after
+            elif after.tobytes() != array.tobytes():
+                raise KernelFault(f"{kernel.name}: {memory.name} is written to, but the array is read-only")
 
 
 def _arguments(kernel: Kernel, values: Sequence[Any]) -> list[Any]:

@@ -1,0 +1,9 @@
+"""What the devices `cuda` and `cudasim` compute with: the functions of `minigen_kernels.cpu`, with the same arguments.
+
+Given CuPy's arrays, the kernels are launched on the GPU; given NumPy's, they run in the simulator, thread by thread.
+"""
+
+from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
+from .products import matmul
+
+__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d", "matmul"]
