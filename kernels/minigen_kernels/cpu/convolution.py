@@ -68,7 +68,7 @@ def conv_transpose2d(
     arrays = {"y": y, "w": w}
     geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     y = channels_last(y)
-    if winograd.applies(geometry, y.dtype):
+    if winograd.applies_transposed(geometry, y.dtype):
         return channels_first(winograd.transposed(y, w, geometry, bias))
     if tiled.applies(geometry.in_channels // groups, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))

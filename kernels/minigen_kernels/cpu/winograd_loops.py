@@ -1,7 +1,17 @@
 """The loops of Winograd's convolution (see `winograd`): from pixels to planes, from planes to planes, and back to pixels.
 
 What is done to the numbers themselves is in `winograd_vectors`; here is where they lie. Tiles are counted row by row
-through all images.
+through all images. What every loop is told:
+
+    lengths   of the scheme (see `winograd_schemes`)
+    side_x    of x: height, width, channels, pixels from one of a tile to the next, and the first tile's first row and column
+    of_x      byte offsets of the pixels of a tile in the middle of an image
+    side_y, of_y, of_v, ...  the same of y, and those of planes
+    grid      tiles down and across an image
+    tiles     the first, the one after the last, and how many are worked on at a time
+
+Where a tile's pixels are `step` apart, there are step² tiles at one place, one for each phase: rows a, a + step, ... and
+columns b, b + step, ... of the image.
 """
 
 from __future__ import annotations
@@ -30,144 +40,140 @@ _ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
 
 
 @compiled()
-def pack(w, of_output, of_input, mirrored, outs, ins, width, packed, of_taps, of_planes, u):
-    """Transforms weights to u, (16, ins, width), a few input channels at a time.
+def pack(lengths, w, turned, phase, outs, ins, packed, of_taps, of_planes, u):
+    """Transforms weights to planes, a few input channels at a time.
 
-    w: from the first of these weights on, of_output and of_input numbers from one output and input to the next, the nine
-    taps side by side, in reverse order if mirrored. packed (9, PACKED, width); u: an address.
+    w (O, C, KH, KW); or (C, O, KH, KW), `turned` by half a turn. phase: a, b and step: taps a, a + step, ... down and
+    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u
+    (ins, width), of the first plane.
     """
-    packed[:] = 0
-    for begin in range(0, ins, PACKED):
-        count = min(PACKED, ins - begin)
-        for o in range(outs):
-            for c in range(count):
-                source, target = w[o * of_output + (begin + c) * of_input :], packed[c * width + o :]
-                if mirrored:
-                    for t in range(9):
-                        target[t * PACKED * width] = source[8 - t]
-                else:
-                    for t in range(9):
-                        target[t * PACKED * width] = source[t]
-        to_u = u + begin * width * 4
-        transform_weights(packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
+    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], u.shape[1]
+    (a, b, step), (first, end), (begin, stop) = phase, outs, ins
+    packed[:] = 0  # where the kernel has no such tap
+    for here in range(begin, stop, PACKED):
+        count = min(PACKED, stop - here)
+        for t in range(taps):
+            for s in range(taps):
+                p, q = a + step * t, b + step * s
+                if p >= kh or q >= kw:
+                    continue
+                place = (taps - 1 - t) * taps + taps - 1 - s if turned else t * taps + s
+                for c in range(count):
+                    target = packed[(place * PACKED + c) * width :]
+                    for o in range(first, end):
+                        target[o - first] = w[here + c, o, p, q] if turned else w[o, here + c, p, q]
+        to_u = u.ctypes.data + (here - begin) * width * 4
+        transform_weights(lengths, packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
 
 
 @compiled()
-def unpack(sums, of_planes, of_taps, packed, w, of_output, outs, ins, width):
-    """Transforms sums, the address of (16, ins, width), to weights w, of_output numbers from one output to the next."""
-    for begin in range(0, ins, PACKED):
-        count = min(PACKED, ins - begin)
-        source = sums + begin * width * 4
+def unpack(lengths, sums, of_planes, packed, of_taps, phase, outs, ins, w):
+    """Transforms sums, of the first plane (ins, width), to weights w (O, C, KH, KW). The rest is as for `pack`."""
+    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], sums.shape[1]
+    (a, b, step), (first, end), (begin, stop) = phase, outs, ins
+    for here in range(begin, stop, PACKED):
+        count = min(PACKED, stop - here)
+        source = sums.ctypes.data + (here - begin) * width * 4
         transform_weight_gradients(
-            source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
+            lengths, source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
         )
-        for o in range(outs):
-            for c in range(count):
-                from_packed, to_w = packed[c * width + o :], w[o * of_output + (begin + c) * 9 :]
-                for t in range(9):
-                    to_w[t] = from_packed[t * PACKED * width]
+        for t in range(taps):
+            for s in range(taps):
+                p, q = a + step * t, b + step * s
+                if p >= kh or q >= kw:
+                    continue
+                for c in range(count):
+                    source_row = packed[((t * taps + s) * PACKED + c) * width :]
+                    for o in range(first, end):
+                        w[o, here + c, p, q] = source_row[o - first]
 
 
 @compiled()
 def convolve_tiles(
-    x, of_x, edge_of_x, zeros, v, of_v, u, starts, m, of_m, y, of_y, edge_of_y, nowhere, sizes, column, tiles
+    lengths, x, side_x, of_x, zeros, v, of_v, columns, addresses, m, of_m, y, side_y, of_y, nowhere, grid, tiles
 ):
-    """Computes tiles tile, ..., last - 1 of a column of y, `most` at a time: to planes v, to planes m, and to y.
+    """Computes tiles of y: their inputs to planes v, products with weights to planes m, and these to y.
 
-    of_x, of_y, of_v, of_m: byte offsets of pixels in the middle of images, and of planes; edge_of_x, edge_of_y: room for
-    those at an edge. Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`. While planes are
-    multiplied, the memory has nothing to do, and is asked for the pixels of the tiles to come.
+    columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
+    (depth, width), and of what the products begin with, planes (width). Pixels outside of x are read from `zeros`, those
+    outside of y written to `nowhere`.
     """
-    (first, end_column, most), (tile, last), columns = column, tiles, starts.shape[1]
-    item = x.itemsize
-    height, width, out_height, out_width, ins, outs, top, left = sizes
-    down, across = (out_height + 1) // 2, (out_width + 1) // 2
-    place = end = (tile // (down * across), tile // across % down, tile % across)
+    outs = len(lengths[0])
+    planes, phases, ins = of_v.size, side_x[3] * side_x[3], side_x[2]
+    depth = phases * ins
+    edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
+    tile, last, most = tiles
+    place = _place(tile, grid)
     while tile < last:
-        count = min(most, last - tile)
+        count, begin = min(most, last - tile), place
         for t in range(count):
-            n, i, j = place
-            h, g = 2 * i - top, 2 * j - left
-            pixel = x.ctypes.data + ((n * height + h) * width + g) * ins * item
-            if h >= 0 and g >= 0 and h + 4 <= height and g + 4 <= width:
-                table = of_x.ctypes.data
-            else:
-                table = _find(edge_of_x, pixel, h, g, height, width, ins * item, zeros)
-            transform_inputs(pixel, table, v.ctypes.data + t * ins * item, of_v.ctypes.data, ins)
-            place = _next(n, i, j, down, across)
-        n, i, j = place
-        coming = x.ctypes.data + ((n * height + 2 * i - top + 2) * width + 2 * j) * ins * item
-        lines = count * 4 * ins * item // CACHE_LINE // 16  # for each plane: with each tile come four more pixels
-        for k in range(16):
-            prefetch(coming + k * lines * CACHE_LINE, lines)
-            _multiply(
-                columns,
-                count,
-                v.ctypes.data + of_v[k],
-                ins * item,
-                item,
-                u.ctypes.data + k * ins * columns * item,
-                starts.ctypes.data + k * columns * item,
-                m.ctypes.data + of_m[k],
-                ins,
-            )
-        for t in range(count):
-            n, i, j = end
-            pixel = y.ctypes.data + (((n * out_height + 2 * i) * out_width + 2 * j) * outs + first) * item
-            if 2 * i + 2 <= out_height and 2 * j + 2 <= out_width:
-                table = of_y.ctypes.data
-            else:
-                table = _find(edge_of_y, pixel, 2 * i, 2 * j, out_height, out_width, outs * item, nowhere)
-            transform_products(m.ctypes.data + t * columns * item, of_m.ctypes.data, pixel, table, end_column - first)
-            end = _next(n, i, j, down, across)
+            for phase in range(phases):
+                pixel, table = _locate(outs, place, phase, 0, x, side_x, of_x, edge_x, zeros)
+                to_v = v.ctypes.data + (t * depth + phase * ins) * 4
+                transform_inputs(lengths, pixel, table, to_v, of_v.ctypes.data, ins)
+            place = _next(place, grid)
+        for k in range(columns.shape[0]):
+            phase, first, end, width = columns[k]
+            for plane in range(planes):
+                if k == 0:
+                    _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
+                _multiply(
+                    width,
+                    count,
+                    v.ctypes.data + of_v[plane],
+                    depth * 4,
+                    4,
+                    addresses[k, 0] + plane * depth * width * 4,
+                    addresses[k, 1] + plane * width * 4,
+                    m.ctypes.data + of_m[plane],
+                    depth,
+                )
+            here = begin
+            for t in range(count):
+                pixel, table = _locate(outs, here, phase, first, y, side_y, of_y, edge_y, nowhere)
+                from_m = m.ctypes.data + t * width * 4
+                transform_products(lengths, from_m, of_m.ctypes.data, pixel, table, end - first)
+                here = _next(here, grid)
         tile += count
 
 
 @compiled()
-def add_up_tiles(x, of_x, edge_of_x, v, of_v, y, of_y, edge_of_y, z, of_z, zeros, sums, sizes, inputs, column, tiles):
-    """Sums up tiles tile, ..., last - 1 as products of planes v and z, for some inputs and a column of outputs.
+def add_up_tiles(
+    lengths, x, side_x, of_x, v, of_v, y, side_y, of_y, z, of_z, zeros, sums, phases, inputs, outputs, grid, tiles
+):
+    """Sums up tiles, as products of planes v and z, for some phases, inputs and outputs (the first, and after the last).
 
-    The rest is as in `convolve_tiles`.
+    sums (planes, phases · inputs, width).
     """
-    height, width, out_height, out_width, ins, outs, top, left = sizes
-    (begin, stop), (first, end, most), (tile, last) = inputs, column, tiles
-    depth, columns, item = stop - begin, sums.shape[2], x.itemsize
-    down, across = (out_height + 1) // 2, (out_width + 1) // 2
-    n, i, j = tile // (down * across), tile // across % down, tile % across
-    start = np.int64(zeros.ctypes.data)
+    outs, planes, (begin, stop), (first, end) = len(lengths[0]), of_v.size, inputs, outputs
+    ins, width = stop - begin, sums.shape[2]
+    depth = (phases[1] - phases[0]) * ins
+    edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
+    tile, last, most = tiles
+    place, start = _place(tile, grid), np.int64(zeros.ctypes.data)
     while tile < last:
         count = min(most, last - tile)
         for t in range(count):
-            h, g = 2 * i - top, 2 * j - left
-            pixel = x.ctypes.data + (((n * height + h) * width + g) * ins + begin) * item
-            if h >= 0 and g >= 0 and h + 4 <= height and g + 4 <= width:
-                table = of_x.ctypes.data
-            else:
-                table = _find(edge_of_x, pixel, h, g, height, width, ins * item, zeros)
-            transform_inputs(pixel, table, v.ctypes.data + t * depth * item, of_v.ctypes.data, depth)
-            pixel = y.ctypes.data + (((n * out_height + 2 * i) * out_width + 2 * j) * outs + first) * item
-            if 2 * i + 2 <= out_height and 2 * j + 2 <= out_width:
-                table = of_y.ctypes.data
-            else:
-                table = _find(edge_of_y, pixel, 2 * i, 2 * j, out_height, out_width, outs * item, zeros)
-            transform_output_gradients(pixel, table, z.ctypes.data + t * columns * item, of_z.ctypes.data, end - first)
-            n, i, j = _next(n, i, j, down, across)
-        coming_x = x.ctypes.data + ((n * height + 2 * i - top + 2) * width + 2 * j) * ins * item
-        coming_y = y.ctypes.data + ((n * out_height + 2 * i) * out_width + 2 * j) * outs * item
-        lines_x, lines_y = count * 4 * ins * item // CACHE_LINE // 16, count * 4 * outs * item // CACHE_LINE // 16
-        for k in range(16):
-            prefetch(coming_x + k * lines_x * CACHE_LINE, lines_x)
-            prefetch(coming_y + k * lines_y * CACHE_LINE, lines_y)
-            to_sums = sums.ctypes.data + k * sums.shape[1] * columns * item
+            for phase in range(phases[0], phases[1]):
+                pixel, table = _locate(outs, place, phase, begin, x, side_x, of_x, edge_x, zeros)
+                to_v = v.ctypes.data + (t * depth + (phase - phases[0]) * ins) * 4
+                transform_inputs(lengths, pixel, table, to_v, of_v.ctypes.data, ins)
+            pixel, table = _locate(outs, place, 0, first, y, side_y, of_y, edge_y, zeros)
+            to_z = z.ctypes.data + t * width * 4
+            transform_output_gradients(lengths, pixel, table, to_z, of_z.ctypes.data, end - first)
+            place = _next(place, grid)
+        for plane in range(planes):
+            _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
+            _ask_for(outs, place, count, planes, plane, y, side_y, of_y)
             _multiply(
-                columns,
+                width,
                 depth,
-                v.ctypes.data + of_v[k],
-                item,
-                depth * item,
-                z.ctypes.data + of_z[k],
+                v.ctypes.data + of_v[plane],
+                4,
+                depth * 4,
+                z.ctypes.data + of_z[plane],
                 start,
-                to_sums,
+                sums.ctypes.data + plane * sums.shape[1] * width * 4,
                 count,
             )
         start = np.int64(0)
@@ -190,21 +196,50 @@ def _multiply(width, rows, a, a_row, a_step, b, start, c, depth):
 
 
 @compiled()
-def _find(offsets, pixel, h, w, height, width, step, outside):
-    """Writes the byte offsets of some pixels from pixel (h, w) on, the address of which is `pixel`; returns their own."""
-    side = offsets.shape[0]
-    for p in range(side):
-        for q in range(side):
-            there = h + p >= 0 and w + q >= 0 and h + p < height and w + q < width
-            offsets[p, q] = (p * width + q) * step if there else outside.ctypes.data - pixel
-    return offsets.ctypes.data
+def _place(tile, grid):
+    """Image, row and column of a tile."""
+    down, across = grid
+    return tile // (down * across), tile // across % down, tile % across
 
 
 @compiled()
-def _next(n, i, j, down, across):
-    """The tile after (i, j) of image n."""
+def _next(place, grid):
+    """The place of the next tile."""
+    (n, i, j), (down, across) = place, grid
     if j + 1 < across:
         return n, i, j + 1
     if i + 1 < down:
         return n, i + 1, 0
     return n + 1, 0, 0
+
+
+@compiled()
+def _locate(outs, place, phase, channel, images, side, offsets, edge, outside):
+    """The address of a tile's first pixel, and that of the byte offsets of all of them, written to `edge` at an edge."""
+    (n, i, j), (height, width, channels, step, top, left) = place, side
+    h, w = top + step * outs * i + phase // step, left + step * outs * j + phase % step
+    pixel = images.ctypes.data + (((n * height + h) * width + w) * channels + channel) * 4
+    count = offsets.shape[0]
+    reach = step * (count - 1)
+    if h >= 0 and w >= 0 and h + reach < height and w + reach < width:
+        return pixel, offsets.ctypes.data
+    for p in range(count):
+        for q in range(count):
+            r, s = h + step * p, w + step * q
+            inside = r >= 0 and s >= 0 and r < height and s < width
+            edge[p, q] = offsets[p, q] if inside else outside.ctypes.data - pixel
+    return pixel, edge.ctypes.data
+
+
+@compiled()
+def _ask_for(outs, place, count, planes, plane, images, side, offsets):
+    """Asks memory, which has nothing to do while a plane is multiplied, for its share of the tiles to come.
+
+    Each brings (step · m)² pixels that the tiles above have not seen, from the rows on where those end.
+    """
+    (n, i, j), (height, width, channels, step, top, _) = place, side
+    seen = step * (offsets.shape[0] - outs)
+    h, w = top + step * outs * i + seen, step * outs * j
+    lines = count * (step * outs) ** 2 * channels * 4 // CACHE_LINE // planes
+    coming = images.ctypes.data + ((n * height + h) * width + w) * channels * 4
+    prefetch(coming + plane * lines * CACHE_LINE, lines)

@@ -1,15 +1,16 @@
-"""What Winograd's convolution (see `winograd`) is made of, as vector instructions: three matrices, and products.
+"""What Winograd's convolution (see `winograd`) is made of, as vector instructions: its matrices, and products.
 
 A transform M X M^T takes an n x n block of vectors, each of them one pixel's or one plane's numbers for some channels, to
-a block of another size. M holds nothing but 0, 1, -1 and 1/2, so it is a handful of additions, written out one by one:
-first down the columns, then along the rows. Where the vectors of a block lie is told by a table of byte offsets, so that
-pixels outside of an image can lie in a row of zeros, and no edge needs a loop of its own.
+a block of another size. M is one of the small matrices of `winograd_schemes`, so it is some additions and multiplications
+by constants, written out one by one: first down the columns, then along the rows. Where the vectors of a block lie is told
+by a table of byte offsets, so that pixels outside of an image can lie in a row of zeros, and no edge needs a loop of its own.
 
 Numba would not make vectors of this: it cannot know that none of the many places written to is one that is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -19,30 +20,27 @@ from numba.extending import intrinsic
 
 from .layout import CACHE_LINE
 from .tile import LANES, SHAPES
-
-Matrix = tuple[tuple[float, ...], ...]
-
-OF_INPUTS: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # B^T
-OF_WEIGHTS: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # G
-OF_PRODUCTS: Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))  # A^T
+from .winograd_schemes import Matrices, Matrix, matrices
 
 _float, _int = ir.FloatType(), ir.IntType(64)
 _vector = ir.VectorType(_float, LANES)
 
 
-def _make_transform(matrix: Matrix) -> Any:
-    """The intrinsic transform(a, a_offsets, c, c_offsets, count); all but the last are addresses.
+def _make_transform(choose: Callable[[Matrices], Matrix]) -> Any:
+    """The intrinsic transform(lengths, a, a_offsets, c, c_offsets, count); all but the first and the last are addresses.
 
-    a, c: of the first number of both blocks. a_offsets, c_offsets: how many bytes further on each of a block's vectors
+    lengths: of the scheme, one of whose matrices is chosen. a, c: of the first number of both blocks. a_offsets, c_offsets: how many bytes further on each of a block's vectors
     begins, row by row. count: numbers to transform, at least a vector of them. Those of the last vector that do not fill
     another are computed twice, so nothing is read or written beyond them.
     """
-    outs, ins = len(matrix), len(matrix[0])
 
     @intrinsic
-    def transform(context, a, a_offsets, c, c_offsets, count):
+    def transform(context, lengths, a, a_offsets, c, c_offsets, count):
+        matrix = choose(matrices(*(kind.count for kind in lengths.types)))
+        outs, ins = len(matrix), len(matrix[0])
+
         def generate(context, builder, signature, arguments):
-            a, a_offsets, c, c_offsets, count = arguments
+            _, a, a_offsets, c, c_offsets, count = arguments
             sources = [builder.add(a, _load(builder, a_offsets, 8 * k, _int)) for k in range(ins * ins)]
             targets = [builder.add(c, _load(builder, c_offsets, 8 * k, _int)) for k in range(outs * outs)]
             last = builder.sub(count, _number(LANES))
@@ -58,7 +56,7 @@ def _make_transform(matrix: Matrix) -> Any:
                         _store(builder, result, builder.add(targets[p * outs + q], first), 0)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 5), generate
+        return types.void(lengths, *[types.int64] * 5), generate
 
     return transform
 
@@ -163,10 +161,10 @@ def _turned(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix))
 
 
-transform_inputs = _make_transform(OF_INPUTS)
-transform_weights = _make_transform(OF_WEIGHTS)
-transform_products = _make_transform(OF_PRODUCTS)
-transform_output_gradients = _make_transform(_turned(OF_PRODUCTS))
-transform_weight_gradients = _make_transform(_turned(OF_WEIGHTS))
+transform_inputs = _make_transform(lambda of: of.inputs)
+transform_weights = _make_transform(lambda of: of.weights)
+transform_products = _make_transform(lambda of: of.outputs)
+transform_output_gradients = _make_transform(lambda of: _turned(of.outputs))
+transform_weight_gradients = _make_transform(lambda of: _turned(of.weights))
 prefetch: Any = intrinsic(_prefetch)
 wide_product, middle_product, narrow_product = (_make_product(*shape) for shape in SHAPES)
