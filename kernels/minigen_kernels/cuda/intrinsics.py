@@ -2,7 +2,7 @@
 
     narrow, quotient, remainder     an index, and divisions of indices, in 32 bits
     load4, store4                   four floats in one access of 128 bits
-    cp_async16                      16 bytes from global to shared memory, on their way while the thread goes on
+    cp_async16, cp_async4           16 or 4 bytes from global to shared memory, on their way while the thread goes on
     cp_async_commit, cp_async_wait  closes a group of such copies; waits until at most n groups are on their way
     tf32                            a float32 rounded to the 10 bits of fraction that tensor cores read
     mma_m16n8k8                     a product of small matrices by all lanes of a warp together
@@ -143,6 +143,17 @@ def cp_async16(typing_context, target, target_index, source, source_index, wante
     Where `wanted` is false, nothing is read and target gets zeros: padding without a branch. But the address must still
     be one of source's, so pass 0 as the index. Nobody may read target before `cp_async_wait` and a barrier.
     """
+    return _copy("cp.async.cg.shared.global [$0], [$1], 16, $2;", 16, target, source)
+
+
+@intrinsic
+def cp_async4(typing_context, target, target_index, source, source_index, wanted):
+    """As `cp_async16`, but of one float, at any index."""
+    return _copy("cp.async.ca.shared.global [$0], [$1], 4, $2;", 4, target, source)
+
+
+def _copy(text: str, size: int, target: Any, source: Any) -> Any:
+    """The signature and the code of an asynchronous copy of `size` bytes."""
     signature = types.void(target, types.intp, source, types.intp, types.boolean)
 
     def code(context, builder, signature, arguments):
@@ -150,14 +161,8 @@ def cp_async16(typing_context, target, target_index, source, source_index, wante
         to = builder.ptrtoint(builder.addrspacecast(to, ir.PointerType(F32, addrspace=3)), I32)
         source = _address(context, builder, signature.args[2], *arguments[2:4])
         source = builder.ptrtoint(builder.addrspacecast(source, ir.PointerType(F32, addrspace=1)), I64)
-        size = builder.select(cgutils.is_not_null(builder, arguments[4]), I32(16), I32(0))
-        _assembly(
-            builder,
-            VOID,
-            "cp.async.cg.shared.global [$0], [$1], 16, $2;",
-            "r,l,r,~{memory}",
-            [to, source, size],
-        )
+        read = builder.select(cgutils.is_not_null(builder, arguments[4]), I32(size), I32(0))
+        _assembly(builder, VOID, text, "r,l,r,~{memory}", [to, source, read])
         return context.get_dummy_value()
 
     return signature, code
@@ -168,7 +173,13 @@ def _cp_async16(target, target_index, source, source_index, wanted):
     target.vector(target_index, 4)
     source.vector(source_index, 4)
     for k in range(4):
-        target[target_index + k] = np.nan  # neither the old value nor the new one until it has been waited for
+        _cp_async4(target, target_index + k, source, source_index + k, wanted)
+
+
+@twin_of(cp_async4)
+def _cp_async4(target, target_index, source, source_index, wanted):
+    source.place(source_index)
+    target[target_index] = np.nan  # neither the old value nor the new one until it has been waited for
     running.thread.copies[-1].append((target, target_index, source, source_index, bool(wanted)))
 
 
@@ -210,8 +221,7 @@ def _cp_async_wait(left):
     copies = running.thread.copies
     while len(copies) - 1 > left:
         for target, target_index, source, source_index, wanted in copies.pop(0):
-            for k in range(4):
-                target[target_index + k] = source[source_index + k] if wanted else 0
+            target[target_index] = source[source_index] if wanted else 0
 
 
 @intrinsic

@@ -8,7 +8,15 @@ import itertools
 import pytest
 
 BARRIERS = {"syncthreads", "syncwarp", "cp_async_wait"}
-INDICES = {"load4": [1], "store4": [1], "cp_async16": [1, 3]}  # which arguments of these are indices, in fours
+INDICES = {  # which arguments of these are indices, in fours
+    "load4": [1],
+    "store4": [1],
+    "cp_async16": [1, 3],
+    "cp_async4": [1, 3],
+    "load_up_to_4": [1],
+    "store_up_to_4": [1],
+    "copy_up_to_4": [1, 3],
+}
 NUMBER = itertools.count()
 
 

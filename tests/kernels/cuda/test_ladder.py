@@ -15,9 +15,18 @@ pytest.importorskip("numba.cuda", reason="simulating kernels needs Numba's CUDA 
 
 from minigen_kernels import reference
 from minigen_kernels.cuda import ladder
+from minigen_kernels.cuda.intrinsics import tf32
+from minigen_kernels.cuda.ladder import edges
+from minigen_kernels.cuda.ladder.shapes import TILE, Tile, tile_for
 from minigen_kernels.cuda.simulator import KernelFault, simulate
+from minigen_kernels.cuda.simulator.twins import TWINS
+from minigen_kernels.geometry import check_convolution
 
-TILES = {"shared_memory": {"tile": 4}}  # small blocks, for the rungs that have a choice
+# small blocks, for the rungs that have a choice
+BLOCKS_OF_16 = dict.fromkeys(("register_tile", "vector_loads", "unrolled", "constant_shapes"), Tile(16, 16, 4, 4, 4))
+TWO_WARPS = dict.fromkeys(("warp_tiling", "double_buffer", "cp_async"), Tile(32, 32, 8, 4, 4))
+SMALL = {"shared_memory": 4, **BLOCKS_OF_16, **TWO_WARPS, "tf32": Tile(16, 16, 16, 2, 2)}
+TILES = {rung: {"tile": tile} for rung, tile in SMALL.items()}
 ORDERS = ("forward", "reverse", 7)
 
 
@@ -43,13 +52,16 @@ def cases(draw):
     return x, w, stride, padding, dilation, groups
 
 
-# The first has sizes that no tile divides, and more than one block and step along every axis. The other two have no two
-# numbers (N, H, C, strides, ...) that are the same in both, so that one taken for another shows.
+# The first has sizes that no tile divides, and more than one block and step along every axis. The next two have no two
+# numbers (N, H, C, strides, ...) that are the same in both, so that one taken for another shows. The last has channels in
+# fours, and more of them than a step takes.
 HARD = [
     case(batch=2, groups=2, ins=3, outs=5, size=(8, 4), kernel=(3, 2), stride=(2, 1), padding=(1, 0, 1, 2)),
     case(groups=2, ins=2, outs=3, size=(6, 4), kernel=(2, 3), stride=(3, 1), padding=(0, 0, 0, 1), dilation=(2, 1)),
     case(batch=2, ins=2, outs=2, size=(5, 6), kernel=(2, 2), padding=(1, 1, 0, 1), dilation=(3, 3)),
+    case(groups=2, ins=12, outs=20, size=(4, 3), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 1, 0)),
 ]
+CHEAPEST_FIRST = sorted(HARD, key=lambda arguments: arguments[0].size * arguments[1].size)  # to hunt mutants with
 
 
 @pytest.mark.parametrize("rung", ladder.RUNGS)
@@ -63,7 +75,30 @@ def test_a_rung_gives_the_numbers_of_the_reference_in_any_order(rung, arguments,
 
 @pytest.mark.parametrize("rung", ladder.RUNGS)
 def test_a_rung_works_with_the_tiles_it_has_on_a_gpu(rung):
-    np.testing.assert_array_equal(ladder.conv2d(*HARD[0], rung=rung), reference.conv2d(*HARD[0]))
+    np.testing.assert_array_equal(ladder.conv2d(*HARD[2], rung=rung), reference.conv2d(*HARD[2]))
+
+
+@pytest.mark.parametrize(
+    ("rung", "tile"),
+    [
+        ("constant_shapes", TILE),
+        ("warp_tiling", TILE),
+        ("double_buffer", TILE),
+        ("cp_async", TILE),
+        ("tf32", TILE._replace(BK=16)),
+    ],
+)
+def test_a_rung_that_chooses_its_tile_works_with_the_large_one(rung, tile):
+    np.testing.assert_array_equal(ladder.conv2d(*HARD[2], rung=rung, tile=tile), reference.conv2d(*HARD[2]))
+
+
+def test_the_tile_is_small_where_large_ones_would_be_few_or_mostly_beyond_the_last_channel():
+    def tile(batch, channels, size, groups=1):
+        x, w = np.zeros((batch, groups, size, size), np.float32), np.zeros((groups * channels, 1, 1, 1), np.float32)
+        return tile_for(check_convolution("conv2d", {"x": x, "w": w}, (1, 1), (0, 0, 0, 0), (1, 1), groups))
+
+    assert tile(32, 128, 28) == tile(32, 65, 28) == tile(16, 128, 28, groups=2) == TILE
+    assert {tile(64, 128, 7).BN, tile(32, 64, 28).BN, tile(16, 128, 28).BN} == {64}
 
 
 def survives(arguments, rung, run):
@@ -80,10 +115,39 @@ def survives(arguments, rung, run):
 def test_a_rung_without_a_barrier_or_with_an_index_moved_is_told_apart(rung, mutants):
     broken = list(mutants(ladder.RUNGS[rung]))
     assert len(broken) > 2
-    assert all(survives(arguments, rung, simulate) for arguments in HARD)
+    assert all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST)
     for what, module in broken:
         with mock.patch.dict(ladder.RUNGS, {rung: module}):
-            assert not all(survives(arguments, rung, simulate) for arguments in HARD), what
+            assert not all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST), what
+
+
+def test_four_floats_at_an_edge_with_an_index_moved_are_told_apart(mutants):
+    broken = list(mutants(edges))
+    assert len(broken) > 10
+    for what, module in broken:
+        found = False
+        for rung in ("vector_loads", "cp_async"):
+            names = {name: getattr(module, name) for name in vars(ladder.RUNGS[rung]) if name.endswith("_up_to_4")}
+            with mock.patch.multiple(ladder.RUNGS[rung], **names):
+                found = found or not all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST)
+        assert found, what
+
+
+def rounded_to_tf32(values):
+    bits = [TWINS[tf32](value) for value in values.ravel()]
+    return np.array(bits, np.uint32).view(np.float32).reshape(values.shape)
+
+
+def test_tensor_cores_round_what_they_read_and_nothing_else():
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 20, 3, 5), (12, 20, 3, 2)))
+    rest = (1, 1), (1, 1, 0, 1), (1, 1), 1
+    y = ladder.conv2d(x, w, *rest, rung="tf32", **TILES["tf32"])
+    exact = reference.conv2d(x.astype(np.float64), w.astype(np.float64), *rest)
+    of_rounded = reference.conv2d(*(rounded_to_tf32(a).astype(np.float64) for a in (x, w)), *rest)
+    size = reference.conv2d(abs(x).astype(np.float64), abs(w).astype(np.float64), *rest)  # of the sums' terms
+    assert np.max(abs(y - of_rounded) / size) < 1e-6
+    assert 1e-5 < np.max(abs(y - exact) / size) < 1e-3
 
 
 def test_a_mutant_is_made_of_each_barrier(mutants):

@@ -20,13 +20,33 @@ import numpy as np
 
 from ...geometry import Pair, Sides, check_convolution
 from ..simulator import simulate
-from . import rung_01_naive, rung_02_coalesced, rung_03_shared_memory
+from . import (
+    rung_01_naive,
+    rung_02_coalesced,
+    rung_03_shared_memory,
+    rung_04_register_tile,
+    rung_05_vector_loads,
+    rung_06_unrolled,
+    rung_07_constant_shapes,
+    rung_08_warp_tiling,
+    rung_09_double_buffer,
+    rung_10_cp_async,
+    rung_11_tf32,
+)
 from .shapes import channels_last, weight_matrix
 
 RUNGS: dict[str, Any] = {
     "naive": rung_01_naive,
     "coalesced": rung_02_coalesced,
     "shared_memory": rung_03_shared_memory,
+    "register_tile": rung_04_register_tile,
+    "vector_loads": rung_05_vector_loads,
+    "unrolled": rung_06_unrolled,
+    "constant_shapes": rung_07_constant_shapes,
+    "warp_tiling": rung_08_warp_tiling,
+    "double_buffer": rung_09_double_buffer,
+    "cp_async": rung_10_cp_async,
+    "tf32": rung_11_tf32,
 }
 
 
@@ -40,7 +60,7 @@ def conv2d(
     *,
     rung: str = "shared_memory",
     run: Callable[..., None] = simulate,
-    **tiles: int,
+    **tiles: Any,
 ) -> np.ndarray:
     """The convolution of `reference.conv2d`, computed by one rung of the ladder.
 
@@ -48,7 +68,7 @@ def conv2d(
         x (N, C, H, W), w (O, C/G, KH, KW), float32; stride, padding, dilation, groups: as in `reference.conv2d`.
         rung: a name in `RUNGS`.
         run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU for CuPy arrays.
-        tiles: tile sizes, for the rungs whose `kernel` takes some.
+        tiles: `tile=` other sizes than a GPU wants, for the rungs whose `kernel` takes some.
     Returns y (N, O, OH, OW).
     """
     if rung not in RUNGS:

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...geometry import ConvGeometry
+from ..kernel import blocks_for
 
 POINTERS = ("float32*",) * 3  # x, w, y
 NUMBERS = ("int32",) * 16  # see `numbers`
+
+
+class Tile(NamedTuple):
+    """How the work is cut, from the fourth rung on: the letters that papers and libraries use for it.
+
+    A block computes BM pixels by BN output channels, in steps of BK along K. A thread computes TM by TN of them.
+    """
+
+    BM: int
+    BN: int
+    BK: int
+    TM: int
+    TN: int
+
+
+TILE = Tile(BM=128, BN=128, BK=8, TM=8, TN=8)
+SMALL_TILE = Tile(BM=64, BN=64, BK=8, TM=8, TN=4)
+MULTIPROCESSORS = 132  # of an H100; an A100 has 108
+
+
+def tile_for(geometry: ConvGeometry) -> Tile:
+    """The large tile if it is not mostly beyond the last channel and gives every multiprocessor a block.
+
+    A rule of thumb that nobody has timed.
+    """
+    outs = geometry.out_channels // geometry.groups
+    blocks = blocks_for(pixels(geometry), TILE.BM) * blocks_for(outs, TILE.BN) * geometry.groups
+    return TILE if 2 * outs > TILE.BN and blocks >= MULTIPROCESSORS else SMALL_TILE
 
 
 def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
