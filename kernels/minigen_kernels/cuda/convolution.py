@@ -15,11 +15,17 @@ from .correlation import Correlation, convolution, transposed
 from .memory import channels_first, channels_last, empty, packed
 from .running import run
 
+POINT: tuple[Pair, Sides, Pair] = ((1, 1), (0, 0, 0, 0), (1, 1))  # stride, padding, dilation
+LONG = 8  # a sum so many times as long as a product is high and wide: it has few tiles to share its work among
+
 
 def conv2d(x: Any, w: Any, stride: Pair, padding: Sides, dilation: Pair, groups: int, bias: Any = None) -> Any:
     """The convolution y = C(x, w) + bias; formula, shapes and errors as in `minigen_kernels.reference.conv2d`."""
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups, bias=bias)
     by_tap = packed(w.transpose(2, 3, 1, 0))  # (KH, KW, C/G, O)
+    if _looks_once(geometry):
+        patches = by_tap.reshape(-1, geometry.out_channels)
+        return product(channels_last(x).reshape(geometry.batch, len(patches)), patches, bias)[:, :, None, None]
     return _correlate(geometry, convolution(geometry._replace(batch=0)), x, by_tap, bias)
 
 
@@ -30,6 +36,10 @@ def conv_transpose2d(
     arrays = {"y": y, "w": w}
     geometry = check_convolution("conv_transpose2d", arrays, stride, padding, dilation, groups, size=size, bias=bias)
     (outs, depth, *taps), channels = w.shape, geometry.in_channels
+    if _looks_once(geometry):
+        patches = packed(w.transpose(0, 2, 3, 1)).reshape(outs, -1)
+        x = product(y[:, :, 0, 0], patches, None).reshape(geometry.batch, *taps, channels)
+        return channels_first(x if bias is None else x + bias)
     by_group = w.reshape(groups, outs // groups, depth, *taps)
     by_tap = packed(by_group.transpose(3, 4, 1, 0, 2)).reshape(*taps, outs // groups, channels)
     return _correlate(geometry, transposed(geometry._replace(batch=0)), y, by_tap, bias)
@@ -54,6 +64,27 @@ def conv2d_weight_grad(
     run(kernel, (channels_last(x), channels_last(y), sums, pixels, each))
     run(weight_gradient.total_kernel(geometry, dtype), (sums, w, count))
     return w
+
+
+def product(a: Any, b: Any, bias: Any) -> Any:
+    """The product of the matrices a (M, K) and b (K, N), plus a bias (N,), none of them empty but for M = 0.
+
+    It is the convolution of 1x1 images with K channels, the rows of a, by 1x1 kernels, the columns of b. It is also the
+    weight gradient of images with the rows of b, whose columns become input channels, and of a on end. Each reads one
+    layout of a where it lies, and the second one cuts long sums into shares.
+    """
+    (m, k), n = a.shape, b.shape[1]
+    stands = a.T.flags.c_contiguous and not a.flags.c_contiguous
+    if m and (stands or k >= LONG * max(m, n)):
+        c = conv2d_weight_grad(b[:, :, None, None], a.T[:, :, None, None], *POINT, 1, (1, 1)).reshape(m, n)
+        return c if bias is None else c + bias
+    return conv2d(a[:, :, None, None], b.T[:, :, None, None], *POINT, 1, bias)[:, :, 0, 0]
+
+
+def _looks_once(geometry: ConvGeometry) -> bool:
+    """Whether y is one pixel, for which the kernel lies on x, tap on pixel: as a transposed one, most taps would miss y."""
+    whole = geometry.kernel_size == geometry.in_size != (1, 1) and geometry.out_size == (1, 1)
+    return whole and geometry.padding == (0, 0) and geometry.dilation == (1, 1) and geometry.groups == 1
 
 
 def _correlate(geometry: ConvGeometry, correlation: Correlation, x: Any, w: Any, bias: Any) -> Any:

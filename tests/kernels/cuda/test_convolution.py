@@ -134,6 +134,20 @@ def test_all_three_give_the_numbers_of_the_reference_in_any_order(arguments, ord
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("batch", [0, 2])
+@pytest.mark.parametrize("outs", [1, 5])
+def test_a_kernel_as_large_as_the_image_is_a_product_of_matrices(batch, outs):
+    x, w, y, options = case(batch=batch, ins=3, outs=outs, size=(4, 2), kernel=(4, 2), stride=(3, 1))
+    with (
+        small(),
+        mock.patch.object(implicit_gemm, "correlation_kernel", wraps=implicit_gemm.correlation_kernel) as made,
+    ):
+        ours = results(convolution, x, w, y, options, biased=True)
+    assert same(ours, results(reference, x, w, y, options, biased=True))
+    for (correlated, *_), _ in made.call_args_list:
+        assert correlated.rows.taps == correlated.columns.taps == (1,)
+
+
 @settings(max_examples=10)
 @given(cases())
 def test_each_is_the_others_adjoint(arguments):
