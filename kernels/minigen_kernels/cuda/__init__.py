@@ -4,6 +4,11 @@ kernel       what a kernel is: a Python function, its arguments, its grid and bl
 intrinsics   GPU instructions that Numba lacks, each with its twin in Python
 simulator    runs a kernel in Python, thread by thread, and faults where a GPU would be silently wrong
 build        compiles a kernel to machine code for an architecture, and keeps it on disk
+production   the convolutions and products of the devices `cuda` and `cudasim`:
+  convolution, products           arrays in, arrays out
+  implicit_gemm, weight_gradient, depthwise   their kernels
+  correlation, tiles, quads       what these kernels are made of
+  memory, running                 how arrays lie in memory, and where a kernel runs
 ladder       one convolution in many versions, from one thread per output to tensor cores
 catalogue    the kernels whose registers, shared memory and spills are on record
 resources    the command that writes that record

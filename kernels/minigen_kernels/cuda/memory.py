@@ -12,7 +12,7 @@ LARGEST = 1 << 31  # numbers of an array, so that every index is an int32
 
 def empty(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
     """An uninitialized C-contiguous array where `like` is, of its dtype unless another is given."""
-    return np.empty_like(like, dtype=dtype, order="C", shape=shape, subok=False)
+    return np.empty_like(like, dtype=dtype, order="C", shape=shape)
 
 
 def packed(array: Any) -> Any:

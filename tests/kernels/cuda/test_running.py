@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("numba.cuda", reason="kernels are written for Numba's CUDA target: pip install numba-cuda")
 
-from minigen_kernels.cuda import running
+from minigen_kernels import reference
+from minigen_kernels.cuda import production, running
 from minigen_kernels.cuda.kernel import Kernel
 from minigen_kernels.cuda.running import run
+from minigen_kernels.cuda.simulator import simulate
 from numba import cuda
 
 
@@ -98,3 +100,82 @@ def test_more_shared_memory_than_usual_is_asked_for(gpu):
     run(kernel(shared_bytes=64 << 10), (ARRAY, 3, 100))
     assert gpu.attributes.max_dynamic_shared_size_bytes == 64 << 10
     assert gpu.launched[1][1]["shmem_size"] == 64 << 10
+
+
+class Remote:
+    """An array as CuPy's are: not NumPy's, of few abilities, and with no way to the host's memory unless asked."""
+
+    def __init__(self, host):
+        self.host = host
+        self.data = SimpleNamespace(ptr=host.ctypes.data)
+
+    def __getattr__(self, name):
+        if name not in ("shape", "dtype", "size", "ndim", "flags", "T", "transpose", "reshape", "copy"):
+            raise AttributeError(name)
+        return wrapped(getattr(self.host, name))
+
+    def __getitem__(self, index):
+        return Remote(self.host[index])
+
+    def __setitem__(self, index, value):
+        self.host[index] = plain(value)
+
+    def __len__(self):
+        return len(self.host)
+
+    def __add__(self, other):
+        return Remote(self.host + plain(other))
+
+    def __array__(self, *_, **__):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    def __array_function__(self, function, types, arguments, options):
+        assert function in (np.empty_like, np.broadcast_to)
+        assert set(options) <= {"dtype", "order", "shape"}  # CuPy's empty_like refuses more
+        return Remote(function(*map(plain, arguments), **options))
+
+
+def plain(value):
+    return value.host if isinstance(value, Remote) else value
+
+
+def wrapped(value):
+    if callable(value):
+        return lambda *arguments, **options: wrapped(value(*arguments, **options))
+    return Remote(value) if isinstance(value, np.ndarray) else value
+
+
+@pytest.fixture
+def remote_launches(monkeypatch):
+    launched = []
+
+    def launch(kernel, arguments):
+        assert all(isinstance(argument, (Remote, int)) for argument in arguments)
+        launched.append(kernel.name)
+        simulate(kernel, [plain(argument) for argument in arguments])
+
+    monkeypatch.setattr(running, "launch", launch)
+    return launched
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("kernel_size", [(2, 2), (5, 4)])
+def test_arrays_of_another_module_stay_there_from_end_to_end(groups, kernel_size, remote_launches):
+    rng = np.random.default_rng(0)
+    options = (1, 1), (0, 0, 0, 0), (1, 1), groups
+    x, w, b = (rng.integers(-3, 4, s).astype(np.float32) for s in ((2, 4, 5, 4), (4, 4 // groups, *kernel_size), (4,)))
+    y = reference.conv2d(x, w, *options)
+    for name, *arguments in (
+        ("conv2d", x, w, *options, b),
+        ("conv_transpose2d", y, w, *options, (5, 4), b),
+        ("conv2d_weight_grad", x, y, *options, kernel_size),
+        ("matmul", x, x.swapaxes(2, 3).copy(), np.ones(5, np.float32)),
+        ("matmul", x[0, 0], w[0, 0].reshape(-1, 4).T.copy(), None),
+        ("matmul", x[0, 0].T, x[0, 0], None),
+    ):
+        expected = getattr(reference, name)(*arguments)
+        there = getattr(production, name)(*map(wrapped, arguments))
+        assert isinstance(there, Remote)
+        np.testing.assert_array_equal(there.host, expected)
+    assert {"correlate", "add_share", "add_up"} <= set(remote_launches)
+    assert ("correlate_channels" in remote_launches) == (groups == 4)

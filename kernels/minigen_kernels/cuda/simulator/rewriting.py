@@ -25,7 +25,7 @@ from . import stand_in
 from .twins import TWINS
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=2048)  # a network has a kernel for each of its shapes, and some functions for each kernel
 def rewritten(function: FunctionType, is_kernel: bool) -> Callable[..., Any]:
     """The function as the simulator runs it. A kernel always becomes a generator; a device function if it has to wait."""
     names = {name: simulated(value) for name, value in names_of(function).items()}
