@@ -172,3 +172,9 @@ def test_an_unknown_rung_is_answered_with_those_that_there_are():
 def test_wrong_shapes_get_the_sentence_that_every_convolution_gives():
     with pytest.raises(ValueError, match="channels"):
         ladder.conv2d(np.zeros((1, 3, 4, 4), np.float32), np.zeros((1, 2, 1, 1), np.float32), (1, 1), (0,) * 4, (1, 1))
+
+
+def test_arrays_beyond_32_bits_are_refused():
+    x = np.broadcast_to(np.float32(0), (2**17, 1, 2**7, 2**7))
+    with pytest.raises(ValueError, match=r"fewer than 2\^31 numbers each, not 2147483648, 1 and 2147483648"):
+        ladder.conv2d(x, np.ones((1, 1, 1, 1), np.float32), (1, 1), (0, 0, 0, 0), (1, 1))

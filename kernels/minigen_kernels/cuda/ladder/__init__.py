@@ -14,6 +14,7 @@ array([[4., 4.],
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ def conv2d(
         raise ValueError(f"Unknown rung {rung!r}: there are {', '.join(RUNGS)}.")
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
     shape = geometry.batch, *geometry.out_size, geometry.out_channels
+    if max(x.size, w.size, prod(shape)) >= 2**31:
+        raise ValueError(
+            f"The ladder's kernels keep indices in 32 bits, so x, w and y must have fewer than 2^31 numbers each, not "
+            f"{x.size}, {w.size} and {prod(shape)}; give a smaller batch."
+        )
     y = np.full_like(x, np.nan, order="C", shape=shape)  # NaN, so that a number which no thread wrote shows
     if y.size:
         kernel = RUNGS[rung].kernel(geometry, **tiles)

@@ -2,11 +2,11 @@
 
 What changes against rung 4: a step stays within one tap, and `p`, `q` and `start`, the step's first channel, walk on by
 additions; if BK does not divide the channels, a tap's last step is filled up with zeros. `x_start` and `w_start` are
-where in x and w a thread begins, and what is added to them is the same for all threads. A thread fetches four
-neighbouring channels of x, or of w, by one load of 128 bits. Its pixels and channels are groups of four neighbours, so
-that `multiply` reads them by such loads, too; for this, a lies turned in shared memory, k by k. Its rows have four
-floats more than BM, so that the threads of a warp write to 32 different banks. Where the channels do not divide by
-four, memory moves one by one (see `edges`).
+where in x and w a thread begins, and what is added to them is the same for all threads. They are kept in 32 bits,
+enough for arrays of fewer than 2^31 numbers. A thread fetches four neighbouring channels of x, or of w, by one load of
+128 bits. Its pixels and channels are groups of four neighbours, so that `multiply` reads them by such loads, too; for
+this, a lies turned in shared memory, k by k. Its rows have four floats more than BM, so that the threads of a warp
+write to 32 different banks. Where the channels do not divide by four, memory moves one by one (see `edges`).
 
 Why: a load of four floats is one instruction as is a load of one; and the divisions of rung 4 take as many instructions
 as its multiply-adds.

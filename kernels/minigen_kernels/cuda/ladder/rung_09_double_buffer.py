@@ -10,8 +10,8 @@ arrived; here no instruction needs what was loaded until the multiply-adds are t
 two barriers of a step one is left: nobody writes to the buffer that others may still read.
 
 What it should gain: as long as 512 multiply-adds take longer than a load, loads cost no waiting, even with one block on
-a multiprocessor; 8 KB of each block are on their way meanwhile. It costs twice the shared memory and eight registers
-for what is under way.
+a multiprocessor; 8 KB of each block are on their way meanwhile. It costs twice the shared memory, eight registers for
+what is under way, and instructions: 152 for each step outside of the loop over k instead of 90 (sm_80).
 
 Resources: 123 registers a thread on sm_80 and 125 on sm_90, 16640 bytes of shared memory a block, no spills.
 """

@@ -11,8 +11,9 @@ Why: in rung 9 what is under way takes registers, so that nobody can afford more
 of one step are as long as a load takes while all goes well; a load that has to stand in line for memory takes longer.
 
 What it should gain: three times as many bytes under way, 24 KB of each block, and 5 instructions to fetch a step, 4
-copies of x and one of w, where rung 9 has 2 loads and 5 stores. The four copies read one sector after another in
-quarters, so the first-level cache is asked four times as often. It costs twice the shared memory of rung 9.
+copies of x and one of w, where rung 9 has 2 loads and 5 stores; in all, the addresses take what that saves. The four
+copies read one sector after another in quarters, so the first-level cache is asked four times as often. It costs twice
+the shared memory of rung 9.
 
 It needs sm_80: on older GPUs, as a T4 (sm_75), rung 9 is the last.
 
@@ -84,7 +85,7 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
         first_pixel = cuda.blockIdx.x * BM
         first = cuda.blockIdx.y * BN  # output channel within the group
         group = cuda.blockIdx.z
-        ka = thread % (BK // 4) * 4  # what this thread fetches: this k of a, in rows A_ROWS apart
+        ka = thread % (BK // 4) * 4  # what this thread fetches: four k of a from here, in rows A_ROWS apart
         ma = thread // (BK // 4)
         kb = thread // (BN // 4)  # and of b, in rows B_ROWS apart, four channels from here
         nb = thread % (BN // 4) * 4
