@@ -187,3 +187,16 @@ def test_shapes_that_do_not_fit_are_named_with_what_must_be_equal(mistake, words
 def test_an_equation_that_makes_no_sense_is_quoted(equation, words):
     with pytest.raises(UserError, match=words):
         F.einsum(equation, mg.ones(2, 3))
+
+
+@pytest.mark.parametrize("rows", [3, 700])  # the second's products are large enough to be computed side by side
+def test_both_gradients_of_linear_are_the_same_at_once_and_as_a_graph(rows):
+    rng = np.random.default_rng(0)
+    x, w, b = (mg.Tensor(rng.standard_normal(s), requires_grad=True) for s in ((rows, 130), (140, 130), (140,)))
+    g = mg.Tensor(rng.standard_normal((rows, 140)))
+    at_once = mg.grad(F.linear(x, w, b), [x, w, b], g)
+    as_a_graph = mg.grad(F.linear(x, w, b), [x, w, b], g, create_graph=True)
+    for one, other in zip(at_once, as_a_graph, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(at_once[0].numpy(), g.numpy() @ w.numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(at_once[1].numpy(), g.numpy().T @ x.numpy(), rtol=1e-12, atol=1e-12)

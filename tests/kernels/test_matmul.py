@@ -58,12 +58,29 @@ def test_large_products_agree_with_numpy_and_have_the_same_bits_on_any_number_of
     try:
         cpu.set_num_threads(1)
         expected = cpu.matmul(a, b)
+        both = cpu.matmul_each((a, b), (b.T, a.T)) if a.ndim == b.ndim == 2 else []
         np.testing.assert_allclose(expected, a @ b, rtol=1e-9, atol=1e-9)
         for threads in (2, 3):
             cpu.set_num_threads(threads)
             np.testing.assert_array_equal(cpu.matmul(a, b), expected)
+            if a.ndim == b.ndim == 2:
+                np.testing.assert_array_equal(cpu.matmul_each((a, b), (b.T, a.T))[1], both[1])
     finally:
         cpu.set_num_threads(before)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.sampled_from([1, 1000, products.PIECE_FLOPS]))
+def test_several_products_at_once_are_those_one_after_the_other(data, piece_flops):
+    pairs = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        m, k, n = (data.draw(st.integers(0, 200)) for _ in range(3))
+        rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+        a, b = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((m, k), (k, n)))
+        pairs.append((a.T.copy().T, b[:, ::-1]) if data.draw(st.booleans()) else (a, b))
+    with mock.patch.multiple(products, PIECE_FLOPS=piece_flops, PIECE_COLUMNS=7):
+        for (a, b), c in zip(pairs, cpu.matmul_each(*pairs), strict=True):
+            np.testing.assert_array_equal(c, a @ b)
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference])

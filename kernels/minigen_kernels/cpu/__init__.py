@@ -6,7 +6,7 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   are read where they lie, and others are copied into that order first.
 - Results do not depend on the number of threads, to the last bit: work is cut by shapes alone, and sums are added up in
   one fixed order.
-- There are four ways to convolve: `tiled`, fast, for float32; `winograd`, faster, for most 3x3 kernels in it; `depthwise`,
+- There are four ways to convolve: `tiled`, fast, for float32; `winograd`, faster, for many large ones in it; `depthwise`,
   for groups of one channel; and products with matrices of patches, in `convolution`, for float64 and for few outputs,
   simple enough to hold the others to.
 - Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from . import activation, loss, normalization, philox, sums, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
-from .products import matmul
+from .products import matmul, matmul_each
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "conv_transpose2d",
     "loss",
     "matmul",
+    "matmul_each",
     "normalization",
     "num_threads",
     "parallel_for",
