@@ -156,12 +156,14 @@ def test_a_mutant_is_made_of_each_barrier(mutants):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_without_the_watch_for_races_a_missing_barrier_still_changes_the_numbers(order, mutants):
+@pytest.mark.parametrize("rung", ["shared_memory", "double_buffer", "cp_async"])
+def test_without_the_watch_for_races_a_missing_barrier_still_changes_the_numbers(rung, order, mutants):
     silent = mock.patch("minigen_kernels.cuda.simulator.memory.SharedMemory.check_order")
-    for what, module in mutants(ladder.RUNGS["shared_memory"]):
-        if "syncthreads" in what:
-            with silent, mock.patch.dict(ladder.RUNGS, {"shared_memory": module}):
-                assert not survives(HARD[0], "shared_memory", partial(simulate, order=order)), what
+    for what, module in mutants(ladder.RUNGS[rung]):
+        if "without" in what:
+            with silent, mock.patch.dict(ladder.RUNGS, {rung: module}):
+                run = partial(simulate, order=order)
+                assert not all(survives(arguments, rung, run) for arguments in CHEAPEST_FIRST), what
 
 
 def test_an_unknown_rung_is_answered_with_those_that_there_are():
