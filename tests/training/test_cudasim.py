@@ -91,3 +91,12 @@ def test_a_penalty_on_the_gradient_goes_twice_through_the_kernels():
         found.append([p.grad.numpy() for p in network.parameters() if p.grad is not None])
     for ours, theirs in zip(*found):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_the_kernels_gradients_are_checked_in_double_precision_to_the_second_order():
+    noise = mg.Generator(0)
+    x, w = (
+        mg.tensor(noise.normal(shape, dtype=np.float64), device="cudasim").requires_grad_()
+        for shape in ((1, 2, 4, 3), (2, 2, 2, 2))
+    )
+    mg.gradcheck(lambda x, w: mg.conv2d(x, w, stride=2, padding=1), [x, w])

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 ALIGNMENT = 16  # bytes, of an access to four numbers at once
-LARGEST = 1 << 31  # numbers of an array, so that every index is an int32
+LARGEST = (1 << 31) - 1024  # numbers of an array, so that the index of every thread of the last block is an int32
 
 
 def empty(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
     """An uninitialized C-contiguous array where `like` is, of its dtype unless another is given."""
+    _check_size(shape)
     return np.empty_like(like, dtype=dtype, order="C", shape=shape)
 
 
 def packed(array: Any) -> Any:
-    """The array itself if it is C-contiguous and aligned, else a copy that is; refuses what is too large for a kernel."""
-    if array.size >= LARGEST:
-        raise ValueError(
-            f"An array of shape {array.shape} has 2^31 numbers or more, which CUDA kernels cannot index; split the batch."
-        )
+    """The array itself if it is C-contiguous and aligned, else a copy that is."""
+    _check_size(array.shape)
     if array.flags.c_contiguous and address(array) % ALIGNMENT == 0:
         return array
     return array.copy(order="C")
+
+
+def _check_size(shape: tuple[int, ...]) -> None:
+    if prod(shape) > LARGEST:
+        raise ValueError(
+            f"An array of shape {shape} has more than {LARGEST} numbers, which is as many as CUDA kernels index; split "
+            f"the batch."
+        )
 
 
 def address(array: Any) -> int:

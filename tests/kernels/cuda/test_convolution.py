@@ -262,9 +262,13 @@ def test_another_batch_is_the_same_kernel_with_another_grid():
     assert kernels[0].function is kernels[1].function
 
 
-def test_an_array_too_large_for_32_bit_indices_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(65536, 32768\) has 2\^31 numbers or more.*split the batch"):
-        memory.packed(np.broadcast_to(np.float32(0), (1 << 16, 1 << 15)))
+def test_an_array_too_large_for_32_bit_indices_is_refused_as_input_and_as_result():
+    x = np.broadcast_to(np.float32(0), (1 << 16, 1 << 15))
+    sentence = r"shape \(65536, 32768\) has more than 2147482624 numbers.*split the batch"
+    with pytest.raises(ValueError, match=sentence):
+        memory.packed(x)
+    with pytest.raises(ValueError, match=sentence):
+        memory.empty(x, x.shape)
 
 
 def test_an_array_off_the_beat_of_16_bytes_is_copied():
