@@ -31,8 +31,8 @@ setup(
         "rich>=13.7",
     ],
     extras_require={
-        "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda[cu12]>=0.20"],
-        "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda[cu13]>=0.20"],
+        "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda[cu12]>=0.30", "cuda-core>=1.0"],
+        "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda[cu13]>=0.30", "cuda-core>=1.0"],
         "test": [
             "pytest>=8.2",
             "pytest-xdist>=3.6",
@@ -41,6 +41,7 @@ setup(
             "mypy>=1.11",
             "build>=1.2",
             "setuptools>=70.1",
+            "numba-cuda[cu13]>=0.30; sys_platform == 'linux'",  # the compilers of the CUDA kernels; no GPU is needed
         ],
         "tutorials": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"],
         "bench": ["torch==2.13.0", "scikit-image"],

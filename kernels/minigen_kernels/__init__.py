@@ -1,7 +1,8 @@
 """Kernels of minigen: array in, array out. They know nothing of gradients.
 
-Two packages offer the same functions with the same arguments: `reference` (plain loops, the truth) and `cpu` (Numba and
-BLAS). Importing this package imports neither. The letters of shapes, everywhere:
+Three modules offer the same functions with the same arguments: `reference` (plain loops, the truth), `cpu` (Numba and
+BLAS) and `cuda.production` (a GPU, or its simulator). Importing this package imports none of them. The letters of shapes,
+everywhere:
 
     N batch   C input channels   H, W input height and width   G groups
               O output channels  OH, OW output height and width

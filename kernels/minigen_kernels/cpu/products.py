@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..geometry import check_dtypes
+from ..geometry import check_product
 from .layout import pieces
 from .threads import parallel_for
 
@@ -24,21 +24,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     Args: a (..., M, K), b (..., K, N) and bias (N,), of the same dtype, float32 or float64; leading axes broadcast.
     Returns c (..., M, N). Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
-    check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise ValueError(
-            f"matmul(a {a.shape}, b {b.shape}): a must be (..., M, K) and b (..., K, N) with the same K; transpose or "
-            f"reshape one of them."
-        )
-    if bias is not None and bias.shape != b.shape[-1:]:
-        raise ValueError(f"matmul(a {a.shape}, b {b.shape}, bias {bias.shape}): the bias must be ({b.shape[-1]},).")
-    try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.ndim + b.ndim > 4 else ()
-    except ValueError:
-        raise ValueError(
-            f"matmul(a {a.shape}, b {b.shape}): the leading axes {a.shape[:-2]} and {b.shape[:-2]} do not broadcast; "
-            f"each pair of them, from the right, must be equal or contain a 1."
-        ) from None
+    batch = check_product(a, b, bias)
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
     if flops * math.prod(batch) < PIECE_FLOPS:
@@ -72,7 +58,7 @@ def matmul_each(*pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
         return [matmul(a, b) for a, b in pairs]
     results, tasks = [], []
     for (a, b), work in zip(pairs, flops):
-        check_dtypes("matmul_each", a=a, b=b)
+        check_product(a, b)
         a, b = _for_blas(a), _for_blas(b)
         results.append(np.empty((a.shape[0], b.shape[1]), a.dtype))
         parts = _column_pieces(b.shape[1], min(PIECES, max(1, work // (len(pairs) * PIECE_FLOPS * 2))))
