@@ -211,7 +211,7 @@ class Chosen(Exception):
 
 CHOSEN = {  # changes of shapes and options; whether for y, for x and for w
     "enough channels and pixels": ({}, {}, "yxw"),
-    "a stride of 2": ({"kernel": (4, 4)}, {"stride": (2, 2)}, "yxw"),
+    "a stride of 2": ({"kernel": (4, 4), "batch": 64}, {"stride": (2, 2)}, "yxw"),
     "a large kernel": ({"kernel": (5, 5)}, {}, "yxw"),
     "double precision": ({"dtype": np.float64}, {}, ""),
     "a stride on one axis": ({}, {"stride": (2, 1)}, ""),
@@ -223,8 +223,8 @@ CHOSEN = {  # changes of shapes and options; whether for y, for x and for w
     "groups": ({}, {"groups": 2}, ""),
     "few inputs": ({"ins": 3}, {}, ""),
     "few outputs": ({"outs": 3}, {}, ""),
-    "little to do": ({"batch": 1, "size": (8, 8)}, {}, ""),
-    "tiles mostly outside of the image": ({"size": (2, 2), "batch": 500}, {}, ""),
+    "little to do": ({"batch": 8}, {}, ""),
+    "tiles mostly outside of the image": ({"size": (2, 2), "batch": 5000}, {}, ""),
     "an empty batch": ({"batch": 0}, {}, ""),
 }
 

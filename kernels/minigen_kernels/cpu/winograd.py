@@ -48,7 +48,7 @@ from .winograd_schemes import ONE, Scheme
 MOST_OUTS, SIDE = 4, 6  # of a tile along each axis: outputs, and inputs; more cost too many digits
 MOST_STRIDE = 2
 MOST_TAPS = 5  # of a phase's kernel
-LEAST = 1 << 24  # multiplications of the plain way: below that, there is little time to win
+LEAST = 1 << 27  # multiplications of the plain way, some 1.2 ms of one core: below that, there is little time to win
 PLANE_COST, WEIGHT_COST = 4, 6  # of transforming one channel's number and one weight's, in multiplications
 WORTH, WORTH_OF_GRADIENT = 0.9, 1.1  # it pays below that share of the plain way's cost: `tiled` is slower at gradients
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time, or
@@ -94,16 +94,19 @@ class Column(NamedTuple):
     width: int
 
 
+@lru_cache(256)
 def applies(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way from x to y: for enough channels and tiles, without many tiles half empty."""
     return _fits(geometry, dtype) and _cost(_forwards(geometry)) < WORTH * _plain_cost(geometry)
 
 
+@lru_cache(256)
 def applies_transposed(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way from y to x."""
     return _fits(geometry, dtype) and sum(map(_cost, _backwards(geometry))) < WORTH * _plain_cost(geometry)
 
 
+@lru_cache(256)
 def applies_to_weight_grad(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way to the weight gradient."""
     return _fits(geometry, dtype) and _cost(_forwards(geometry)) < WORTH_OF_GRADIENT * _plain_cost(geometry)
@@ -131,6 +134,7 @@ def _cost(plan: Plan) -> float:
     return plan.scheme.planes * (plan.tiles * (depth * outs + PLANE_COST * (depth + outs)) + WEIGHT_COST * depth * outs)
 
 
+@lru_cache(256)
 def _forwards(geometry: ConvGeometry) -> Plan:
     """From x to y: y's pixel i is the sum over phases a and taps t of x[s (i + t) + a - top] w[s t + a]."""
     (height, width), (top, left), step = geometry.out_size, geometry.padding, geometry.stride[0]
@@ -139,6 +143,7 @@ def _forwards(geometry: ConvGeometry) -> Plan:
     return _plan(geometry, x, y, (0,), (height, width))
 
 
+@lru_cache(256)
 def _backwards(geometry: ConvGeometry) -> list[Plan]:
     """From y to x: x's pixel s u + a - top is the sum over taps t of y[u - t] w[s t + a].
 
