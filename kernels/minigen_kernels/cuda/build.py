@@ -203,8 +203,10 @@ def compiler_versions() -> dict[str, str]:
 def _numba_type(parameter: str) -> Any:
     from numba import types
 
-    scalar = getattr(types, parameter.rstrip("*"))
-    return types.CPointer(scalar) if parameter.endswith("*") else scalar
+    kind = getattr(types, parameter.rstrip("*"))
+    for _ in range(parameter.count("*")):
+        kind = types.CPointer(kind)
+    return kind
 
 
 def _resources(log: str, ptx: str) -> Resources:

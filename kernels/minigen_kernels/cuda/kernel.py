@@ -20,7 +20,10 @@ Dim = tuple[int, int, int]
 Architecture = tuple[int, int]
 
 ARCHITECTURES: tuple[Architecture, ...] = ((7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0))
-PARAMETERS = ("float32*", "float64*", "int32*", "uint32*", "int32", "uint32", "float32", "float64")
+NUMBERS = ("int32", "uint32", "float32", "float64")
+POINTERS = (*(f"{number}*" for number in NUMBERS), "uint8*")
+TABLES = ("float32**", "float64**")
+PARAMETERS = NUMBERS + POINTERS + TABLES
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,9 @@ class Kernel:
 
     Args:
         function: the Python function that each thread runs; it returns nothing.
-        parameters: the type of each of its arguments, from `PARAMETERS`; a star marks a pointer to device memory.
+        parameters: the type of each of its arguments, from `PARAMETERS`; a star marks a pointer to device memory,
+            two stars a table of such pointers: the argument is a tuple of arrays, and in the kernel `table[k][i]` is element i
+            of array k.
         grid: how many blocks there are along x, y and z.
         block: how many threads a block has along x, y and z; at most 1024 in all.
         shared_bytes: dynamic shared memory of each block; what `cuda.shared.array(shape, ...)` takes is not counted.

@@ -17,6 +17,7 @@ from .build import build
 from .kernel import Kernel
 from .simulator import simulate
 
+Place = tuple[int, int] | None
 STATIC_LIMIT = 48 << 10  # bytes of dynamic shared memory that a kernel gets without asking for more
 
 
@@ -25,9 +26,11 @@ def run(kernel: Kernel, arguments: Sequence[Any]) -> None:
 
     Args:
         kernel: the kernel.
-        arguments: for each pointer a C-contiguous array of its type, all of them NumPy's or all CuPy's; numbers.
+        arguments: for each pointer a C-contiguous array of its type, all of them NumPy's or all CuPy's; for a table a
+            tuple of them; numbers. The first is an array or a table.
     """
-    if isinstance(arguments[0], np.ndarray):
+    first = arguments[0]
+    if isinstance(first[0] if isinstance(first, tuple) else first, np.ndarray):
         simulate(kernel, arguments)
     else:
         launch(kernel, arguments)
@@ -39,15 +42,41 @@ def launch(kernel: Kernel, arguments: Sequence[Any]) -> None:
     from cuda.core import launch as start
     from cupy.cuda import get_current_stream
 
-    taken = [
-        argument.data.ptr if kind.endswith("*") else np.dtype(kind).type(argument)
-        for kind, argument in zip(kernel.parameters, arguments)
-    ]
+    def given(kind: str, argument: Any) -> Any:
+        if kind.endswith("**"):
+            return _table(tuple([array.data.ptr for array in argument]), place(argument[0])).data.ptr
+        return argument.data.ptr if kind.endswith("*") else np.dtype(kind).type(argument)
+
+    taken = [given(kind, argument) for kind, argument in zip(kernel.parameters, arguments)]
     config = LaunchConfig(grid=kernel.grid, block=kernel.block, shmem_size=kernel.shared_bytes)
     loaded = _loaded(
         kernel.function, kernel.parameters, kernel.block, kernel.shared_bytes, kernel.blocks_per_sm, _device()
     )
     start(_stream(get_current_stream().ptr), config, loaded, *taken)
+
+
+def place(like: Any) -> Place:
+    """Where an array is: None in the host's memory, else the number of the GPU and its current stream."""
+    if isinstance(like, np.ndarray):
+        return None
+    from cupy.cuda import get_current_stream
+
+    return _device(), get_current_stream().ptr
+
+
+def upload(values: np.ndarray, where: Place) -> Any:
+    """The values at a `place`: themselves in the host's memory, else a copy on the current GPU, which is not waited for."""
+    if where is None:
+        return values
+    from cupy import asarray
+
+    return asarray(values)
+
+
+@lru_cache(256)
+def _table(addresses: tuple[int, ...], where: Place) -> Any:
+    """The addresses on the GPU. CuPy's pool gives a step the memory of the step before, so most are found here again."""
+    return upload(np.array(addresses, np.uint64), where)
 
 
 @lru_cache(32)

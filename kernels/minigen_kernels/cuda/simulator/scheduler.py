@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..kernel import Kernel
-from .memory import KernelFault, SharedMemory
+from .memory import KernelFault, Memory, SharedMemory
 from .rewriting import rewritten
 from .stand_in import cuda
 from .threads import Block, Dim3, Thread
@@ -44,18 +44,22 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
     """
     if len(arguments) != len(kernel.parameters):
         raise TypeError(f"kernel {kernel.name} takes {len(kernel.parameters)} arguments, not {len(arguments)}.")
-    memories = _arguments(kernel, arguments)
+    memories: dict[int, SharedMemory] = {}
+    taken = _arguments(kernel, arguments, memories)
     function = rewritten(kernel.function, True)
     arrange = _arrangement(order)
     grid, dim = Dim3(*kernel.grid), Dim3(*kernel.block)
-    for place in arrange(_points(grid)):
-        block = Block(place, dim, kernel.shared_bytes)
-        threads = [Thread(block, point) for point in _points(dim)]
-        for thread in threads:
-            thread.steps = function(*memories)
-        _run_block(kernel, threads, grid, arrange)
-    for memory, array in zip(memories, arguments):
-        if isinstance(memory, SharedMemory):
+    with np.errstate(all="ignore"):  # a GPU computes on with infinity and NaN
+        for place in arrange(_points(grid)):
+            block = Block(place, dim, kernel.shared_bytes)
+            threads = [Thread(block, point) for point in _points(dim)]
+            for thread in threads:
+                thread.steps = function(*taken)
+            _run_block(kernel, threads, grid, arrange)
+    arrays = [array for argument in arguments for array in (argument if isinstance(argument, tuple) else (argument,))]
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            memory = memories[array.ctypes.data]
             after = np.array(memory.values, array.dtype).reshape(array.shape)
             if array.flags.writeable:
                 array[...] = after
@@ -63,9 +67,11 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
                 raise KernelFault(f"{kernel.name}: {memory.name} is written to, but the array is read-only")
 
 
-def _arguments(kernel: Kernel, values: Sequence[Any]) -> list[Any]:
-    """What the kernel gets: numbers, and a memory for each array, the same one where two arguments are one array."""
-    memories: dict[int, SharedMemory] = {}
+def _arguments(kernel: Kernel, values: Sequence[Any], memories: dict[int, SharedMemory]) -> list[Any]:
+    """What the kernel gets: numbers, and a memory for each array, the same one where two arguments are one array.
+
+    The memories are put into the dictionary, under the addresses of their arrays.
+    """
     names = kernel.function.__code__.co_varnames
     arguments: list[Any] = []
     for name, kind, value in zip(names, kernel.parameters, values):
@@ -73,17 +79,28 @@ def _arguments(kernel: Kernel, values: Sequence[Any]) -> list[Any]:
         if not kind.endswith("*"):
             arguments.append(int(scalar(index(value))) if issubclass(scalar, np.integer) else scalar(value))
             continue
-        if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
-            found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
-            raise TypeError(
-                f"kernel {kernel.name}: {name} must be a C-contiguous NumPy array of {kind[:-1]}, not this {found}; "
-                f"use np.ascontiguousarray(a, np.{kind[:-1]})."
-            )
-        start = value.ctypes.data
-        if start not in memories:
-            memories[start] = SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
-        arguments.append(memories[start])
+        if kind.endswith("**"):
+            pointed = [_memory(kernel, f"{name}[{k}]", scalar, array, memories) for k, array in enumerate(value)]
+            arguments.append(Memory(name, pointed, np.uint64, (len(pointed),), POINTER_ALIGNMENT))
+        else:
+            arguments.append(_memory(kernel, name, scalar, value, memories))
     return arguments
+
+
+def _memory(
+    kernel: Kernel, name: str, scalar: type[np.generic], value: Any, memories: dict[int, SharedMemory]
+) -> SharedMemory:
+    if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
+        found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+        wanted = np.dtype(scalar).name
+        raise TypeError(
+            f"kernel {kernel.name}: {name} must be a C-contiguous NumPy array of {wanted}, not this {found}; "
+            f"use np.ascontiguousarray(a, np.{wanted})."
+        )
+    start = value.ctypes.data
+    if start not in memories:
+        memories[start] = SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
+    return memories[start]
 
 
 def _points(dim: Dim3) -> list[Dim3]:

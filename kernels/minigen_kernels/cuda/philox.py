@@ -1,0 +1,89 @@
+"""Random bits on CUDA: the stream of `minigen_kernels.philox`, to the last bit.
+
+A thread computes one block of the stream: four words that lie sixteen apart (see `minigen_kernels.philox`). Sixteen
+neighbouring threads have sixteen neighbouring places, so that a warp reads and writes whole sectors of memory. Kernels
+which use their random words on the spot (`activation`, `normalization`) lay their threads in the same way.
+"""
+
+# mypy: no-check-untyped-defs
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numba import cuda, uint32, uint64
+
+from ..philox import KEY_STEPS, LANES, LOW, MULTIPLIERS, ROUNDS, TILE
+from .intrinsics import narrow, quotient, remainder
+from .kernel import Kernel, blocks_for
+from .memory import empty
+from .running import run
+
+THREADS = 128
+WORDS = TILE // LANES  # of a thread
+M0, M1 = MULTIPLIERS
+STEP0, STEP1 = KEY_STEPS
+
+
+def random_bits(key: int, count: int, xp: ModuleType = np) -> Any:
+    """The first `count` words of the stream of a key of 64 bits, as uint32 (count,) of the array module `xp`."""
+    bits = empty(xp.empty(0, np.uint32), (count,))
+    if count:
+        run(
+            Kernel(draw_words, ("uint32*", "int32", "uint32", "uint32"), *launch_for(count)),
+            (bits, count, *halves(key)),
+        )
+    return bits
+
+
+def launch_for(count: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Grid and block for so many elements, whole tiles of the stream."""
+    return (blocks_for(blocks_for(count, TILE) * LANES, THREADS), 1, 1), (THREADS, 1, 1)
+
+
+def halves(key: int) -> tuple[int, int]:
+    """The low and the high word of a key."""
+    return key & LOW, key >> 32
+
+
+def draw_words(bits, count, k0, k1):
+    block = narrow(cuda.grid(1))
+    first = first_of(block)
+    if first < count:
+        a, b, c, d = draw(block, k0, k1)
+        bits[first] = a
+        if first + LANES < count:
+            bits[first + LANES] = b
+        if first + 2 * LANES < count:
+            bits[first + 2 * LANES] = c
+        if first + 3 * LANES < count:
+            bits[first + 3 * LANES] = d
+
+
+@cuda.jit(device=True, inline="always")
+def first_of(block):
+    """The place of a block's first word; the others follow LANES apart."""
+    return narrow(quotient(block, LANES) * TILE + remainder(block, LANES))
+
+
+@cuda.jit(device=True, inline="always")
+def draw(block, k0, k1):
+    """The four words of a block of the stream, below 2^32 since arrays have fewer elements, under the key (k0, k1)."""
+    return ten_rounds(uint32(block), uint32(0), uint32(0), uint32(0), uint32(k0), uint32(k1))
+
+
+@cuda.jit(device=True, inline="always")
+def ten_rounds(a, b, c, d, k0, k1):
+    """The random words of the counter (a, b, c, d), all uint32. Sums wrap around in 64 bits, where it can be written out."""
+    for _ in range(ROUNDS):
+        p = uint64(a) * uint64(M0)
+        q = uint64(c) * uint64(M1)
+        a = uint32(uint32(q >> uint64(32)) ^ b ^ k0)
+        c = uint32(uint32(p >> uint64(32)) ^ d ^ k1)
+        b = uint32(q & uint64(LOW))
+        d = uint32(p & uint64(LOW))
+        k0 = uint32((uint64(k0) + uint64(STEP0)) & uint64(LOW))
+        k1 = uint32((uint64(k1) + uint64(STEP1)) & uint64(LOW))
+    return a, b, c, d
