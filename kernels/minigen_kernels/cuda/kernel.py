@@ -20,10 +20,10 @@ Dim = tuple[int, int, int]
 Architecture = tuple[int, int]
 
 ARCHITECTURES: tuple[Architecture, ...] = ((7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0))
-NUMBERS = ("int32", "uint32", "float32", "float64")
+NUMBERS = ("float32", "float64", "int32", "uint32")
 POINTERS = (*(f"{number}*" for number in NUMBERS), "uint8*")
 TABLES = ("float32**", "float64**")
-PARAMETERS = NUMBERS + POINTERS + TABLES
+PARAMETERS = POINTERS + NUMBERS + TABLES
 
 
 @dataclass(frozen=True)
