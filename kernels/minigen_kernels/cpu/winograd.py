@@ -290,8 +290,9 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     def finish(k: int) -> None:
         ((f, g), part, (first, end, width)), total = jobs[k], sums[k][0]
         ins = part.stop - part.start
+        filled = slice(None), slice((g - f) * ins), slice(end - first)  # the rest is whatever lay in memory
         for share in sums[k][1:]:
-            total[:, : (g - f) * ins] += share[:, : (g - f) * ins]
+            total[filled] += share[filled]
         of_planes = _apart(scheme.planes, total[0].size)
         for phase in range(f, g):
             unpack(

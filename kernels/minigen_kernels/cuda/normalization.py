@@ -130,8 +130,8 @@ def gradients_kernel(dtype: str, how: Cut, weight: str | None) -> Kernel:
     each column, (3, C), the number, the number of shares and R.
     """
     pointer = f"{dtype}*"
-    parameters = (pointer, "float64*", pointer, "float64*", f"{weight or 'float64'}*", "float64*", "float64*", pointer)
-    parameters += ("float64", "int32", "int32")
+    arrays = (pointer, "float64*", pointer, "float64*", f"{weight or 'float64'}*", "float64*", "float64*", pointer)
+    parameters = (*arrays, "float64", "int32", "int32")
     return Kernel(_gradients(dtype, _any(how), weight is not None), parameters, (how.tiles, 1, 1), (THREADS, 1, 1))
 
 
