@@ -9,6 +9,7 @@ production   the convolutions and products of the devices `cuda` and `cudasim`:
   implicit_gemm, weight_gradient, depthwise   their kernels
   correlation, tiles, quads       what these kernels are made of
   memory, running                 how arrays lie in memory, and where a kernel runs
+philox, activation, normalization, sums, loss, updates   one pass over memory each, as on the CPU; no device uses them yet
 ladder       one convolution in many versions, from one thread per output to tensor cores
 catalogue    the kernels whose registers, shared memory and spills are on record
 resources    the command that writes that record
