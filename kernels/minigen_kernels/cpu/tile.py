@@ -52,8 +52,36 @@ ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of ea
 BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
 _FIRST, _END, _B, _ACCUMULATE, _AXES = range(5)
 
-_int = ir.IntType(64)
-_vector = ir.VectorType(ir.FloatType(), LANES)
+INT, FLOAT = ir.IntType(64), ir.FloatType()
+VECTOR = ir.VectorType(FLOAT, LANES)
+
+
+def number(k: int) -> ir.Constant:
+    """An integer known to the compiler."""
+    return ir.Constant(INT, k)
+
+
+def load(builder: Any, address: Any, offset: int, kind: ir.Type) -> Any:
+    """The INT, FLOAT or VECTOR that lies so many bytes behind an address."""
+    pointer = builder.inttoptr(builder.add(address, number(offset)), kind.as_pointer())
+    return builder.load(pointer, align=8 if kind is INT else 4)
+
+
+def store(builder: Any, vector: Any, address: Any, offset: int) -> None:
+    builder.store(vector, builder.inttoptr(builder.add(address, number(offset)), VECTOR.as_pointer()), align=4)
+
+
+def spread(builder: Any, value: Any) -> Any:
+    """A vector of one number."""
+    index, undefined = ir.IntType(32), ir.Constant(VECTOR, ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(index, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, of vectors."""
+    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32"), [a, b, c])
 
 
 def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
@@ -68,61 +96,46 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
         def generate(context, builder, signature, arguments):
             a, a_rows, b, start, c, c_rows, axes = arguments
 
-            def number(k: int) -> ir.Constant:
-                return ir.Constant(_int, k)
-
-            def load(address: Any, kind: ir.Type, index: int = 0) -> Any:
-                size = 8 if kind is _int else 4 if kind is not _vector else 4 * LANES
-                pointer = builder.inttoptr(builder.add(address, number(index * size)), kind.as_pointer())
-                return builder.load(pointer, align=8 if kind is _int else 4)
-
-            def spread(value: Any) -> Any:
-                one = builder.insert_element(ir.Constant(_vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-                lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                return builder.shuffle_vector(one, ir.Constant(_vector, ir.Undefined), lanes)
-
-            multiply_add = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
+            row_of_a = [builder.add(a, load(builder, a_rows, 8 * i, INT)) for i in range(rows)]
+            row_of_c = [builder.add(c, load(builder, c_rows, 8 * i, INT)) for i in range(rows)]
+            lengths, a_strides, b_strides = (
+                [load(builder, axes, 8 * (3 * k + i), INT) for i in range(3)] for k in range(3)
             )
-            row_of_a = [builder.add(a, load(a_rows, _int, i)) for i in range(rows)]
-            row_of_c = [builder.add(c, load(c_rows, _int, i)) for i in range(rows)]
-            lengths, a_strides, b_strides = ([load(axes, _int, 3 * k + i) for i in range(3)] for k in range(3))
-            sums = [[cgutils.alloca_once(builder, _vector) for _ in range(vectors)] for _ in range(rows)]
+            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(rows)]
 
             with builder.if_else(builder.icmp_signed("==", start, number(0))) as (add, begin):
                 with add:
                     for i in range(rows):
                         for v in range(vectors):
-                            builder.store(load(row_of_c[i], _vector, v), sums[i][v])
+                            builder.store(load(builder, row_of_c[i], 4 * LANES * v, VECTOR), sums[i][v])
                 with begin:
                     for v in range(vectors):
-                        first = load(start, _vector, v)
+                        first = load(builder, start, 4 * LANES * v, VECTOR)
                         for i in range(rows):
                             builder.store(first, sums[i][v])
 
             def loop(axis: int, a_offset: Any, b_here: Any) -> None:
-                with cgutils.for_range(builder, lengths[axis], intp=_int) as step:
+                with cgutils.for_range(builder, lengths[axis], intp=INT) as step:
                     a_next = builder.add(a_offset, builder.mul(step.index, a_strides[axis]))
                     b_next = builder.add(b_here, builder.mul(step.index, b_strides[axis]))
                     if axis < 2:
                         loop(axis + 1, a_next, b_next)
                         return
-                    of_b = [load(b_next, _vector, v) for v in range(vectors)]
+                    of_b = [load(builder, b_next, 4 * LANES * v, VECTOR) for v in range(vectors)]
                     for i in range(rows):
                         from_a = builder.add(row_of_a[i], a_next)
                         if depthwise:
-                            of_a = [load(from_a, _vector, v) for v in range(vectors)]
+                            of_a = [load(builder, from_a, 4 * LANES * v, VECTOR) for v in range(vectors)]
                         else:
-                            of_a = [spread(load(from_a, ir.FloatType()))] * vectors
+                            of_a = [spread(builder, load(builder, from_a, 0, FLOAT))] * vectors
                         for v in range(vectors):
-                            total = builder.call(multiply_add, [of_a[v], of_b[v], builder.load(sums[i][v])])
+                            total = multiply_add(builder, of_a[v], of_b[v], builder.load(sums[i][v]))
                             builder.store(total, sums[i][v])
 
             loop(0, number(0), b)
             for i in range(rows):
                 for v in range(vectors):
-                    address = builder.add(row_of_c[i], number(4 * LANES * v))
-                    builder.store(builder.load(sums[i][v]), builder.inttoptr(address, _vector.as_pointer()), align=4)
+                    store(builder, builder.load(sums[i][v]), row_of_c[i], 4 * LANES * v)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate

@@ -19,11 +19,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .layout import CACHE_LINE
-from .tile import LANES, SHAPES
+from .tile import FLOAT, INT, LANES, SHAPES, VECTOR, load, multiply_add, number, spread, store
 from .winograd_schemes import Matrices, Matrix, matrices
-
-_float, _int = ir.FloatType(), ir.IntType(64)
-_vector = ir.VectorType(_float, LANES)
 
 
 def _make_transform(choose: Callable[[Matrices], Matrix]) -> Any:
@@ -41,19 +38,19 @@ def _make_transform(choose: Callable[[Matrices], Matrix]) -> Any:
 
         def generate(context, builder, signature, arguments):
             _, a, a_offsets, c, c_offsets, count = arguments
-            sources = [builder.add(a, _load(builder, a_offsets, 8 * k, _int)) for k in range(ins * ins)]
-            targets = [builder.add(c, _load(builder, c_offsets, 8 * k, _int)) for k in range(outs * outs)]
-            last = builder.sub(count, _number(LANES))
-            vectors = builder.sdiv(builder.add(count, _number(LANES - 1)), _number(LANES))
-            with cgutils.for_range(builder, vectors, intp=_int) as step:
-                first = builder.mul(step.index, _number(LANES))
-                first = builder.mul(builder.select(builder.icmp_signed("<", first, last), first, last), _number(4))
-                block = [_load(builder, builder.add(source, first), 0, _vector) for source in sources]
+            sources = [builder.add(a, load(builder, a_offsets, 8 * k, INT)) for k in range(ins * ins)]
+            targets = [builder.add(c, load(builder, c_offsets, 8 * k, INT)) for k in range(outs * outs)]
+            last = builder.sub(count, number(LANES))
+            vectors = builder.sdiv(builder.add(count, number(LANES - 1)), number(LANES))
+            with cgutils.for_range(builder, vectors, intp=INT) as step:
+                first = builder.mul(step.index, number(LANES))
+                first = builder.mul(builder.select(builder.icmp_signed("<", first, last), first, last), number(4))
+                block = [load(builder, builder.add(source, first), 0, VECTOR) for source in sources]
                 columns = [[_combine(builder, row, block[q::ins]) for row in matrix] for q in range(ins)]
                 for p in range(outs):
                     for q, row in enumerate(matrix):
                         result = _combine(builder, row, [column[p] for column in columns])
-                        _store(builder, result, builder.add(targets[p * outs + q], first), 0)
+                        store(builder, result, builder.add(targets[p * outs + q], first), 0)
             return context.get_dummy_value()
 
         return types.void(lengths, *[types.int64] * 5), generate
@@ -74,29 +71,26 @@ def _make_product(rows: int, vectors: int) -> Any:
     def product(context, a, a_row, a_step, b, b_step, start, c, c_row, depth):
         def generate(context, builder, signature, arguments):
             a, a_row, a_step, b, b_step, start, c, c_row, depth = arguments
-            multiply_add = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-            )
-            in_a = [builder.mul(a_row, _number(i)) for i in range(rows)]
-            in_c = [builder.add(c, builder.mul(c_row, _number(i))) for i in range(rows)]
-            sums = [[cgutils.alloca_once(builder, _vector) for _ in range(vectors)] for _ in range(rows)]
-            with builder.if_else(builder.icmp_signed("==", start, _number(0))) as (add, begin):
+            in_a = [builder.mul(a_row, number(i)) for i in range(rows)]
+            in_c = [builder.add(c, builder.mul(c_row, number(i))) for i in range(rows)]
+            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(rows)]
+            with builder.if_else(builder.icmp_signed("==", start, number(0))) as (add, begin):
                 for branch, places in ((add, in_c), (begin, [start] * rows)):
                     with branch:
                         for place, of_row in zip(places, sums):
                             for v, total in enumerate(of_row):
-                                builder.store(_load(builder, place, 4 * LANES * v, _vector), total)
-            with cgutils.for_range(builder, depth, intp=_int) as step:
+                                builder.store(load(builder, place, 4 * LANES * v, VECTOR), total)
+            with cgutils.for_range(builder, depth, intp=INT) as step:
                 a_here = builder.add(a, builder.mul(step.index, a_step))
                 b_here = builder.add(b, builder.mul(step.index, b_step))
-                of_b = [_load(builder, b_here, 4 * LANES * v, _vector) for v in range(vectors)]
+                of_b = [load(builder, b_here, 4 * LANES * v, VECTOR) for v in range(vectors)]
                 for i in range(rows):
-                    of_a = _spread(builder, _load(builder, builder.add(a_here, in_a[i]), 0, _float))
+                    of_a = spread(builder, load(builder, builder.add(a_here, in_a[i]), 0, FLOAT))
                     for v, total in enumerate(sums[i]):
-                        builder.store(builder.call(multiply_add, [of_a, of_b[v], builder.load(total)]), total)
+                        builder.store(multiply_add(builder, of_a, of_b[v], builder.load(total)), total)
             for place, of_row in zip(in_c, sums):
                 for v, total in enumerate(of_row):
-                    _store(builder, builder.load(total), place, 4 * LANES * v)
+                    store(builder, builder.load(total), place, 4 * LANES * v)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 9), generate
@@ -112,32 +106,13 @@ def _prefetch(context, address, lines):
         index, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, index, index, index])
         ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        how = [ir.Constant(index, number) for number in (0, 2, 1)]  # to read, into the second cache, data
-        with cgutils.for_range(builder, lines, intp=_int) as step:
-            line = builder.add(address, builder.mul(step.index, _number(CACHE_LINE)))
+        how = [ir.Constant(index, k) for k in (0, 2, 1)]  # to read, into the second cache, data
+        with cgutils.for_range(builder, lines, intp=INT) as step:
+            line = builder.add(address, builder.mul(step.index, number(CACHE_LINE)))
             builder.call(ask, [builder.inttoptr(line, byte), *how])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
-
-
-def _number(k: int) -> ir.Constant:
-    return ir.Constant(_int, k)
-
-
-def _load(builder: Any, address: Any, offset: int, kind: ir.Type) -> Any:
-    pointer = builder.inttoptr(builder.add(address, _number(offset)), kind.as_pointer())
-    return builder.load(pointer, align=8 if kind is _int else 4)
-
-
-def _store(builder: Any, vector: Any, address: Any, offset: int) -> None:
-    builder.store(vector, builder.inttoptr(builder.add(address, _number(offset)), _vector.as_pointer()), align=4)
-
-
-def _spread(builder: Any, value: Any) -> Any:
-    index, undefined = ir.IntType(32), ir.Constant(_vector, ir.Undefined)
-    one = builder.insert_element(undefined, value, ir.Constant(index, 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
 
 
 def _combine(builder: Any, coefficients: tuple[float, ...], vectors: list[Any]) -> Any:
@@ -149,7 +124,7 @@ def _combine(builder: Any, coefficients: tuple[float, ...], vectors: list[Any]) 
         if coefficient == 0:
             continue
         if abs(coefficient) != 1:
-            vector = builder.fmul(vector, ir.Constant(_vector, [abs(coefficient)] * LANES))
+            vector = builder.fmul(vector, ir.Constant(VECTOR, [abs(coefficient)] * LANES))
         if total is None:
             total = vector if coefficient > 0 else builder.fneg(vector)
         else:
