@@ -6,8 +6,8 @@ number needs is done while it is in a register. Forwards and backwards are kerne
 `.normalization`); what they keep for backward is one byte an element.
 
 The twins are the compositions in `activation`, `noise` and `normalization`. They run on devices without such kernels
-and for inputs that do not lie in memory as `in_order` says (for an activation alone: in one piece). When a graph of the gradient is asked for, the gradient is
-written with differentiable operations, here, below each kernel's.
+and for inputs that do not lie in memory as `in_order` says (for an activation alone: in one piece). When a graph of the
+gradient is asked for, the gradient is written with differentiable operations, here, below each kernel's.
 
 In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x; a(x) is x
 where x > 0 and slope·x elsewhere, and k is 0 where dropout drops and 1/(1 - p) where it keeps. Slope 1 is no activation,

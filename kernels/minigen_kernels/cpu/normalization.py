@@ -8,8 +8,8 @@ with a and k of `activation`, whose states backward needs again: h = k·a'(z)·g
 
     b̄ = Σᵣ h,   w̄ = Σᵣ h·u,   x̄ = w/√(σ² + eps)·(h - b̄/R - u·w̄/R).
 
-The first pass of each direction adds up columns (see `sums`), the second computes elements. The variance is of x - x[0], since the
-difference of large squares would lose it.
+The first pass of each direction adds up columns (see `sums`), the second computes elements. The variance is of
+x - x[0], since the difference of large squares would lose it.
 """
 
 from __future__ import annotations

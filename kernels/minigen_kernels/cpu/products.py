@@ -10,9 +10,7 @@ from ..geometry import check_product
 from .layout import pieces
 from .threads import parallel_for
 
-PIECE_FLOPS = (
-    16_000_000  # 160 microseconds of one core; a product as large is cut in two, and larger ones into such pieces
-)
+PIECE_FLOPS = 16_000_000  # 160 microseconds of one core: a product as large is cut in two, larger ones into such pieces
 PIECE_ROWS = 32  # thinner slices of a matrix make BLAS slow
 PIECE_COLUMNS = 64  # a multiple of the width of BLAS's own tiles
 PIECES = 8
