@@ -1,7 +1,7 @@
 """Where arrays live: which array module, which kernels. This module decides; no operation asks.
 
 cpu      NumPy's arrays, and the compiled loops of `minigen_kernels.cpu`
-cuda     CuPy's arrays on a GPU; convolutions and products of matrices by the kernels of `minigen_kernels.cuda`
+cuda     CuPy's arrays on a GPU; what `minigen_kernels.cuda.production` has is computed by our own kernels
 cudasim  NumPy's arrays; the same kernels in a simulator, thread by thread: how they are tested without a GPU, and slow
 """
 

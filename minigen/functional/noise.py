@@ -74,8 +74,7 @@ def activate_and_drop(input: Any, negative_slope: float, p: float, generator: Ge
 def _drop(x: Tensor, mask_shape: tuple[int, ...], p: float, key: int) -> Tensor:
     """0 where the mask of that shape, broadcast, drops, and x/(1 - p) where it keeps."""
     count, xp = math.prod(mask_shape), x.device.xp
-    compiled = getattr(x.device.kernels, "philox", None)
-    bits = philox.random_bits(key, count, xp) if compiled is None else compiled.random_bits(key, count)
+    bits = getattr(x.device.kernels, "philox", philox).random_bits(key, count, xp)
     counted = fused.in_order(xp.empty(mask_shape, bool)).shape
     kept = fused.as_shaped((bits >= philox.dropout_threshold(p)).reshape(counted))
     return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)

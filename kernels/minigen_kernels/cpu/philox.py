@@ -7,6 +7,8 @@ vector instructions, and one product of 32 bits by 32 is one of them for eight l
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 
 from ..philox import KEY_STEPS, LANES, MULTIPLIERS, ROUNDS, TILE
@@ -20,8 +22,8 @@ STEP0, STEP1 = np.uint32(KEY_STEPS[0]), np.uint32(KEY_STEPS[1])
 WORD = np.uint64(32)
 
 
-def random_bits(key: int, count: int) -> np.ndarray:
-    """The first `count` words of the stream of a key of 64 bits, as uint32 (count,)."""
+def random_bits(key: int, count: int, xp: ModuleType = np) -> np.ndarray:
+    """The first `count` words of the stream of a key of 64 bits, as uint32 (count,); xp, which the twins take, is NumPy."""
     tiles = -(-count // TILE)
     bits = np.empty(tiles * TILE, np.uint32)
     parts = pieces(tiles, least=TASK_TILES)

@@ -4,8 +4,10 @@ kernel       what a kernel is: a Python function, its arguments, its grid and bl
 intrinsics   GPU instructions that Numba lacks, each with its twin in Python
 simulator    runs a kernel in Python, thread by thread, and faults where a GPU would be silently wrong
 build        compiles a kernel to machine code for an architecture, and keeps it on disk
-production   the convolutions and products of the devices `cuda` and `cudasim`:
+production   what the devices `cuda` and `cudasim` compute with:
   convolution, products           arrays in, arrays out
+  activation, normalization, loss, sums       what takes one pass or two over memory, with its kernels
+  philox, updates                 random bits; steps of optimizers, all parameters in one launch
   implicit_gemm, weight_gradient, depthwise   their kernels
   correlation, tiles, quads       what these kernels are made of
   memory, running                 how arrays lie in memory, and where a kernel runs

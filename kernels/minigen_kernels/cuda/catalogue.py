@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..geometry import ConvGeometry
-from . import depthwise, implicit_gemm, weight_gradient
+from . import activation, depthwise, implicit_gemm, loss, normalization, philox, sums, updates, weight_gradient
 from .correlation import convolution, transposed
 from .kernel import Kernel
 from .ladder import RUNGS
@@ -30,7 +30,7 @@ SMALL = ConvGeometry(64, 128, 256, 1, (14, 14), (7, 7), (4, 4), (2, 2), (1, 1), 
 
 def catalogue() -> dict[str, Kernel]:
     """All kernels on record, by name."""
-    return {f"ladder/{name}": rung.kernel(LADDER_GEOMETRY) for name, rung in RUNGS.items()} | production()
+    return {f"ladder/{name}": rung.kernel(LADDER_GEOMETRY) for name, rung in RUNGS.items()} | production() | fused()
 
 
 def production() -> dict[str, Kernel]:
@@ -47,4 +47,37 @@ def production() -> dict[str, Kernel]:
         "conv2d_weight_grad/add_up": weight_gradient.total_kernel(LADDER_GEOMETRY, "float32"),
         "depthwise": depthwise.correlation_kernel(transposed(DEPTHWISE), DEPTHWISE.batch, "float32", True),
         "depthwise/weight_grad": depthwise.share_kernel(DEPTHWISE, "float32")[0],
+    }
+
+
+# the numbers of a layer's result: 64 images of 16 by 16 with 128 channels
+ROWS, COLUMNS = 64 * 16 * 16, 128
+
+# kernels with one thread or few for each column, whose little work is in double precision
+IN_DOUBLES = ("sums/columns", "moments/columns", "normalize/columns", "normalize_grad/columns")
+
+
+def fused() -> dict[str, Kernel]:
+    """The kernels of one pass over memory, and those that begin or end them."""
+    how, size, kind = sums.cut(ROWS, COLUMNS), ROWS * COLUMNS, "float32"
+    return {
+        "random_bits": philox.kernel(size),
+        "activate_and_drop": activation.forward_kernel(kind, size, 0.3),
+        "activate": activation.forward_kernel(kind, size, 0.0),
+        "scale_by_state": activation.gradient_kernel(kind, size),
+        "sums": sums.share_kernel(kind, how, "values"),
+        "sums/columns": sums.total_kernel(kind, how),
+        "moments": sums.share_kernel(kind, how, "powers"),
+        "moments/columns": normalization.moments_kernel(kind, how),
+        "normalize/columns": normalization.columns_kernel(kind, COLUMNS, kind),
+        "normalize": normalization.elements_kernel(kind, size, COLUMNS, True, 0.3),
+        "normalize_grad/sums": sums.share_kernel(kind, how, "products by state"),
+        "normalize_grad/columns": normalization.gradients_kernel(kind, how, kind),
+        "normalize_grad": normalization.elements_gradient_kernel(kind, size, COLUMNS, True),
+        "bce_with_logits": loss.loss_kernel(kind, size),
+        "bce_with_logits_grad": loss.gradient_kernel(kind, size),
+        "adam": updates.kernel_of(updates.adam, kind, (True,) * 4, 100),
+        "rmsprop": updates.kernel_of(updates.rmsprop, kind, (True,) * 5, 100),
+        "sgd": updates.kernel_of(updates.sgd, kind, (True,) * 3, 100),
+        "average": updates.kernel_of(updates.average, kind, (True,) * 2, 100),
     }

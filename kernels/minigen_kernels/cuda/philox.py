@@ -31,11 +31,13 @@ def random_bits(key: int, count: int, xp: ModuleType = np) -> Any:
     """The first `count` words of the stream of a key of 64 bits, as uint32 (count,) of the array module `xp`."""
     bits = empty(xp.empty(0, np.uint32), (count,))
     if count:
-        run(
-            Kernel(draw_words, ("uint32*", "int32", "uint32", "uint32"), *launch_for(count)),
-            (bits, count, *halves(key)),
-        )
+        run(kernel(count), (bits, count, *halves(key)))
     return bits
+
+
+def kernel(count: int) -> Kernel:
+    """The kernel of so many words; its arguments are the words, how many they are, and the `halves` of a key."""
+    return Kernel(draw_words, ("uint32*", "int32", "uint32", "uint32"), *launch_for(count))
 
 
 def launch_for(count: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

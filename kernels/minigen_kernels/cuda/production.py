@@ -3,7 +3,19 @@
 Given CuPy's arrays, the kernels are launched on the GPU; given NumPy's, they run in the simulator, thread by thread.
 """
 
+from . import activation, loss, normalization, philox, sums, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .products import matmul
 
-__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d", "matmul"]
+__all__ = [
+    "activation",
+    "conv2d",
+    "conv2d_weight_grad",
+    "conv_transpose2d",
+    "loss",
+    "matmul",
+    "normalization",
+    "philox",
+    "sums",
+    "updates",
+]
