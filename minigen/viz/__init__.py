@@ -1,13 +1,34 @@
-"""Pictures: grids and rows of images, samples and lines in the plane, training curves."""
+"""Pictures: grids and rows of images, samples and lines in the plane, training curves.
 
-from minigen.viz.anomalies import save_anomalies
-from minigen.viz.clusters import save_clusters
-from minigen.viz.curves import save_curves
-from minigen.viz.grid import image_grid, save_image_grid
-from minigen.viz.points import save_paths, save_points
-from minigen.viz.rows import save_panels, save_reconstructions, save_rows
+Every `draw_…` function returns a `Picture`, which a notebook shows and `.save(path)` writes; `save_…(path, …)` does both.
+"""
+
+from minigen.viz.anomalies import draw_anomalies, save_anomalies
+from minigen.viz.clusters import draw_clusters, save_clusters
+from minigen.viz.curves import draw_curves, save_curves
+from minigen.viz.grid import draw_image_grid, image_grid, save_image_grid
+from minigen.viz.picture import Picture
+from minigen.viz.points import draw_paths, draw_points, save_paths, save_points
+from minigen.viz.rows import (
+    draw_panels,
+    draw_reconstructions,
+    draw_rows,
+    save_panels,
+    save_reconstructions,
+    save_rows,
+)
 
 __all__ = [
+    "Picture",
+    "draw_anomalies",
+    "draw_clusters",
+    "draw_curves",
+    "draw_image_grid",
+    "draw_panels",
+    "draw_paths",
+    "draw_points",
+    "draw_reconstructions",
+    "draw_rows",
     "image_grid",
     "save_anomalies",
     "save_clusters",

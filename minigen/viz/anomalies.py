@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigen.errors import ShapeError
-from minigen.viz.figure import COLORS, new_figure, save_figure, tidy
+from minigen.viz.figure import COLORS, new_figure, tidy, to_picture
 from minigen.viz.grid import image_grid
+from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,18 +18,16 @@ _SHOWN = 10  # images at each end
 _BINS = 40
 
 
-def save_anomalies(
-    path: str | os.PathLike[str],
+def draw_anomalies(
     scores: np.ndarray,
     images: np.ndarray | None = None,
     anomalous: np.ndarray | None = None,
     reference: np.ndarray | None = None,
     title: str = "",
-) -> None:
-    """Write a picture (PNG): a histogram of the scores, and below it the images of the highest and the lowest scores.
+) -> Picture:
+    """Draw a histogram of the scores, and below it the images of the highest and the lowest scores.
 
     Args:
-        path: where to, for example `anomaly.png`
         scores: (n,), n of at least 1
         images: (n, c, h, w) from 0 to 1, in the same order; None for none
         anomalous: (n,) booleans: those that are known to be anomalies are drawn apart
@@ -38,9 +36,9 @@ def save_anomalies(
 
     Raises:
         ShapeError: No scores, or images or booleans that are not as many.
-        UserError, TrainingError: The path cannot be written, or the disk failed.
     """
     scores = np.asarray(scores, dtype=np.float64)
+    images = None if images is None else np.asarray(images)
     lengths = [len(part) for part in (images, anomalous) if part is not None]
     if scores.ndim != 1 or not len(scores) or any(length != len(scores) for length in lengths):
         raise ShapeError(
@@ -63,7 +61,10 @@ def save_anomalies(
         order = np.argsort(scores, kind="stable")
         _ends(axes[1], "highest scores", order[::-1][:_SHOWN], scores, images, anomalous)
         _ends(axes[2], "lowest scores", order[:_SHOWN], scores, images, anomalous)
-    save_figure(path, figure)
+    return to_picture(figure)
+
+
+save_anomalies = saver(draw_anomalies)
 
 
 def _histogram(axis: Axes, scores: np.ndarray, anomalous: np.ndarray | None) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigen.errors import ShapeError
-from minigen.viz.figure import PALE, new_figure, save_figure, tidy
+from minigen.viz.figure import PALE, new_figure, tidy, to_picture
 from minigen.viz.grid import BACKGROUND, image_grid
+from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,18 +19,16 @@ _SHOWN = 12  # images of a cluster
 _NOISE = -1
 
 
-def save_clusters(
-    path: str | os.PathLike[str],
+def draw_clusters(
     points: np.ndarray,
     clusters: np.ndarray,
     labels: np.ndarray | None = None,
     images: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
-) -> None:
-    """Write a picture (PNG): the points coloured by cluster, by class where there are any, and images of each cluster.
+) -> Picture:
+    """Draw the points coloured by cluster, by class where there are any, and images of each cluster.
 
     Args:
-        path: where to, for example `clusters.png`
         points: (n, 2), n of at least 1
         clusters: (n,) integers, -1 for what is in none
         labels: (n,) integers, the classes
@@ -39,9 +37,9 @@ def save_clusters(
 
     Raises:
         ShapeError: Not (n, 2), or not as many of the others.
-        UserError, TrainingError: The path cannot be written, or the disk failed.
     """
-    points = np.asarray(points)
+    points, clusters = np.asarray(points), np.asarray(clusters)
+    labels, images = (None if part is None else np.asarray(part) for part in (labels, images))
     lengths = [len(part) for part in (clusters, labels, images) if part is not None]
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or any(n != len(points) for n in lengths):
         raise ShapeError(f"Clusters are drawn of points (n, 2), n of at least 1, not {points.shape} with {lengths}.")
@@ -54,7 +52,10 @@ def save_clusters(
         _scatter(axes.pop(0), "by class", points, labels, names)
     if images is not None:
         _images(axes.pop(0), clusters, images)
-    save_figure(path, figure)
+    return to_picture(figure)
+
+
+save_clusters = saver(draw_clusters)
 
 
 def _scatter(axis: Axes, title: str, points: np.ndarray, groups: np.ndarray, names: dict[int, str]) -> None:

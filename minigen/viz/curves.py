@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigen.errors import UserError
-from minigen.viz.figure import COLORS, PALE, new_figure, save_figure, tidy
+from minigen.viz.figure import COLORS, PALE, new_figure, tidy, to_picture
+from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,20 +19,18 @@ _LAST = ("lr", "seconds", "time")  # of less interest than what is learnt
 _DECADES = 2  # a panel of positive values that span more is drawn on a logarithmic axis
 
 
-def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any]]) -> None:
-    """Draw every numeric metric of the records against its epoch, and write the picture (PNG).
+def draw_curves(records: Sequence[Mapping[str, Any]]) -> Picture:
+    """Draw every numeric metric of the records against its epoch.
 
     `train_x` and `test_x` share a panel, and so do the losses (of generator and discriminator, say) and metrics with
     one first word (`d_real`, `d_fake`). Values that are missing, null or not finite are left out. A panel of positive
     values over more than two decades has a logarithmic axis.
 
     Args:
-        path: where to, for example `curves.png`
         records: one dict an epoch, with "epoch" and any metrics, as `RunFolder.records()` gives them
 
     Raises:
-        UserError: No record holds a number, or the path cannot be written.
-        TrainingError: The disk failed or is full.
+        UserError: No record holds a number.
     """
     series = _series(records)
     panels = group_metrics(series)
@@ -46,7 +44,10 @@ def save_curves(path: str | os.PathLike[str], records: Sequence[Mapping[str, Any
         _draw(axis, title, {name: series[name] for name in names})
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    save_figure(path, figure)
+    return to_picture(figure)
+
+
+save_curves = saver(draw_curves)
 
 
 def group_metrics(names: Iterable[str]) -> dict[str, list[str]]:

@@ -1,11 +1,14 @@
-"""Figures that are drawn into a file, with whatever backend the user has chosen for the screen left as it is."""
+"""Figures that become pictures, with whatever backend the user has chosen for the screen left as it is."""
 
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import TYPE_CHECKING
 
-from minigen.files import atomic_write
+import numpy as np
+
+from minigen.viz.picture import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,17 +29,21 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def to_picture(figure: Figure) -> Picture:
+    """The figure as it is now."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="rgba")
+    width, height = figure.canvas.get_width_height()
+    return Picture(np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[:, :, :3])
+
+
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
-    """Write a figure as a picture (PNG).
+    """Write a figure as a picture, in the format that the file's name ends in.
 
     Raises:
         UserError, TrainingError: The path cannot be written, or the disk failed.
     """
-    from io import BytesIO
-
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getbuffer())
+    to_picture(figure).save(path)
 
 
 def tidy(axis: Axes) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 
 from minigen.errors import ShapeError, UserError
-from minigen.files import atomic_write
+from minigen.viz.picture import Picture, saver
 
 BACKGROUND = 200  # the grey between images: apart from black digits' grounds and from white paper
 _LEGIBLE = 48  # pixels: tiny images are enlarged to at least this on their longer side
@@ -58,26 +57,26 @@ def image_grid(
     return picture[:, :, 0] if c == 1 else picture
 
 
-def save_image_grid(
-    path: str | os.PathLike[str],
+def draw_image_grid(
     images: np.ndarray,
     columns: int | None = None,
     padding: int = 1,
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
-) -> None:
-    """Write `image_grid(images, …)` as a picture, in the format that the file's name ends in.
+) -> Picture:
+    """Draw `image_grid(images, …)`.
 
     Args:
-        path: where to, for example `samples.png`
         images, columns, padding, value_range: as for `image_grid`
         scale: each pixel becomes scale × scale; unless given, what brings tiny images to 48 pixels at least
 
     Raises:
-        ShapeError, UserError: As `image_grid`; a scale below 1; a path that cannot be written, or whose ending is no picture format.
-        TrainingError: The disk failed or is full.
+        ShapeError, UserError: As `image_grid`; a scale below 1.
     """
-    save_picture(path, enlarge(image_grid(images, columns, padding, value_range), images, scale))
+    return Picture(enlarge(image_grid(images, columns, padding, value_range), np.shape(images), scale))
+
+
+save_image_grid = saver(draw_image_grid)
 
 
 def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
@@ -96,29 +95,9 @@ def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarra
     return np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def enlarge(picture: np.ndarray, images: np.ndarray, scale: int | None) -> np.ndarray:
-    """Make each pixel of a grid scale × scale; unless given, what brings tiny `images` to 48 pixels at least."""
-    scale = max(1, math.ceil(_LEGIBLE / max(images.shape[2:]))) if scale is None else scale
+def enlarge(grid: np.ndarray, shape: tuple[int, ...], scale: int | None) -> np.ndarray:
+    """Make each pixel of a grid scale × scale; unless given, what brings tiny images (…, h, w) to 48 pixels at least."""
+    scale = max(1, math.ceil(_LEGIBLE / max(shape[-2:]))) if scale is None else scale
     if scale < 1:
         raise UserError(f"A picture is enlarged by a whole number of at least 1, not {scale}.")
-    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Write uint8 pixels (H, W) or (H, W, 3) as a picture, in the format that the file's name ends in.
-
-    Raises:
-        UserError: A path that cannot be written, or whose ending is no picture format.
-        TrainingError: The disk failed or is full.
-    """
-    from io import BytesIO
-
-    from PIL import Image
-
-    suffix = os.path.splitext(path)[1].lower()
-    kind = Image.registered_extensions().get(suffix)
-    if kind not in Image.SAVE:
-        raise UserError(f"Cannot tell a picture format from the name {os.fspath(path)}: let it end in .png.")
-    buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, format=kind)
-    atomic_write(path, buffer.getbuffer())
+    return grid.repeat(scale, axis=0).repeat(scale, axis=1)

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigen.errors import ShapeError
-from minigen.viz.figure import COLORS, PALE, new_figure, save_figure, tidy
+from minigen.viz.figure import COLORS, PALE, new_figure, tidy, to_picture
+from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def save_points(path: str | os.PathLike[str], samples: np.ndarray, real: np.ndarray) -> None:
-    """Write a picture (PNG) of generated samples over real ones, such as those of `minigen.data.mixtures`.
+def draw_points(samples: np.ndarray, real: np.ndarray) -> Picture:
+    """Draw generated samples over real ones, such as those of `minigen.data.mixtures`.
 
     The frame is that of the real samples with a margin; how many generated ones fall outside it is said below.
 
     Args:
-        path: where to, for example `samples.png`
         samples: (n, 2), generated
         real: (m, 2), m of at least 1
 
     Raises:
         ShapeError: Not (n, 2) and (m, 2).
-        UserError, TrainingError: The path cannot be written, or the disk failed.
     """
     samples, real = np.asarray(samples), np.asarray(real)
     if samples.ndim != 2 or samples.shape[1] != 2 or real.ndim != 2 or real.shape[1] != 2 or not len(real):
@@ -42,20 +40,21 @@ def save_points(path: str | os.PathLike[str], samples: np.ndarray, real: np.ndar
     )
     axis.set_xlabel(f"{outside} of the {len(samples)} generated lie outside" if outside else "", fontsize=9)
     axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.08), ncols=2, frameon=False, markerscale=1.5)
-    save_figure(path, figure)
+    return to_picture(figure)
 
 
-def save_paths(path: str | os.PathLike[str], panels: Mapping[str, Sequence[np.ndarray]], real: np.ndarray) -> None:
-    """Write a picture (PNG) of lines in the plane, such as walks between latents, over real samples.
+save_points = saver(draw_points)
+
+
+def draw_paths(panels: Mapping[str, Sequence[np.ndarray]], real: np.ndarray) -> Picture:
+    """Draw lines in the plane, such as walks between latents, over real samples.
 
     Args:
-        path: where to, for example `walk.png`
         panels: title → lines, each (steps, 2); the panels stand side by side
         real: (m, 2), m of at least 1
 
     Raises:
         ShapeError: A line that is not (steps, 2), or real samples that are not (m, 2).
-        UserError, TrainingError: The path cannot be written, or the disk failed.
     """
     real = np.asarray(real)
     shapes = [np.shape(line) for lines in panels.values() for line in lines]
@@ -67,11 +66,14 @@ def save_paths(path: str | os.PathLike[str], panels: Mapping[str, Sequence[np.nd
     for axis, (title, lines) in zip(axes, panels.items()):
         _frame(axis, real)
         axis.scatter(real[:, 0], real[:, 1], s=60, color=PALE, linewidths=0)
-        for number, line in enumerate(lines):
+        for number, line in enumerate(map(np.asarray, lines)):
             color = COLORS[number % len(COLORS)]
             axis.plot(line[:, 0], line[:, 1], color=color, linewidth=1, marker="o", markersize=3, alpha=0.8)
         axis.set_title(title, fontsize=11)
-    save_figure(path, figure)
+    return to_picture(figure)
+
+
+save_paths = saver(draw_paths)
 
 
 def _frame(axis: Axes, real: np.ndarray) -> tuple[np.ndarray, float]:

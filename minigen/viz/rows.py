@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigen.errors import ShapeError, UserError
-from minigen.viz.grid import BACKGROUND, enlarge, image_grid, save_picture
+from minigen.viz.grid import BACKGROUND, enlarge, image_grid
+from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,49 +19,48 @@ _SMALL = 11
 _LINE = 14  # pixels from one line of a caption to the next
 
 
-def save_rows(
-    path: str | os.PathLike[str],
+def draw_rows(
     rows: Sequence[tuple[str, np.ndarray]],
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
-) -> None:
-    """Write a picture of rows of images, each labelled at its left; a shorter row leaves grey.
+) -> Picture:
+    """Draw rows of images, each labelled at its left; a shorter row leaves grey.
 
     Args:
-        path: where to, for example `classes.png`
         rows: label and images (n, c, h, w), c = 1 or 3, of one shape but for n, which may be 0 in some
-        value_range, scale: as for `save_image_grid`
+        value_range, scale: as for `draw_image_grid`
 
     Raises:
-        ShapeError, UserError, TrainingError: As `save_image_grid`.
+        ShapeError, UserError: As `draw_image_grid`.
     """
-    save_picture(path, np.asarray(_strip(rows, (), value_range, scale)))
+    return Picture(np.asarray(_strip(rows, (), value_range, scale)))
 
 
-def save_panels(
-    path: str | os.PathLike[str],
+save_rows = saver(draw_rows)
+
+
+def draw_panels(
     panels: Mapping[str, np.ndarray],
     columns: int,
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
-) -> None:
-    """Write a picture of several grids side by side, each under its title.
+) -> Picture:
+    """Draw several grids side by side, each under its title.
 
     Args:
-        path: where to, for example `walk.png`
         panels: title → images (n, c, h, w), c = 1 or 3
         columns: images in a row of each grid
-        value_range, scale: as for `save_image_grid`
+        value_range, scale: as for `draw_image_grid`
 
     Raises:
-        ShapeError, UserError, TrainingError: As `save_image_grid`.
+        ShapeError, UserError: As `draw_image_grid`.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_FONT)
     parts = []
     for title, images in panels.items():
-        grid = Image.fromarray(enlarge(image_grid(images, columns, 1, value_range), images, scale))
+        grid = Image.fromarray(enlarge(image_grid(images, columns, 1, value_range), np.shape(images), scale))
         width = max(grid.width, int(font.getlength(title)) + _FONT)
         part = Image.new("RGB", (width, grid.height + 2 * _FONT), "white")
         part.paste(grid, ((width - grid.width) // 2, 2 * _FONT))
@@ -73,29 +72,30 @@ def save_panels(
     for part in parts:
         picture.paste(part, (left, 0))
         left += part.width + _FONT
-    save_picture(path, np.asarray(picture))
+    return Picture(np.asarray(picture))
 
 
-def save_reconstructions(
-    path: str | os.PathLike[str],
+save_panels = saver(draw_panels)
+
+
+def draw_reconstructions(
     originals: np.ndarray,
     reconstructions: np.ndarray,
     columns: int = 10,
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
     captions: Sequence[str] = (),
-) -> None:
-    """Write a picture of rows in pairs, labelled at the left: originals, and below each its reconstruction.
+) -> Picture:
+    """Draw rows in pairs, labelled at the left: originals, and below each its reconstruction.
 
     Args:
-        path: where to, for example `reconstructions.png`
         originals, reconstructions: (n, c, h, w), c = 1 or 3, in the same order
         columns: pairs in a row
-        value_range, scale: as for `save_image_grid`
+        value_range, scale: as for `draw_image_grid`
         captions: a few short lines to stand below each pair; none, or n of them
 
     Raises:
-        ShapeError, UserError, TrainingError: As `save_image_grid`; shapes that differ.
+        ShapeError, UserError: As `draw_image_grid`; shapes that differ.
     """
     originals, reconstructions = np.asarray(originals), np.asarray(reconstructions)
     if originals.shape != reconstructions.shape:
@@ -110,7 +110,10 @@ def save_reconstructions(
         chosen = slice(start, start + columns)
         pair = [("original", originals[chosen]), ("reconstruction", reconstructions[chosen])]
         strips.append(_strip(pair, captions[chosen], value_range, scale))
-    save_picture(path, np.asarray(_stack(strips)))
+    return Picture(np.asarray(_stack(strips)))
+
+
+save_reconstructions = saver(draw_reconstructions)
 
 
 def _strip(
@@ -126,7 +129,7 @@ def _strip(
     columns = max((len(images) for _, images in rows), default=0)
     filled = [_fill_up(np.asarray(images), columns, value_range) for _, images in rows]
     images = np.concatenate(filled) if filled else np.empty((0, 1, 1, 1))
-    grid = enlarge(image_grid(images, columns or None, 1, value_range), images, scale)
+    grid = enlarge(image_grid(images, columns or None, 1, value_range), images.shape, scale)
     margin = int(max(font.getlength(label) for label, _ in rows)) + _FONT
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     strip = Image.new("RGB", (margin + grid.shape[1], len(grid) + _LINE * lines), "white")
