@@ -29,12 +29,15 @@ def test_a_name_that_says_no_format_is_refused(tmp_path):
 
 
 def test_a_figure_becomes_the_picture_that_matplotlib_would_write():
-    figure = new_figure(2, 1)
-    figure.subplots().plot([0, 1], [0, 1])
+    def figure():
+        made = new_figure(2, 1)
+        made.subplots().plot([0, 1], [0, 1])
+        return made
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure().savefig(buffer, format="png")
     written = np.asarray(Image.open(buffer).convert("RGB"))
-    np.testing.assert_array_equal(to_picture(figure).pixels, written)
+    np.testing.assert_array_equal(to_picture(figure()).pixels, written)
 
 
 @pytest.mark.parametrize("name", [name for name in viz.__all__ if name.startswith("save_")])
