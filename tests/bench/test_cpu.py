@@ -9,22 +9,18 @@ import sys
 
 import numpy as np
 import pytest
-from minigen_kernels import reference
+from minigen_kernels import cpu, reference
 from rich.console import Console
 
+from minigen.bench import convolution
+from minigen.bench.convolution import DIRECTIONS
 from minigen.bench.cpu import command, ours, report, rounds, theirs, worker
-from minigen.bench.cpu.cases import (
-    DIRECTIONS,
-    KERNELS,
-    MODELS,
-    STEPS,
-    Case,
-    cases_of,
-    growth_case,
-    kernel_case,
-    smallest,
-)
+from minigen.bench.cpu.cases import KERNELS, STEPS, Case, cases_of, growth_case, kernel_case, smallest
 from minigen.bench.cpu.rounds import Worker, run_cpu
+from minigen.bench.steps import MODELS
+from minigen.bench.steps import ours as our_steps
+from minigen.bench.steps import theirs as their_steps
+from minigen.bench.tables import rich_table
 from minigen.cli.main import main
 from minigen.errors import MinigenError, UserError
 from minigen.random import Generator
@@ -124,7 +120,7 @@ def test_both_sides_have_the_same_layers_with_the_same_constants(case):
 
 def test_in_channels_last_weights_and_images_lie_that_way():
     torch = pytest.importorskip("torch", reason=NO_PYTORCH)
-    step = theirs.make_step("restoration-gan", 2, [3, 16, 16], "channels_last")
+    step = their_steps.make_step("restoration-gan", 2, [3, 16, 16], "channels_last")
     arrays = [*step.data, *(w for module in step.modules.values() for w in module.parameters() if w.ndim == 4)]
     assert len(arrays) > 20
     assert all(array.is_contiguous(memory_format=torch.channels_last) for array in arrays)
@@ -134,21 +130,19 @@ def test_every_model_of_the_cases_is_one_that_ours_makes():
     assert {case.task["model"] for case in cases_of(["steps", "growth"])} == set(MODELS)
     for model in MODELS:
         shape = [2] if model == "gan2d" else [3, 16, 16]
-        losses = ours.make_step(model, 2, shape)()
+        losses = our_steps.make_step(model, 2, shape)()
         assert all(math.isfinite(loss.item()) for loss in losses.values()), model
     with pytest.raises(UserError, match="Unknown step 'dcgam': did you mean 'dcgan'"):
-        ours.make_step("dcgam", 2, [1, 8, 8])
+        our_steps.make_step("dcgam", 2, [1, 8, 8])
 
 
 def arrays_of(kernel):
     """x, w and y for a convolution."""
     g = np.random.default_rng(kernel.window)
     return (
-        g.standard_normal((kernel.batch, kernel.in_channels, kernel.size, kernel.size), np.float32),
-        g.standard_normal(
-            (kernel.out_channels, kernel.in_channels // kernel.groups, kernel.window, kernel.window), np.float32
-        ),
-        g.standard_normal((kernel.batch, kernel.out_channels, kernel.out_size, kernel.out_size), np.float32),
+        g.standard_normal(kernel.x_shape, np.float32),
+        g.standard_normal(kernel.w_shape, np.float32),
+        g.standard_normal(kernel.y_shape, np.float32),
     )
 
 
@@ -170,7 +164,7 @@ every_convolution = pytest.mark.parametrize(
 def test_our_convolutions_are_those_of_the_reference(kernel, direction):
     arrays = arrays_of(kernel)
     expected = expected_of(kernel, direction, *arrays)
-    found = ours.convolution(kernel, direction, *arrays)()
+    found = convolution.ours(kernel, direction, *arrays, cpu)()
     np.testing.assert_allclose(found, expected, atol=1e-5 * abs(expected).max())
 
 
@@ -179,7 +173,7 @@ def test_pytorchs_convolutions_are_those_of_the_reference_and_compute_nothing_el
     torch = pytest.importorskip("torch", reason=NO_PYTORCH)
     arrays = arrays_of(kernel)
     expected = expected_of(kernel, direction, *arrays)
-    found = theirs.convolution(kernel, direction, *map(torch.from_numpy, arrays))()
+    found = convolution.theirs(kernel, direction, *map(torch.from_numpy, arrays))()
     gradients = [found] if direction == "forward" else [gradient for gradient in found if gradient is not None]
     assert len(gradients) == 1
     np.testing.assert_allclose(gradients[0].numpy(), expected, atol=1e-5 * abs(expected).max())
@@ -270,8 +264,8 @@ def test_a_process_that_breaks_down_is_told_of_in_one_sentence():
 
 @pytest.fixture
 def without_pytorch(monkeypatch):
-    version = rounds._version
-    monkeypatch.setattr(rounds, "_version", lambda name: None if name == "torch" else version(name))
+    version_of = rounds.version_of
+    monkeypatch.setattr(rounds, "version_of", lambda name: None if name == "torch" else version_of(name))
 
 
 @pytest.fixture
@@ -295,8 +289,8 @@ def scripted(monkeypatch):
         def __exit__(self, *exception):
             asked.append((self.side, "ended"))
 
-    version = rounds._version
-    monkeypatch.setattr(rounds, "_version", lambda name: "2.13.0" if name == "torch" else version(name))
+    version_of = rounds.version_of
+    monkeypatch.setattr(rounds, "version_of", lambda name: "2.13.0" if name == "torch" else version_of(name))
     monkeypatch.setattr(rounds, "Worker", Scripted)
     return asked
 
@@ -459,7 +453,7 @@ def test_no_table_is_wider_than_what_it_is_printed_on():
     ]
     console = Console(file=io.StringIO(), width=command.WIDTH)
     for table in report.tables_of(measurements):
-        assert console.measure(report.rich_table(table)).maximum < command.WIDTH, table.title
+        assert console.measure(rich_table(table)).maximum < command.WIDTH, table.title
         assert all(len(row) == len(table.headings) for row in table.rows)
 
 

@@ -5,7 +5,7 @@ how much memory it takes. PyTorch has the same networks, each side a process of 
 what counts is the median over the rounds, and of PyTorch's two memory formats the better.
 
 - `cases`: what is measured;
-- `ours`, `theirs`: the same steps and convolutions in minigen and in PyTorch, whose networks are in `torch_networks`;
+- `ours`, `theirs`: what each side calls (the steps are in `minigen.bench.steps`, the convolutions beside it);
 - `worker`: the process that measures one side; `rounds`: the one that has both measured in turns;
 - `report`: tables and picture; `command`: the command line.
 """

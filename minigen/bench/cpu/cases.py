@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from minigen.bench.convolution import DIRECTIONS, Kernel
+
 PARTS = ("steps", "kernels", "growth", "memory")
-MODELS = ("dcgan", "gan2d", "conv-vae", "dense-autoencoder", "conv-autoencoder", "restoration-gan", "critic")
-DIRECTIONS = ("forward", "input gradient", "weight gradient")
 
 Task = dict[str, Any]
 
@@ -33,44 +33,6 @@ class Case(NamedTuple):
     task: Task
     images: bool = True
     goal: float | None = None
-
-
-class Kernel(NamedTuple):
-    """A convolution of square images, N × (C → O), with its window, stride and groups."""
-
-    batch: int
-    in_channels: int
-    out_channels: int
-    size: int
-    window: int
-    stride: int = 1
-    groups: int = 1
-
-    @property
-    def padding(self) -> int:
-        """On every side: a stride of 1 keeps the size, one of 2 halves it."""
-        return self.window // 2 if self.window % 2 else (self.window - self.stride) // 2
-
-    @property
-    def out_size(self) -> int:
-        return (self.size + 2 * self.padding - self.window) // self.stride + 1
-
-    @property
-    def flops(self) -> int:
-        """2·N·OH·OW·O·(C/groups)·KH·KW: as if no tap fell on the padding, in every direction.
-
-        >>> Kernel(256, 128, 256, 7, 5).flops
-        20552089600
-        """
-        taps = self.window**2 * self.in_channels // self.groups
-        return 2 * self.batch * self.out_size**2 * self.out_channels * taps
-
-    def __str__(self) -> str:
-        channels = f"{self.in_channels}→{self.out_channels}"
-        if self.groups > 1:
-            channels = f"{self.out_channels} depthwise"
-        stride = f" s{self.stride}" if self.stride > 1 else ""
-        return f"{self.batch}, {channels}, {self.size}×{self.size}, {self.window}×{self.window}{stride}"
 
 
 STEPS = (

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from minigen.bench.cpu.cases import PARTS, Case, cases_of
-from minigen.bench.cpu.report import compare, header, markdown, rich_table, save_picture, tables_of
-from minigen.bench.cpu.rounds import Measurement, run_cpu
+from minigen.bench.cpu.report import compare, header, markdown, save_picture, tables_of
+from minigen.bench.cpu.rounds import run_cpu
+from minigen.bench.records import Measurement
+from minigen.bench.tables import rich_table
 from minigen.files import atomic_write
 from minigen.training.options import positive_integer
 

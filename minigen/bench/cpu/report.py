@@ -8,17 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minigen.bench.cpu.cases import (
-    BATCH_OF_SIDES,
-    DIRECTIONS,
-    KERNELS,
-    SIDE_OF_BATCHES,
-    Case,
-    Kernel,
-    cases_of,
-    kernel_case,
-)
-from minigen.bench.cpu.rounds import OURS, Measurement
+from minigen.bench.convolution import DIRECTIONS, Kernel
+from minigen.bench.cpu.cases import BATCH_OF_SIDES, KERNELS, SIDE_OF_BATCHES, Case, cases_of, kernel_case
+from minigen.bench.cpu.rounds import OURS
+from minigen.bench.records import Measurement
+from minigen.bench.tables import Table, markdown_table, mebibytes, milliseconds, ratio, reached
 
 BUSY = 0.25  # of the cores
 BUSY_WARNING = (
@@ -55,14 +49,6 @@ def compare(values: dict[str, list[float]]) -> Comparison:
     return Comparison(ours, medians[best], best.removeprefix("PyTorch").strip())
 
 
-class Table(NamedTuple):
-    """A table: its title, the headings of its columns, and its rows, the first column being words."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-
 def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
     """The tables of all parts that were measured."""
     found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
@@ -91,12 +77,12 @@ def _steps(found: Found) -> Table:
     rows = [
         (
             case.name,
-            _milliseconds(c.ours),
-            _milliseconds(c.theirs),
+            milliseconds(c.ours),
+            milliseconds(c.theirs),
             c.order,
-            _ratio(c.ratio),
+            ratio(c.ratio),
             f"{case.goal}×",
-            _reached(c.ratio, case.goal),
+            reached(c.ratio, case.goal),
         )
         for case, c in _measured(found, "steps")
     ]
@@ -116,16 +102,16 @@ def _kernels(found: Found, peak: float | None) -> Table:
                     (
                         str(kernel),
                         direction,
-                        _milliseconds(c.ours),
-                        _milliseconds(c.theirs),
+                        milliseconds(c.ours),
+                        milliseconds(c.theirs),
                         c.order,
-                        _ratio(c.ratio),
+                        ratio(c.ratio),
                         _speed(kernel, c.ours, peak),
                         _speed(kernel, c.theirs, peak),
                     )
                 )
     mean = statistics.geometric_mean(ratios) if ratios else math.nan
-    rows.append(("geometric mean", "", "", "", "", _ratio(mean), "", ""))
+    rows.append(("geometric mean", "", "", "", "", ratio(mean), "", ""))
     headings = (
         *("N, C→O, H×W, KH×KW", "direction", "minigen ms", "PyTorch ms", "format", "ratio"),
         *("minigen GFLOP/s", "PyTorch GFLOP/s"),
@@ -148,9 +134,7 @@ def _growth(found: Found) -> list[Table]:
         ("side", f"Growth with the pixels, batch {BATCH_OF_SIDES}", lambda task: task["shape"][1] ** 2),
     ):
         mine = [(case, c) for case, c in _measured(found, "growth") if case.name.startswith(axis)]
-        rows = [
-            (case.name, _milliseconds(c.ours), _milliseconds(c.theirs), c.order, _ratio(c.ratio)) for case, c in mine
-        ]
+        rows = [(case.name, milliseconds(c.ours), milliseconds(c.theirs), c.order, ratio(c.ratio)) for case, c in mine]
         if len(mine) > 1:
             sizes = [size_of(case.task) for case, _ in mine]
             theirs = [c.theirs for _, c in mine if c.theirs is not None]
@@ -175,34 +159,18 @@ def _memory(found: Found, processes: dict[str, Comparison]) -> Table:
     rows = [
         (
             case.name,
-            _mebibytes(c.ours),
-            _mebibytes(c.theirs),
+            mebibytes(c.ours),
+            mebibytes(c.theirs),
             c.order,
-            _ratio(c.ratio),
-            _mebibytes(processes[case.name].ours),
-            _mebibytes(processes[case.name].theirs),
+            ratio(c.ratio),
+            mebibytes(processes[case.name].ours),
+            mebibytes(processes[case.name].theirs),
         )
         for case, c in _measured(found, "memory")
     ]
     headings = ("training step", "minigen MiB", "PyTorch MiB", "format", "ratio", "minigen process", "PyTorch process")
     title = "Peak memory that training steps add to code, networks and batch, and that of the whole process"
     return Table(title, headings, rows)
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1e3 * seconds:.{max(0, 2 - int(math.log10(max(1e3 * seconds, 1))))}f}"
-
-
-def _mebibytes(count: float | None) -> str:
-    return "-" if count is None else f"{count / 2**20:.1f}"
-
-
-def _ratio(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}×"
-
-
-def _reached(value: float, goal: float | None) -> str:
-    return "-" if goal is None or math.isnan(value) else "yes" if value >= goal else "no"
 
 
 def _speed(kernel: Kernel, seconds: float | None, peak: float | None) -> str:
@@ -231,31 +199,12 @@ def header(content: dict[str, Any]) -> list[str]:
     return lines if settings["torch"] else [*lines, NO_TORCH]
 
 
-def rich_table(table: Table) -> Any:
-    """For the terminal."""
-    from rich import box
-    from rich.table import Table as RichTable
-
-    out = RichTable(title=table.title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    for i, heading in enumerate(table.headings):
-        if i == 0 or heading in ("direction", "format"):
-            out.add_column(heading, no_wrap=True)
-        else:
-            out.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
-    for row in table.rows:
-        out.add_row(*row)
-    return out
-
-
 def markdown(content: dict[str, Any], command: str) -> str:
     """The whole report as Markdown, with the command that wrote it."""
     lines = ["# Training and convolution on the CPU, beside PyTorch", "", f"Written by `{command}`.", ""]
     lines += [*(f"- {line}" for line in header(content)), ""]
     for table in tables_of(content["measurements"]):
-        lines += [f"## {table.title}", ""]
-        lines.append(f"| {' | '.join(table.headings)} |")
-        lines.append("|---" + "|---:" * (len(table.headings) - 1) + "|")
-        lines += [*(f"| {' | '.join(row)} |" for row in table.rows), ""]
+        lines += markdown_table(table)
     return "\n".join(lines)
 
 

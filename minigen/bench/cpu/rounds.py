@@ -6,24 +6,22 @@ on both alike; the median over the rounds leaves out what fell on one of them.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from minigen.bench.cpu.cases import Case, Task, smallest
-from minigen.errors import MinigenError, UserError
-from minigen.files import atomic_write
+from minigen.bench.processes import Process
+from minigen.bench.records import Measurement, read_measurements, version_of, write_measurements
 
-Measurement = dict[str, Any]  # part, name, load, and values: by contestant, one number a round; for memory also process
-
+FIELDS = {
+    "part",
+    "name",
+    "load",
+    "values",
+}  # of a measurement; values: by contestant, one number a round; memory: process
 OURS = "minigen"
 FORMATS = {"contiguous_format": "PyTorch NCHW", "channels_last": "PyTorch channels_last"}
 MEMORY_ROUNDS = 3  # memory differs little from round to round, and each takes new processes
@@ -31,7 +29,7 @@ MEMORY_CALLS = 5
 AT_LEAST = 0.3  # seconds that each round of a case takes
 
 
-class Worker:
+class Worker(Process):
     """A process of `minigen.bench.cpu.worker`, to be used in a `with`.
 
     Args:
@@ -40,48 +38,9 @@ class Worker:
     """
 
     def __init__(self, side: str, threads: int) -> None:
-        self.side = side
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
         names = ("MINIGEN_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "minigen.bench.cpu.worker", side, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env={**os.environ, **dict.fromkeys(names, str(threads))},
-            start_new_session=True,  # Ctrl-C is for this process, which ends the other
-        )
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer.
-
-        Raises:
-            MinigenError: the process ended instead.
-        """
-        pipe_in, pipe_out = self.process.stdin, self.process.stdout
-        line = ""
-        if pipe_in is not None and pipe_out is not None:
-            with contextlib.suppress(BrokenPipeError):
-                print(json.dumps(request), file=pipe_in, flush=True)
-                line = pipe_out.readline()
-        if not line:
-            code = self.process.wait()
-            self.errors.seek(0)
-            last = (self.errors.read().strip().splitlines() or ["it said nothing"])[-1]
-            raise MinigenError(
-                f"The process that measures {self.side} ended with exit code {code} ({last}); what was measured before "
-                "is kept where --json says."
-            )
-        return json.loads(line)
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
+        environment = dict.fromkeys(names, str(threads))
+        super().__init__(side, "minigen.bench.cpu.worker", [side, str(threads)], environment)
 
 
 def run_cpu(
@@ -114,7 +73,7 @@ def run_cpu(
         MinigenError: a process broke down.
     """
     settings, load = settings_of(rounds, threads), load_before()
-    done = _read(file, settings)
+    done = read_measurements(file, settings, FIELDS, "minigen bench cpu")
     known = {(measurement["part"], measurement["name"]): measurement for measurement in done}
     measurements = []
     with Workers(settings) as workers:
@@ -125,7 +84,7 @@ def run_cpu(
                 measurement = {"part": case.part, "name": case.name, "load": load}
                 measurement |= workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
                 done.append(measurement)
-                _write(file, {"settings": settings, "measurements": done})
+                write_measurements(file, {"settings": settings, "measurements": done})
                 report(case, measurement)
             measurements.append(measurement)
     return {"settings": settings, "measurements": measurements}
@@ -212,7 +171,7 @@ def settings_of(rounds: int, threads: int | None) -> dict[str, Any]:
         "threads": threads or num_threads(),
         "rounds": rounds,
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("minigen", "numpy", "numba", "torch")},
+        **{name: version_of(name) for name in ("minigen", "numpy", "numba", "torch")},
     }
 
 
@@ -235,33 +194,3 @@ def processor() -> str:
 def load_before() -> float:
     """How many cores were busy in the last minute; 0 where the system does not say."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _read(file: str | Path | None, settings: dict[str, Any]) -> list[Measurement]:
-    """The measurements that a file holds; none where there is none."""
-    if file is None or not Path(file).exists():
-        return []
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-        found, measurements = dict(content["settings"]), list(content["measurements"])
-        complete = all({"part", "name", "load", "values"} <= measurement.keys() for measurement in measurements)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} is not a file of `minigen bench cpu`; give another name.") from error
-    if not complete:
-        raise UserError(f"{file} holds measurements that lack something; give another name.")
-    if found != settings:
-        changed = [name for name in settings if found.get(name) != settings[name]]
-        raise UserError(f"{file} holds measurements with another {' and '.join(changed)}; give another name.")
-    return measurements
-
-
-def _write(file: str | Path | None, content: dict[str, Any]) -> None:
-    if file is not None:
-        atomic_write(file, (json.dumps(content, indent=1) + "\n").encode())

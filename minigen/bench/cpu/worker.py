@@ -23,6 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from minigen.bench.processes import Request, answer_all
+
 SIDES = ("minigen", "PyTorch")
 
 
@@ -40,22 +42,21 @@ def side_named(name: str) -> ModuleType:
 def serve(side: ModuleType, requests: Iterable[str], answers: TextIO) -> None:
     """Answer every request."""
     prepared: dict[str, Callable[[], Any]] = {}
-    for line in requests:
-        request = json.loads(line)
-        answer: dict[str, Any] = {}
+
+    def answer(request: Request) -> dict[str, Any]:
         if request["do"] == "seconds":
             key = json.dumps(request["task"])
             if key not in prepared:
                 prepared[key] = side.prepare(request["task"])
                 prepared[key]()  # compiles, and makes the state of the optimizers
-            answer["seconds"] = seconds_of(prepared[key], request["at_least"])
-        elif request["do"] == "memory":
+            return {"seconds": seconds_of(prepared[key], request["at_least"])}
+        if request["do"] == "memory":
             side.prepare(request["first"])()
-            answer["bytes"] = memory_of(side.prepare(request["task"]), request["calls"])
-            answer["process"] = peak_memory()
-        else:
-            prepared.clear()
-        print(json.dumps(answer), file=answers, flush=True)
+            return {"bytes": memory_of(side.prepare(request["task"]), request["calls"]), "process": peak_memory()}
+        prepared.clear()
+        return {}
+
+    answer_all(answer, requests, answers)
 
 
 def seconds_of(run: Callable[[], Any], at_least: float) -> float:
