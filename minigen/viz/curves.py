@@ -1,9 +1,10 @@
-"""Training curves: every number of metrics.jsonl against the epoch, what belongs together in one panel."""
+"""Training curves: every number that was recorded against the epoch or step, what belongs together in one panel."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from minigen.errors import UserError
@@ -16,23 +17,41 @@ if TYPE_CHECKING:
 _SPLITS = ("train", "test", "val", "valid", "validation")
 _AXES = ("epoch", "step")  # what the curves are drawn against, and its kin
 _LAST = ("lr", "seconds", "time")  # of less interest than what is learnt
+_MANY = 200  # points from which on a curve is drawn pale, and its average over
+_WORDS = {"d_real": "D(x)", "d_fake": "D(G(z))"}  # what the loops of GANs record, as it is written
+_GRADIENTS = "grad_"  # how the names of gradient norms begin
 _DECADES = 2  # a panel of positive values that span more is drawn on a logarithmic axis
 
 
-def draw_curves(records: Sequence[Mapping[str, Any]]) -> Picture:
-    """Draw every numeric metric of the records against its epoch.
+Records = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[float]]
+Points = list[tuple[float, float]]
+
+
+def draw_curves(records: Records) -> Picture:
+    """Draw every numeric metric of the records against its epoch or step.
 
     `train_x` and `test_x` share a panel, and so do the losses (of generator and discriminator, say) and metrics with
     one first word (`d_real`, `d_fake`). Values that are missing, null or not finite are left out. A panel of positive
-    values over more than two decades has a logarithmic axis.
+    values over more than two decades has a logarithmic axis. `d_real` and `d_fake`, as the loops of GANs record them, are
+    called D(x) and D(G(z)), and what begins with `grad_` is the norm of a gradient. A curve of more than 200 points is
+    drawn pale, with its exponential average, over a fortieth of the points, on top.
 
     Args:
-        records: one dict an epoch, with "epoch" and any metrics, as `RunFolder.records()` gives them
+        records: one dict an epoch (or a step), with "epoch" (or "step") and any metrics, as `RunFolder.records()` gives
+            them; or for each metric the list of its values, step by step
 
     Raises:
         UserError: No record holds a number.
     """
-    series = _series(records)
+    if isinstance(records, Mapping):
+        lists = records
+        longest = max((len(values) for values in lists.values()), default=0)
+        records = [
+            {"step": i + 1} | {name: float(values[i]) for name, values in lists.items() if i < len(values)}
+            for i in range(longest)
+        ]
+    along = "step" if records and "epoch" not in records[0] and "step" in records[0] else "epoch"
+    series = _series(records, along)
     panels = group_metrics(series)
     if not panels:
         raise UserError("There are no numbers to draw: the records hold no metric besides their epoch.")
@@ -41,7 +60,8 @@ def draw_curves(records: Sequence[Mapping[str, Any]]) -> Picture:
     figure = new_figure(4.4 * columns, 3.2 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, names) in zip(axes, panels.items()):
-        _draw(axis, title, {name: series[name] for name in names})
+        plot_metrics(axis, title, {name: series[name] for name in names})
+        axis.set_xlabel(along, fontsize=9)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     return to_picture(figure)
@@ -87,26 +107,47 @@ def _base(name: str) -> str:
     return "_".join(rest) if first in _SPLITS and rest else name
 
 
-def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
-    """For each metric, its (epoch, value) in order, where it has a finite value."""
-    series: dict[str, list[tuple[float, float]]] = {}
+def _series(records: Sequence[Mapping[str, Any]], along: str) -> dict[str, Points]:
+    """For each metric, its (epoch or step, value) in order, where it has a finite value."""
+    series: dict[str, Points] = {}
     for number, record in enumerate(records, 1):
         for name, value in record.items():
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if name not in _AXES and is_number and math.isfinite(value):
-                series.setdefault(name, []).append((record.get("epoch", number), value))
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if name not in _AXES and is_number and math.isfinite(float(value)):
+                series.setdefault(name, []).append((record.get(along, number), float(value)))
     return series
 
 
-def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]]) -> None:
+def _label(name: str) -> str:
+    return _WORDS.get(name, name.removeprefix(_GRADIENTS))
+
+
+def _average(values: Sequence[float]) -> list[float]:
+    """The exponential average over about a fortieth of the values, at each of them, without a slow start."""
+    keep = 1 - 40 / len(values)
+    total = weight = 0.0
+    averages = []
+    for value in values:
+        total, weight = keep * total + value, keep * weight + 1
+        averages.append(total / weight)
+    return averages
+
+
+def plot_metrics(axis: Axes, title: str, series: Mapping[str, Points]) -> None:
+    """Draw the metrics of one panel, each with at least one (epoch or step, value)."""
     from matplotlib.ticker import MaxNLocator
 
     for color, (name, points) in zip(COLORS * len(series), series.items()):
         split = _words(name)[0] if _base(name) != name else None
+        along, drawn = zip(*points)
+        if len(points) > _MANY:
+            axis.plot(along, drawn, color=color, linewidth=0.6, alpha=0.3)
+            drawn = _average(drawn)
         axis.plot(
-            *zip(*points),
+            along,
+            drawn,
             color=color,
-            label=name if split is None else split,
+            label=_label(name) if split is None else split,
             linewidth=1.6,
             linestyle="-" if split in (None, "train") else "--",
             marker="o" if len(points) <= 15 else None,
@@ -120,12 +161,14 @@ def _draw(axis: Axes, title: str, series: Mapping[str, list[tuple[float, float]]
     epochs = {epoch for points in series.values() for epoch, _ in points}
     if len(epochs) == 1:
         axis.set_xlim(min(epochs) - 1, min(epochs) + 1)
-    title = ", ".join(series) if title.endswith("_*") and len(series) <= 3 else title
+    if title == f"{_GRADIENTS}*" or (len(series) == 1 and title.startswith(_GRADIENTS)):
+        title = "norms of the gradients"
+    elif title.endswith("_*") and len(series) <= 3:
+        title = ", ".join(map(_label, series))
     axis.set_title(title, fontsize=11)
-    axis.set_xlabel("epoch", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axis.grid(True, color=PALE, linewidth=0.6)
     axis.set_axisbelow(True)
     tidy(axis)
-    if [title] != list(series):
+    if [title] != list(map(_label, series)):
         axis.legend(fontsize=8, frameon=False)

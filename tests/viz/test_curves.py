@@ -14,13 +14,13 @@ from minigen.viz.curves import group_metrics, save_curves
 def axes(monkeypatch):
     """The panels of the next picture, by their titles."""
     drawn = {}
-    draw = curves._draw
+    draw = curves.plot_metrics
 
     def watch(axis, title, series):
         draw(axis, title, series)
         drawn[title] = axis
 
-    monkeypatch.setattr(curves, "_draw", watch)
+    monkeypatch.setattr(curves, "plot_metrics", watch)
     return drawn
 
 
@@ -118,3 +118,31 @@ def test_the_users_matplotlib_backend_is_left_alone(tmp_path):
         [sys.executable, "-c", code, tmp_path / "x.png"], capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["svg", "False"]
+
+
+def test_lists_of_values_are_drawn_step_by_step_and_those_of_gans_get_their_words(axes):
+    picture = curves.draw_curves({"d_real": [0.5, 0.75], "d_fake": [0.5, np.float32(0.25)], "grad_D": [1.0]})
+    assert list(axes) == ["d_*", "grad_D"]
+    assert [points(line) for line in axes["d_*"].lines] == [[(1, 0.5), (2, 0.75)], [(1, 0.5), (2, 0.25)]]
+    assert axes["d_*"].get_title() == "D(x), D(G(z))"
+    assert axes["grad_D"].get_title() == "norms of the gradients"
+    assert {axis.get_xlabel() for axis in axes.values()} == {"step"}
+    assert picture.pixels.shape[2] == 3
+
+
+def test_a_curve_of_many_points_is_drawn_pale_below_its_average(axes):
+    values = np.random.default_rng(0).normal(5, 1, 400)
+    curves.draw_curves({"loss": values})
+    raw, mean = axes["loss"].lines
+    np.testing.assert_array_equal(raw.get_ydata(), values)
+    keep = 0.9  # a tenth is the weight of a new value: forty such spans in 400
+    weights = keep ** np.arange(400)[::-1]
+    assert mean.get_ydata()[-1] == pytest.approx((weights * values).sum() / weights.sum())
+    assert mean.get_ydata()[0] == values[0]
+    assert mean.get_ydata().std() < 0.5 * values.std()
+
+
+def test_records_of_steps_are_drawn_along_the_steps(axes):
+    curves.draw_curves([{"step": 10, "loss": 1.0}, {"step": 20, "loss": np.float32(0.5)}])
+    assert points(axes["loss"].lines[0]) == [(10, 1.0), (20, 0.5)]
+    assert axes["loss"].get_xlabel() == "step"
