@@ -96,23 +96,20 @@ def _draw_samples(out: Path, samples: np.ndarray, system: System) -> None:
 
 
 def _draw_walks(out: Path, walks: np.ndarray, system: System) -> None:
-    from minigen.viz import save_panels, save_paths
+    from minigen.viz import save_walks
 
-    ways = {"straight (lerp)": walks[:, 0], "on an arc (slerp)": walks[:, 1]}  # each (n, steps, *sample_shape)
-    if system.source.kind == "image":
-        panels = {title: way.reshape(-1, *system.image_shape) for title, way in ways.items()}
-        save_panels(out, panels, columns=walks.shape[2])
-    else:
-        save_paths(out, {title: list(way[..., :2]) for title, way in ways.items()}, system.held_out()[:, :2])
+    walks, real = _in_the_plane(walks, system)
+    save_walks(out, {"straight (lerp)": walks[:, 0], "on an arc (slerp)": walks[:, 1]}, real)
 
 
 def _draw_manifold(out: Path, samples: np.ndarray, system: System) -> None:
-    from minigen.viz import save_image_grid, save_paths
+    from minigen.viz import save_manifold
 
-    side = len(samples)
+    save_manifold(out, *_in_the_plane(samples, system))
+
+
+def _in_the_plane(samples: np.ndarray, system: System) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images as they are; the first two coordinates of points, and those of real ones to draw behind them."""
     if system.source.kind == "image":
-        save_image_grid(out, samples.reshape(-1, *system.image_shape), columns=side, padding=0)
-    else:  # how the plane of latents is folded into the space of samples
-        lines = samples[..., :2]
-        panels = {"first latent varied": list(lines), "second latent varied": list(lines.transpose(1, 0, 2))}
-        save_paths(out, panels, system.held_out()[:, :2])
+        return samples, None
+    return samples[..., :2], system.held_out()[:, :2]
