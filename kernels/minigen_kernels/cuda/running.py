@@ -1,4 +1,4 @@
-"""Where a kernel runs: on the GPU if its arrays are there, else in the simulator.
+"""Where a kernel runs: on the GPU if its arrays are CuPy's, else in the simulator.
 
 A launch is asynchronous, on CuPy's current stream, so that kernels keep their place among CuPy's own, and legal while a
 graph is captured, once the kernel has been loaded. The kernel's machine code is built once (see `build`) and loaded once;
@@ -7,7 +7,7 @@ from then on a launch looks it up and hands addresses and numbers to the driver.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +16,11 @@ import numpy as np
 from .build import build
 from .kernel import Kernel
 from .simulator import simulate
+from .simulator.arrays import Array, change, renewed
+from .simulator.tape import note
 
 Place = tuple[int, int] | None
+SIMULATED = (-1, 0)  # the place of the simulated GPU's arrays
 STATIC_LIMIT = 48 << 10  # bytes of dynamic shared memory that a kernel gets without asking for more
 
 
@@ -26,12 +29,18 @@ def run(kernel: Kernel, arguments: Sequence[Any]) -> None:
 
     Args:
         kernel: the kernel.
-        arguments: for each pointer a C-contiguous array of its type, all of them NumPy's or all CuPy's; for a table a
-            tuple of them; numbers. The first is an array or a table.
+        arguments: for each pointer a C-contiguous array of its type, all of them NumPy's, all CuPy's or all the simulated
+            GPU's; for a table a tuple of them; numbers. The first is an array or a table.
     """
     first = arguments[0]
-    if isinstance(first[0] if isinstance(first, tuple) else first, np.ndarray):
+    array = first[0] if isinstance(first, tuple) else first
+    if isinstance(array, np.ndarray):
         simulate(kernel, arguments)
+    elif isinstance(array, Array):
+        for argument in arguments:
+            if isinstance(argument, tuple):
+                _table(tuple([each.data.ptr for each in argument]), SIMULATED)
+        change(lambda *given: simulate(kernel, given), *arguments)
     else:
         launch(kernel, arguments)
 
@@ -59,6 +68,8 @@ def place(like: Any) -> Place:
     """Where an array is: None in the host's memory, else the number of the GPU and its current stream."""
     if isinstance(like, np.ndarray):
         return None
+    if isinstance(like, Array):
+        return SIMULATED
     from cupy.cuda import get_current_stream
 
     return _device(), get_current_stream().ptr
@@ -68,9 +79,20 @@ def upload(values: np.ndarray, where: Place) -> Any:
     """The values at a `place`: themselves in the host's memory, else a copy on the current GPU, which is not waited for."""
     if where is None:
         return values
+    if where == SIMULATED:
+        note("constants", "a table sent with a kernel")
+        return Array(values)
     from cupy import asarray
 
     return asarray(values)
+
+
+def fresh(values: np.ndarray, again: Callable[[], np.ndarray], where: Place) -> Any:
+    """Values that the host computes anew in every step, at a `place`: random numbers, say, or an optimizer's rates.
+
+    A graph that is being captured calls `again` before every replay, for the values of that step.
+    """
+    return renewed(values, again) if where == SIMULATED else upload(values, where)
 
 
 @lru_cache(256)

@@ -6,6 +6,8 @@
     stand_in    the `cuda` that a simulated kernel sees
     rewriting   a kernel as a generator that stops where threads wait
     twins       the Python functions that stand in for GPU instructions
+    arrays, array_module, special   arrays that are used as CuPy's are, and their functions
+    tape        what passes between the host and the simulated GPU, counted; and what is computed, recorded for a replay
 
 Numba has a simulator too. This one needs no environment variable set before Numba is imported, so that the same process
 simulates kernels, compiles them and runs Numba's loops on the CPU. It is deterministic, and it faults where a GPU would
