@@ -89,7 +89,7 @@ def moments(x: Tensor) -> tuple[Any, Any]:
 class ActivateAndDrop(Function):
     """y = k·a(x);  x̄ = k·a'(x)·g, a'(0) being the slope."""
 
-    def forward(self, x: Any, slope: float, p: float, key: int) -> Any:
+    def forward(self, x: Any, slope: float, p: float, key: Any) -> Any:
         rows, undo = _in_some_order(x)
         y, states = self.device.kernels.activation.activate_and_drop(rows, slope, p, key)
         self.slope, self.p = slope, p
@@ -124,7 +124,7 @@ class BatchNorm(Function):
     """
 
     def forward(
-        self, x: Any, w: Any, b: Any, mean: Any, variance: Any, eps: float, slope: float, p: float, key: int
+        self, x: Any, w: Any, b: Any, mean: Any, variance: Any, eps: float, slope: float, p: float, key: Any
     ) -> Any:
         """`mean` and `variance` are x's own, in float64: running statistics need them too."""
         with np.errstate(divide="ignore"):

@@ -33,7 +33,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Genera
     _check_probability("dropout", p)
     if not training or p == 0:
         return x
-    key = pick(generator).key()
+    key = x.device.key(pick(generator))
     if fused.applies(x):
         return fused.ActivateAndDrop.apply(x, slope=1.0, p=float(p), key=key)
     return _drop(x, x.shape, p, key)
@@ -52,7 +52,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, generator: Gene
     _check_probability("dropout2d", p)
     if not training or p == 0:
         return x
-    return _drop(x, (*x.shape[:-2], 1, 1), p, pick(generator).key())
+    return _drop(x, (*x.shape[:-2], 1, 1), p, x.device.key(pick(generator)))
 
 
 def activate_and_drop(input: Any, negative_slope: float, p: float, generator: Generator | None = None) -> Tensor:
@@ -65,16 +65,16 @@ def activate_and_drop(input: Any, negative_slope: float, p: float, generator: Ge
     """
     x = floating(input)
     if p > 0 and fused.applies(x):
-        return fused.ActivateAndDrop.apply(x, slope=negative_slope, p=p, key=pick(generator).key())
+        return fused.ActivateAndDrop.apply(x, slope=negative_slope, p=p, key=x.device.key(pick(generator)))
     if negative_slope != 1:
         x = relu(x) if negative_slope == 0 else leaky_relu(x, negative_slope)
     return dropout(x, p, True, generator)
 
 
-def _drop(x: Tensor, mask_shape: tuple[int, ...], p: float, key: int) -> Tensor:
+def _drop(x: Tensor, mask_shape: tuple[int, ...], p: float, key: Any) -> Tensor:
     """0 where the mask of that shape, broadcast, drops, and x/(1 - p) where it keeps."""
     count, xp = math.prod(mask_shape), x.device.xp
-    bits = getattr(x.device.kernels, "philox", philox).random_bits(key, count, xp)
+    bits = x.device.kernels.philox.random_bits(key, count, xp)
     counted = fused.in_order(xp.empty(mask_shape, bool)).shape
     kept = fused.as_shaped((bits >= philox.dropout_threshold(p)).reshape(counted))
     return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)

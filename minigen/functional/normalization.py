@@ -90,7 +90,7 @@ def batch_norm_then(
         if n > 0 and x.ndim in (2, 4) and fused.applies(x) and all(t is None or t.dtype == x.dtype for t in (w, b)):
             mu, variance = fused.moments(x)
             _move(moved, mu, variance, n, momentum)
-            key = pick(generator).key() if p > 0 else 0
+            key = x.device.key(pick(generator)) if p > 0 else 0
             return fused.BatchNorm.apply(x, w, b, mu, variance, eps=eps, slope=negative_slope, p=p, key=key)
         dims = (0, *range(2, x.ndim))
         mu = mean(x, dims, keepdim=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from minigen.optim.one_pass import Arrays, Numbers
+from minigen.optim.one_pass import Arrays, GiveNumbers, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -55,18 +55,21 @@ class Adam(Optimizer):
         """How much of the weight is added to the gradient, and what the weight itself is multiplied by before."""
         return group["weight_decay"], 1.0
 
-    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, GiveNumbers]:
         if not state:
             state["step"] = 0
             state["exp_avg"] = parameter.device.xp.zeros_like(parameter.data)
             state["exp_avg_sq"] = parameter.device.xp.zeros_like(parameter.data)
-        state["step"] += 1
-        beta1, beta2 = group["betas"]
-        # lr·m̂/(√v̂ + eps) = rate·m/(root·√v + eps)
-        rate = group["lr"] / (1 - beta1 ** state["step"])
-        root = 1 / math.sqrt(1 - beta2 ** state["step"])
-        arrays = state["exp_avg"], state["exp_avg_sq"]
-        return arrays, (beta1, beta2, rate, root, group["eps"], *self.decays(group))
+
+        def numbers() -> Numbers:
+            state["step"] += 1
+            beta1, beta2 = group["betas"]
+            # lr·m̂/(√v̂ + eps) = rate·m/(root·√v + eps)
+            rate = group["lr"] / (1 - beta1 ** state["step"])
+            root = 1 / math.sqrt(1 - beta2 ** state["step"])
+            return beta1, beta2, rate, root, group["eps"], *self.decays(group)
+
+        return (state["exp_avg"], state["exp_avg_sq"]), numbers
 
     def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
         (m, v), (beta1, beta2, rate, root, eps, decay, keep) = arrays, numbers

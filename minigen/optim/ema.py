@@ -60,7 +60,7 @@ class ExponentialMovingAverage(Module):
         one_pass = OnePass("average")
         with no_grad():
             for average, weight in zip(self.module.parameters(), self.model.parameters()):
-                if not one_pass.takes(average, (weight.data,), (1 - decay,)):
+                if not one_pass.takes(average, (weight.data,), lambda: (1 - decay,)):
                     average.add_((weight.detach() - average) * (1 - decay))
             one_pass.run()
             for copied, buffer in zip(self.module.buffers(), self.model.buffers()):

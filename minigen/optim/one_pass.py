@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigen.tensor import Tensor
 
 Arrays = tuple[Any, ...]  # of the tensor's shape; None where the loop is to do without one
 Numbers = tuple[float, ...]
+GiveNumbers = Callable[[], Numbers]
 
 
 class OnePass:
@@ -21,10 +23,10 @@ class OnePass:
         self.loop = loop
         self.kernels: Any = None
         self.tensors: list[Tensor] = []
-        self.updates: list[tuple[Arrays, Numbers]] = []
+        self.updates: list[tuple[Arrays, GiveNumbers]] = []
 
-    def takes(self, tensor: Tensor, arrays: Arrays, numbers: Numbers) -> bool:
-        """Put loop(tensor, *arrays, *numbers) on the list. False, and nothing done, where the loop is not for them.
+    def takes(self, tensor: Tensor, arrays: Arrays, numbers: GiveNumbers) -> bool:
+        """Put loop(tensor, *arrays, *numbers()) on the list. False, and nothing done, where the loop is not for them.
 
         The device has no such loops, or the memory is not laid out alike, or is neither float32 nor float64.
         """

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigen.autograd.modes import no_grad
 from minigen.errors import UserError
-from minigen.optim.one_pass import Arrays, Numbers, OnePass
+from minigen.optim.one_pass import Arrays, GiveNumbers, Numbers, OnePass
 from minigen.tensor import Tensor
 
 
@@ -59,10 +59,14 @@ class Optimizer:
             state: this parameter's, empty before its first step.
             group: the options.
         """
-        self.formula(parameter, gradient, *self.operands(parameter, state, group))
+        arrays, numbers = self.operands(parameter, state, group)
+        self.formula(parameter, gradient, arrays, numbers())
 
-    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
-        """Make the state ready for one more step, and return what this takes: arrays of the state, and numbers."""
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, GiveNumbers]:
+        """What a step takes: arrays of the state, made where it has none yet, and a function that gives the numbers.
+
+        Each call of the function counts one more step: a graph that is replayed (`minigen.cuda.graph`) calls it again.
+        """
         raise NotImplementedError
 
     def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
@@ -91,7 +95,7 @@ class Optimizer:
                         continue
                     arrays, numbers = self.operands(parameter, state, group)
                     if not one_pass.takes(parameter, (gradient.data, *arrays), numbers):
-                        self.formula(parameter, gradient.data, arrays, numbers)
+                        self.formula(parameter, gradient.data, arrays, numbers())
             one_pass.run()
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minigen.optim.one_pass import Arrays, Numbers
+from minigen.optim.one_pass import Arrays, GiveNumbers, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -54,15 +54,18 @@ class RMSprop(Optimizer):
         self._at_least_zero(group, "lr", "eps", "weight_decay", "momentum")
         self._below_one(group, "alpha", [group["alpha"]])
 
-    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, GiveNumbers]:
         if not state:
             state["step"] = 0
             names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]]
             state.update({name: parameter.device.xp.zeros_like(parameter.data) for name in names})
-        state["step"] += 1
         mean = state["grad_avg"] if group["centered"] else None
         buffer = state["momentum_buffer"] if group["momentum"] > 0 else None
-        numbers = (group["alpha"], group["lr"], group["eps"], group["weight_decay"], group["momentum"])
+
+        def numbers() -> Numbers:
+            state["step"] += 1
+            return group["alpha"], group["lr"], group["eps"], group["weight_decay"], group["momentum"]
+
         return (state["square_avg"], mean, buffer), numbers
 
     def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigen.errors import UserError
-from minigen.optim.one_pass import Arrays, Numbers
+from minigen.optim.one_pass import Arrays, GiveNumbers, Numbers
 from minigen.optim.optimizer import Optimizer
 from minigen.tensor import Tensor
 
@@ -55,14 +55,20 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise UserError("SGD: nesterov=True needs a momentum above 0 and no dampening.")
 
-    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, Numbers]:
-        buffer, fresh = None, 1 - group["dampening"]
+    def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, GiveNumbers]:
+        first, buffer = False, None
         if group["momentum"] != 0:
-            if "momentum_buffer" not in state:
+            first = "momentum_buffer" not in state
+            if first:
                 state["momentum_buffer"] = parameter.device.xp.zeros_like(parameter.data)
-                fresh = 1  # b = g
             buffer = state["momentum_buffer"]
-        return (buffer,), (group["lr"], group["weight_decay"], group["momentum"], fresh, group["nesterov"])
+
+        def numbers() -> Numbers:
+            nonlocal first
+            fresh, first = 1 if first else 1 - group["dampening"], False  # b = g at the first step
+            return group["lr"], group["weight_decay"], group["momentum"], fresh, group["nesterov"]
+
+        return (buffer,), numbers
 
     def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
         (buffer,), (rate, decay, momentum, fresh, nesterov) = arrays, numbers

@@ -62,8 +62,8 @@ def test_vectors_refuses_other_types(dtype):
 
 
 def test_one_pass_reaches_every_element_once_with_the_numbers_of_its_update():
-    work = [(arrays(2, size, seed=i), (i / 8,)) for i, size in enumerate(SIZES)]
-    expected = [s + (w - s) * np.float32(share) for (s, w), (share,) in work]
+    work = [(arrays(2, size, seed=i), lambda i=i: (i / 8,)) for i, size in enumerate(SIZES)]
+    expected = [s + (w - s) * np.float32(i / 8) for i, ((s, w), _) in enumerate(work)]
     updates.in_one_pass(updates.average, work)
     for ((s, _), _), wanted in zip(work, expected):
         np.testing.assert_array_equal(s, wanted)
@@ -73,7 +73,7 @@ def test_large_vectors_are_cut_and_small_ones_share_a_task(monkeypatch):
     cut = []
     monkeypatch.setattr(updates, "parallel_for", lambda run, n: cut.extend([run] * n))
     seen = []
-    work = [((np.zeros(size, np.float32),), (0,)) for size in SIZES]
+    work = [((np.zeros(size, np.float32),), lambda: (0,)) for size in SIZES]
     updates.in_one_pass(lambda a, number: seen.append(a.size), work)
     for i, run in enumerate(cut):
         seen.append(f"task {i}")
@@ -91,7 +91,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(set_threads):
     results = []
     for n in (1, 2, 5):
         set_threads(n)
-        work = [(arrays(4, size), (0.9, 0.99, 0.1, 1.5, 1e-8, 0.01, 0.999)) for size in SIZES]
+        work = [(arrays(4, size), lambda: (0.9, 0.99, 0.1, 1.5, 1e-8, 0.01, 0.999)) for size in SIZES]
         for _ in range(3):
             updates.in_one_pass(updates.adam, work)
         results.append(b"".join(a.tobytes() for vectors, _ in work for a in vectors))
@@ -110,7 +110,7 @@ def test_the_bits_do_not_depend_on_how_a_vector_is_cut():
 
 def test_numbers_of_any_kind_are_one_signature():
     for number in (1, 0.5, True, np.float32(0.5), np.float64(0.5), np.int64(1)):
-        updates.in_one_pass(updates.average, [(arrays(2, 5), (number,))])
+        updates.in_one_pass(updates.average, [(arrays(2, 5), lambda number=number: (number,))])
     assert len({signature[0].dtype for signature in updates.average.signatures}) == len(updates.average.signatures)
 
 

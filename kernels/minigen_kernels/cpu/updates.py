@@ -40,19 +40,19 @@ def vectors(first: np.ndarray, *others: np.ndarray | None) -> Arrays | None:
     return tuple(flat)
 
 
-def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Sequence[float]]]) -> None:
-    """Calls loop(*arrays, *numbers) for every update, all of them in one `parallel_for`.
+def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Callable[[], Sequence[float]]]]) -> None:
+    """Calls loop(*arrays, *numbers()) for every update, all of them in one `parallel_for`.
 
     Args:
         loop: one of this module's.
-        updates: for each, the `vectors` that the loop takes, and then its numbers. Large vectors are cut into several
+        updates: for each, the `vectors` that the loop takes, and then what gives its numbers. Large vectors are cut into several
             tasks, and many small ones make one. What one update writes, no other may touch.
     """
     tasks: list[list[tuple[Arrays, tuple[float, ...]]]] = []
     small: list[tuple[Arrays, tuple[float, ...]]] = []  # the last task of small vectors
     room = 0  # left in it
-    for arrays, values in updates:
-        numbers = tuple(map(float, values))  # an integer among them would be another signature to compile
+    for arrays, give in updates:
+        numbers = tuple(map(float, give()))  # an integer among them would be another signature to compile
         size = arrays[0].size  # type: ignore[union-attr]
         if size > TASK_ELEMENTS:
             parts = pieces(size, most=TASK_ELEMENTS, count=1)

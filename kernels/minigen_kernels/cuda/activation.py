@@ -19,18 +19,18 @@ from ..philox import LANES, dropout_threshold
 from .intrinsics import narrow
 from .kernel import Kernel
 from .memory import empty, packed
-from .philox import draw, first_of, halves, launch_for
+from .philox import draw, first_of, launch_for
 from .quads import number_of
 from .running import run
 
 DROPPED, FALLING, RISING = 0, 1, 2  # states
 
 
-def activate_and_drop(x: Any, slope: float, p: float, key: int) -> tuple[Any, Any]:
+def activate_and_drop(x: Any, slope: float, p: float, key: Any) -> tuple[Any, Any]:
     """y = k·a(x), with a dropout mask that is element i's word of the stream of `key`, counted in C order.
 
     Args: x any shape, float32 or float64. slope: at least 0; 1 for no activation. p from 0 to 1: element i is kept where
-    its word is at least p·2³².
+    its word is at least p·2³². key: its `words` on the device; without dropout it is not looked at.
     Returns y, like x, and the states, uint8 of the same shape.
     """
     y, states = empty(x, x.shape), empty(x, x.shape, np.uint8)
@@ -56,14 +56,19 @@ def keep_scale(p: float) -> float:
     return 1 / (1 - p) if p < 1 else 0.0
 
 
-def chances(slope: float, p: float, key: int) -> tuple[float, ...]:
-    """The last numbers that a forward kernel takes: two words of the key, the threshold, slope and scale."""
-    return *halves(key), dropout_threshold(p), slope, keep_scale(p)
+def chances(slope: float, p: float, key: Any) -> tuple[Any, ...]:
+    """What a forward kernel takes last: slope and scale, and for dropout the threshold and the key's words."""
+    return (slope, keep_scale(p), *((dropout_threshold(p), key) if p > 0 else ()))
+
+
+def kinds_of_chances(dtype: str, p: float) -> tuple[str, ...]:
+    """The types of `chances`."""
+    return (dtype, dtype, *(("uint32", "uint32*") if p > 0 else ()))
 
 
 def forward_kernel(dtype: str, size: int, p: float) -> Kernel:
     """The kernel of so many elements; its arguments are x, y, states, the size and the `chances`."""
-    parameters = (f"{dtype}*",) * 2 + ("uint8*", "int32") + ("uint32",) * 3 + (dtype,) * 2
+    parameters = (f"{dtype}*", f"{dtype}*", "uint8*", "int32", *kinds_of_chances(dtype, p))
     return Kernel(_forward(dtype, p > 0), parameters, *launch_for(size))
 
 
@@ -84,19 +89,22 @@ def _forward(dtype: str, DRAWS: bool) -> Any:
             y[i] = value
             states[i] = state
 
-    def activate_and_drop(x, y, states, size, k0, k1, threshold, slope, scale):
+    def activate_and_drop(x, y, states, size, slope, scale, threshold, key):
         block = narrow(cuda.grid(1))
         i = first_of(block)
         if i < size:
-            a, b, c, d = uint32(0), uint32(0), uint32(0), uint32(0)
-            if DRAWS:
-                a, b, c, d = draw(block, k0, k1)
+            a, b, c, d = draw(block, key)
             compute(x, y, states, i, size, a, threshold, slope, scale)
             compute(x, y, states, i + LANES, size, b, threshold, slope, scale)
             compute(x, y, states, i + 2 * LANES, size, c, threshold, slope, scale)
             compute(x, y, states, i + 3 * LANES, size, d, threshold, slope, scale)
 
-    return activate_and_drop
+    def activate(x, y, states, size, slope, scale):
+        first = first_of(narrow(cuda.grid(1)))
+        for w in range(4):
+            compute(x, y, states, narrow(first + w * LANES), size, uint32(0), uint32(0), slope, scale)
+
+    return activate_and_drop if DRAWS else activate
 
 
 @cuda.jit(device=True, inline="always")

@@ -24,7 +24,7 @@ import numpy as np
 from numba import cuda, float64, uint32
 
 from ..philox import LANES
-from .activation import activated, chances, keep_scale, passed_back
+from .activation import activated, chances, keep_scale, kinds_of_chances, passed_back
 from .intrinsics import narrow, remainder
 from .kernel import Kernel, blocks_for
 from .memory import empty, packed
@@ -45,7 +45,7 @@ def moments(x: Any) -> tuple[Any, Any]:
     return mean, variance
 
 
-def normalize(x: Any, factor: Any, centre: Any, bias: Any, slope: float, p: float, key: int) -> tuple[Any, Any]:
+def normalize(x: Any, factor: Any, centre: Any, bias: Any, slope: float, p: float, key: Any) -> tuple[Any, Any]:
     """y = k·a((x - centre)·factor + bias), element i's mask drawn from word i of the stream of `key`.
 
     Args: x (R, C); factor, centre float64 (C,); bias (C,) or a number; slope, p, key as for `activate_and_drop`.
@@ -119,7 +119,8 @@ def columns_kernel(dtype: str, columns: int, bias: str | None) -> Kernel:
 def elements_kernel(dtype: str, size: int, columns: int, marks: bool, p: float) -> Kernel:
     """The kernel that ends `normalize`; its arguments are x, what it takes for each column, y, states, the size, `chances`."""
     pointer = f"{dtype}*"
-    parameters = (pointer, pointer, pointer, "uint8*" if marks else pointer, "int32") + ("uint32",) * 3 + (dtype,) * 2
+    arrays = (pointer, pointer, pointer, "uint8*" if marks else pointer)
+    parameters = (*arrays, "int32", *kinds_of_chances(dtype, p))
     return Kernel(_elements(dtype, columns, marks, p > 0), parameters, *launch_for(size))
 
 
@@ -194,19 +195,22 @@ def _elements(dtype: str, C: int, MARKS: bool, DRAWS: bool) -> Any:
             else:
                 y[i] = z
 
-    def normalize(x, by_column, y, states, size, k0, k1, threshold, slope, scale):
+    def normalize_and_drop(x, by_column, y, states, size, slope, scale, threshold, key):
         block = narrow(cuda.grid(1))
         i = first_of(block)
         if i < size:
-            a, b, c, d = uint32(0), uint32(0), uint32(0), uint32(0)
-            if DRAWS:
-                a, b, c, d = draw(block, k0, k1)
+            a, b, c, d = draw(block, key)
             compute(x, by_column, y, states, i, size, a, threshold, slope, scale)
             compute(x, by_column, y, states, i + LANES, size, b, threshold, slope, scale)
             compute(x, by_column, y, states, i + 2 * LANES, size, c, threshold, slope, scale)
             compute(x, by_column, y, states, i + 3 * LANES, size, d, threshold, slope, scale)
 
-    return normalize
+    def normalize(x, by_column, y, states, size, slope, scale):
+        first = first_of(narrow(cuda.grid(1)))
+        for w in range(4):
+            compute(x, by_column, y, states, narrow(first + w * LANES), size, uint32(0), uint32(0), slope, scale)
+
+    return normalize_and_drop if DRAWS else normalize
 
 
 @lru_cache(512)

@@ -27,17 +27,17 @@ M0, M1 = MULTIPLIERS
 STEP0, STEP1 = KEY_STEPS
 
 
-def random_bits(key: int, count: int, xp: ModuleType = np) -> Any:
-    """The first `count` words of the stream of a key of 64 bits, as uint32 (count,) of the array module `xp`."""
+def random_bits(key: Any, count: int, xp: ModuleType = np) -> Any:
+    """The first `count` words of the stream of a key (its `words` on the device), as uint32 (count,) of the array module `xp`."""
     bits = empty(xp.empty(0, np.uint32), (count,))
     if count:
-        run(kernel(count), (bits, count, *halves(key)))
+        run(kernel(count), (bits, count, key))
     return bits
 
 
 def kernel(count: int) -> Kernel:
-    """The kernel of so many words; its arguments are the words, how many they are, and the `halves` of a key."""
-    return Kernel(draw_words, ("uint32*", "int32", "uint32", "uint32"), *launch_for(count))
+    """The kernel of so many words; its arguments are the words, how many they are, and a key's `words`."""
+    return Kernel(draw_words, ("uint32*", "int32", "uint32*"), *launch_for(count))
 
 
 def launch_for(count: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -45,16 +45,19 @@ def launch_for(count: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (blocks_for(blocks_for(count, TILE) * LANES, THREADS), 1, 1), (THREADS, 1, 1)
 
 
-def halves(key: int) -> tuple[int, int]:
-    """The low and the high word of a key."""
-    return key & LOW, key >> 32
+def words(key: int) -> np.ndarray:
+    """A key of 64 bits as kernels read it from the device's memory: its low and its high word, uint32 (2,).
+
+    In memory, and not among the numbers of a launch, since a graph that is replayed launches with the same numbers again.
+    """
+    return np.array([key & LOW, key >> 32], np.uint32)
 
 
-def draw_words(bits, count, k0, k1):
+def draw_words(bits, count, key):
     block = narrow(cuda.grid(1))
     first = first_of(block)
     if first < count:
-        a, b, c, d = draw(block, k0, k1)
+        a, b, c, d = draw(block, key)
         bits[first] = a
         if first + LANES < count:
             bits[first + LANES] = b
@@ -71,9 +74,9 @@ def first_of(block):
 
 
 @cuda.jit(device=True, inline="always")
-def draw(block, k0, k1):
-    """The four words of a block of the stream, below 2^32 since arrays have fewer elements, under the key (k0, k1)."""
-    return ten_rounds(uint32(block), uint32(0), uint32(0), uint32(0), uint32(k0), uint32(k1))
+def draw(block, key):
+    """The four words of a block of the stream under a key's `words`; blocks are below 2^32 since arrays have fewer elements."""
+    return ten_rounds(uint32(block), uint32(0), uint32(0), uint32(0), key[0], key[1])
 
 
 @cuda.jit(device=True, inline="always")

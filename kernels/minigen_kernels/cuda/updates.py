@@ -5,7 +5,8 @@ kernel gets a table of the addresses of all arrays, and a list of tasks: each bl
 reads each element of a weight, its gradient and its running means once and writes it once.
 
 Parameters share a launch that have the same type, the same arrays and the same numbers, such as the learning rate: all
-those of a group that were trained from the start.
+those of a group that were trained from the start. The numbers are read from memory: they change from step to step, and a
+graph that is replayed can put others there.
 """
 
 # mypy: no-check-untyped-defs
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from .intrinsics import narrow
 from .kernel import Kernel
 from .memory import LARGEST
 from .quads import number_of
-from .running import Place, place, run, upload
+from .running import Place, fresh, place, run, upload
 
 THREADS = 256
 TASK_ELEMENTS = 8 * THREADS
@@ -37,7 +38,7 @@ class Loop(NamedTuple):
 
     Attributes:
         kernel: for a type, and which of the arrays there are, the kernel's function. Its arguments are the table of
-            arrays, the tasks (three numbers each: which parameter, from which element to which), and numbers.
+            arrays, the tasks (three integers each: which parameter, from which element to which), and the numbers.
         numbers: the kernel's numbers, from those of `cpu.updates`. What would lose digits in float32 is computed here.
     """
 
@@ -67,30 +68,47 @@ def _is_plain(array: Any) -> bool:
     return array.flags.carray if isinstance(array, np.ndarray) else array.flags.c_contiguous
 
 
-def in_one_pass(loop: Loop, updates: Sequence[tuple[Arrays, Sequence[float]]]) -> None:
+def in_one_pass(loop: Loop, updates: Sequence[tuple[Arrays, Callable[[], Sequence[float]]]]) -> None:
     """Does a step of every parameter, in one launch for all that have the same numbers.
 
     Args:
         loop: one of this module's.
-        updates: for each, the `vectors` of the loop's twin in `cpu.updates`, and then its numbers. What one update writes,
-            no other may touch.
+        updates: for each, the `vectors` of the loop's twin in `cpu.updates`, and what gives its numbers: called once for
+            every step. What one update writes, no other may touch.
     """
-    alike: dict[Any, list[Arrays]] = {}
+    alike: dict[Any, list[tuple[Arrays, Callable[[], Sequence[float]]]]] = {}
     for arrays, numbers in updates:
+        values = tuple(numbers())
         if arrays[0].size:
             given = tuple([array is not None for array in arrays])
-            alike.setdefault((str(arrays[0].dtype), given, tuple(numbers)), []).append(arrays)
-    for (dtype, given, numbers), group in alike.items():
-        tasks = _tasks(tuple([arrays[0].size for arrays in group]), TASK_ELEMENTS, place(group[0][0]))
-        table = tuple([arrays[0] if array is None else array for arrays in group for array in arrays])
-        run(kernel_of(loop, dtype, given, tasks.size // 3), (table, tasks, *loop.numbers(*numbers)))
+            alike.setdefault((str(arrays[0].dtype), given, values), []).append((arrays, numbers))
+    for (dtype, given, values), group in alike.items():
+        vectors, sources = zip(*group)
+        where = place(vectors[0][0])
+        tasks = _tasks(tuple([arrays[0].size for arrays in vectors]), TASK_ELEMENTS, where)
+        table = tuple([arrays[0] if array is None else array for arrays in vectors for array in arrays])
+        numbers = fresh(_vector(loop, dtype, values), partial(_next, loop, dtype, sources), where)
+        run(kernel_of(loop, dtype, given, tasks.size // 3), (table, tasks, numbers))
+
+
+def _next(loop: Loop, dtype: str, sources: Sequence[Callable[[], Sequence[float]]]) -> np.ndarray:
+    """The numbers of the next step of parameters that share a launch."""
+    values, *others = [tuple(source()) for source in sources]
+    if any(other != values for other in others):
+        raise ValueError(
+            f"parameters that had the same numbers when a graph was captured, and so share a launch, now have different "
+            f"ones, {values} and {next(other for other in others if other != values)}: capture the step anew."
+        )
+    return _vector(loop, dtype, values)
+
+
+def _vector(loop: Loop, dtype: str, values: Sequence[float]) -> np.ndarray:
+    return np.array(loop.numbers(*values), dtype)
 
 
 def kernel_of(loop: Loop, dtype: str, given: tuple[bool, ...], tasks: int) -> Kernel:
     """The kernel of a loop for a type, the arrays that are given, and so many tasks."""
-    function = loop.kernel(dtype, given)
-    numbers = function.__code__.co_argcount - 2
-    return Kernel(function, (f"{dtype}**", "int32*", *[dtype] * numbers), (tasks, 1, 1), (THREADS, 1, 1))
+    return Kernel(loop.kernel(dtype, given), (f"{dtype}**", "int32*", f"{dtype}*"), (tasks, 1, 1), (THREADS, 1, 1))
 
 
 @lru_cache(64)
@@ -114,8 +132,10 @@ def piece(tasks):
 def _adam(dtype: str, given: tuple[bool, ...]) -> Any:
     number = number_of(dtype)
 
-    def adam(table, tasks, beta1, fresh1, beta2, fresh2, rate, root, eps, decay, keep):
+    def adam(table, tasks, numbers):
         parameter, begin, end = piece(tasks)
+        beta1, fresh1, beta2, fresh2 = numbers[0], numbers[1], numbers[2], numbers[3]
+        rate, root, eps, decay, keep = numbers[4], numbers[5], numbers[6], numbers[7], numbers[8]
         w = table[4 * parameter]
         g = table[4 * parameter + 1]
         m = table[4 * parameter + 2]
@@ -139,8 +159,10 @@ def _rmsprop(dtype: str, given: tuple[bool, ...]) -> Any:
     number = number_of(dtype)
     CENTRED, MOVES = given[3:]
 
-    def rmsprop(table, tasks, alpha, fresh, rate, eps, decay, momentum):
+    def rmsprop(table, tasks, numbers):
         parameter, begin, end = piece(tasks)
+        alpha, fresh, rate = numbers[0], numbers[1], numbers[2]
+        eps, decay, momentum = numbers[3], numbers[4], numbers[5]
         w = table[5 * parameter]
         g = table[5 * parameter + 1]
         v = table[5 * parameter + 2]
@@ -170,8 +192,9 @@ def _sgd(dtype: str, given: tuple[bool, ...]) -> Any:
     number = number_of(dtype)
     MOVES = given[2]
 
-    def sgd(table, tasks, rate, decay, momentum, fresh, nesterov):
+    def sgd(table, tasks, numbers):
         parameter, begin, end = piece(tasks)
+        rate, decay, momentum, fresh, nesterov = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
         w = table[3 * parameter]
         g = table[3 * parameter + 1]
         b = table[3 * parameter + 2]
@@ -190,8 +213,9 @@ def _sgd(dtype: str, given: tuple[bool, ...]) -> Any:
 
 @lru_cache
 def _average(dtype: str, given: tuple[bool, ...]) -> Any:
-    def average(table, tasks, share):
+    def average(table, tasks, numbers):
         parameter, begin, end = piece(tasks)
+        share = numbers[0]
         s = table[2 * parameter]
         w = table[2 * parameter + 1]
         for i in range(begin, end, THREADS):

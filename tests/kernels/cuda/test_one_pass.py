@@ -15,6 +15,7 @@ pytest.importorskip("numba.cuda", reason="simulating kernels needs Numba's CUDA 
 
 from minigen_kernels import cpu, philox
 from minigen_kernels.cuda import activation, loss, memory, normalization, running, sums
+from minigen_kernels.cuda.philox import words
 from minigen_kernels.cuda.simulator import KernelFault, simulate
 
 ORDERS = ("forward", "reverse", 7)
@@ -54,9 +55,14 @@ def same(ours, expected):
     return all(a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True) for a, b in zip(ours, expected))
 
 
+def keyed(arguments):
+    """The arguments for CUDA, whose kernels read the key, the last of them, from memory."""
+    return *arguments[:-1], words(arguments[-1])
+
+
 def both(name, *arguments, broken=None):
     """What a function of `activation` gives on CUDA and on the CPU."""
-    ours = getattr(broken or activation, name)(*arguments)
+    ours = getattr(broken or activation, name)(*(keyed(arguments) if name == "activate_and_drop" else arguments))
     expected = getattr(cpu.activation, name)(*arguments)
     return (ours, expected) if isinstance(ours, tuple) else ((ours,), (expected,))
 
@@ -83,7 +89,7 @@ def test_what_is_dropped_or_cut_off_leaves_no_nan_behind_but_a_nan_that_is_kept_
 
 def test_an_array_on_end_is_counted_as_it_is_indexed():
     x, _ = draw((9, 8), np.float32)
-    y, states = activation.activate_and_drop(x.T, 0.3, 0.4, 5)
+    y, states = activation.activate_and_drop(x.T, 0.3, 0.4, words(5))
     assert same((y, states), cpu.activation.activate_and_drop(x.T.copy(), 0.3, 0.4, 5))
 
 
@@ -156,7 +162,7 @@ def test_batch_norm_with_what_follows_it_is_the_cpu_s_and_so_is_its_gradient(sha
     inverse, close = 1 / np.sqrt(variance + 0.1), {"rtol": CLOSE[dtype], "atol": CLOSE[dtype]}
     for order, w, b in zip(ORDERS, (weight, 1.0, weight.astype(np.float64)), (bias, 0.5, bias)):
         with small(order):
-            y, states = normalization.normalize(x, w * inverse, mean, b, slope, p, 5)
+            y, states = normalization.normalize(x, w * inverse, mean, b, slope, p, words(5))
             expected, marks = cpu.normalization.normalize(x, w * inverse, mean, b, slope, p, 5)
             np.testing.assert_allclose(y, expected, **close)
             assert y.dtype == dtype
@@ -176,7 +182,7 @@ def test_batch_norm_with_what_follows_it_is_the_cpu_s_and_so_is_its_gradient(sha
 
 def test_an_empty_array_is_normalized_without_a_kernel():
     x, nothing = np.zeros((0, 3), np.float32), np.zeros(3)
-    y, states = normalization.normalize(x, nothing, nothing, 0.0, 0.3, 0.4, 5)
+    y, states = normalization.normalize(x, nothing, nothing, 0.0, 0.3, 0.4, words(5))
     assert y.shape == states.shape == (0, 3)
 
 
@@ -186,7 +192,7 @@ def test_results_have_the_same_bits_whatever_the_order_of_threads_and_blocks():
     for order in ORDERS:
         with small(order):
             mean, variance = normalization.moments(x)
-            y, states = normalization.normalize(x, 1 / variance, mean, 0.5, 0.3, 0.2, 9)
+            y, states = normalization.normalize(x, 1 / variance, mean, 0.5, 0.3, 0.2, words(9))
             grads = normalization.normalize_grad(g, x, states, mean, 1 / variance, 1.0, 0.3, 0.2, True)
             found.append([mean, variance, y, states, *grads, sums.column_sums(x)])
     assert same(found[0], found[1])
@@ -205,7 +211,7 @@ def is_right(module=normalization, summing=sums):
     expected += cpu.normalization.moments(x)
     for slope, p in ((0.5, 0.5), (1.0, 0.0)):
         for w in (weight, 1.0):
-            y, states = module.normalize(x, w * inverse, mean, w, slope, p, 5)
+            y, states = module.normalize(x, w * inverse, mean, w, slope, p, words(5))
             wanted, marks = cpu.normalization.normalize(x, w * inverse, mean, w, slope, p, 5)
             grads = module.normalize_grad(g, x, marks, mean, inverse, w, slope, p, True)
             wanted_grads = cpu.normalization.normalize_grad(g, x, marks, mean, inverse, w, slope, p, True)
@@ -284,4 +290,4 @@ def test_a_cross_entropy_with_an_index_moved_is_told_apart(mutants):
 def test_masks_are_words_of_the_stream():
     x = np.ones(130, np.float32)
     kept = philox.random_bits(9, 130) >= philox.dropout_threshold(0.4)
-    np.testing.assert_array_equal(activation.activate_and_drop(x, 1.0, 0.4, 9)[1], np.where(kept, 2, 0))
+    np.testing.assert_array_equal(activation.activate_and_drop(x, 1.0, 0.4, words(9))[1], np.where(kept, 2, 0))
