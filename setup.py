@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 PACKAGES = find_packages(include=["minigen", "minigen.*"])
 KERNEL_PACKAGES = find_packages("kernels", include=["minigen_kernels", "minigen_kernels.*"])
+NOTEBOOKS = ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"]  # to run and to build tutorials/
 
 setup(
     name="minigen",
@@ -15,6 +16,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    url="https://github.com/minigen/minigen",
     packages=PACKAGES + KERNEL_PACKAGES,
     package_dir={"minigen_kernels": "kernels/minigen_kernels"},
     package_data={"minigen": ["py.typed"], "minigen_kernels": ["py.typed"]},
@@ -42,8 +44,9 @@ setup(
             "build>=1.2",
             "setuptools>=70.1",
             "numba-cuda[cu13]>=0.30; sys_platform == 'linux'",  # the compilers of the CUDA kernels; no GPU is needed
+            *NOTEBOOKS,
         ],
-        "tutorials": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"],
+        "tutorials": NOTEBOOKS,
         "bench": ["torch==2.13.0", "scikit-image"],
     },
     entry_points={"console_scripts": ["minigen=minigen.cli.main:main"]},
