@@ -31,6 +31,7 @@ from minigen.functional import *  # noqa: F403 - minigen.exp is minigen.function
 
 from minigen import nn, optim  # isort: skip - built on everything above
 from minigen.random import Generator, default_generator, manual_seed
+from minigen.trace import trace
 
 float32, float64, int64 = _np.dtype("float32"), _np.dtype("float64"), _np.dtype("int64")
 __version__ = "0.1.0"

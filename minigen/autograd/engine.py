@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from minigen.autograd import modes
@@ -24,9 +25,9 @@ def backward(output: Tensor, gradient: Tensor | None, retain_graph: bool | None,
         raise AutogradError("backward: this tensor does not require a gradient; no input of it has requires_grad=True.")
     seed = _seed(output, gradient, "backward")
     keep = create_graph if retain_graph is None else retain_graph
-    found = _run([(output, seed)], None, keep, create_graph)
-    del seed
-    with modes.enable_grad() if create_graph else modes.no_grad():
+    with _one_pass(create_graph, [output]):
+        found = _run([(output, seed)], None, keep, create_graph)
+        del seed
         for leaf in list(found):
             if leaf.grad is None:
                 leaf.grad = _take(found, leaf)
@@ -79,20 +80,21 @@ def grad(
             raise AutogradError(f"grad: output {i} (shape {y.shape}) depends on nothing that requires a gradient.")
     roots = [(y, _seed(y, seed, "grad")) for y, seed in zip(outs, seeds)]
     keep = create_graph if retain_graph is None else retain_graph
-    found = _run(roots, {_source(x) for x in ins}, keep, create_graph)
-    del roots, seeds
     result: list[Tensor | None] = []
-    for i, x in enumerate(ins):
-        if _source(x) in found:
-            last = all(_source(later) is not _source(x) for later in ins[i + 1 :])
-            with modes.enable_grad() if create_graph else modes.no_grad():
+    with _one_pass(create_graph, outs):
+        found = _run(roots, {_source(x) for x in ins}, keep, create_graph)
+        del roots, seeds
+        for i, x in enumerate(ins):
+            if _source(x) in found:
+                last = all(_source(later) is not _source(x) for later in ins[i + 1 :])
                 result.append(_take(found, _source(x)) if last else found[_source(x)].clone())
-        elif allow_unused:
-            result.append(None)
-        else:
-            raise AutogradError(
-                f"grad: the outputs do not depend on input {i} (shape {x.shape}); pass allow_unused=True to get None for it."
-            )
+            elif allow_unused:
+                result.append(None)
+            else:
+                raise AutogradError(
+                    f"grad: the outputs do not depend on input {i} (shape {x.shape}); pass allow_unused=True to get None "
+                    "for it."
+                )
     return tuple(result)
 
 
@@ -105,44 +107,61 @@ def listed(what: str, tensors: Any) -> list[Tensor]:
     return out
 
 
+@contextmanager
+def _one_pass(create_graph: bool, outputs: list[Tensor]) -> Iterator[None]:
+    """What is computed within is part of a backward pass from `outputs`, recorded or not."""
+    state = modes.state
+    before = state.origin
+    watching = nullcontext() if state.watch is None else state.watch.backward_pass(outputs)
+    with modes.enable_grad() if create_graph else modes.no_grad(), watching:
+        try:
+            yield
+        finally:
+            state.origin = before
+
+
 def _run(
     roots: Iterable[tuple[Tensor, Tensor]], targets: set[Any] | None, retain_graph: bool, create_graph: bool
 ) -> dict[Any, Tensor]:
-    """Walk the graph from `roots`. Returns the gradient of every target (of every leaf, when `targets` is None)."""
+    """Walk the graph from `roots`, in `_one_pass`. Returns the gradient of every target (every leaf, where that is None)."""
     useful = None if targets is None else _leading_to(targets, [_source(y) for y, _ in roots])
     gradients: dict[Any, Tensor] = {}  # by node or leaf: the sum of what has arrived so far
     result: dict[Any, Tensor] = {}
     heap: list[tuple[int, int, Function]] = []
     order = 0  # breaks ties, so that the order of additions is always the same
 
-    with modes.enable_grad() if create_graph else modes.no_grad():
-        pending = [(_source(y), seed) for y, seed in roots]
-        while True:
-            for source, g in pending:
-                if useful is not None and source not in useful:
-                    continue
-                before = gradients.get(source)
-                gradients[source] = g if before is None else _add(before, g)
-                if before is None and isinstance(source, Function):
-                    order += 1
-                    heapq.heappush(heap, (-source.depth, order, source))
-            if not heap:
-                break
-            node = heapq.heappop(heap)[2]
-            g = gradients.pop(node)
-            if node.hooks:
-                g = _apply_hooks(node, g)
-            if node.retain is not None and node.retain() is not None:
-                node.retain().grad = g.clone()
-            if targets is not None and node in targets:
-                result[node] = g
-            pending = _node_backward(node, g, useful)
-            if not retain_graph:
-                node.release()
+    state, watch = modes.state, modes.state.watch
+    pending = [(_source(y), seed) for y, seed in roots]
+    while True:
+        for source, g in pending:
+            if useful is not None and source not in useful:
+                continue
+            before = gradients.get(source)
+            if create_graph:
+                state.origin = source
+            gradients[source] = g if before is None else _add(before, g)
+            if before is None and isinstance(source, Function):
+                order += 1
+                heapq.heappush(heap, (-source.depth, order, source))
+        if not heap:
+            break
+        node = heapq.heappop(heap)[2]
+        g = gradients.pop(node)
+        if create_graph:
+            state.origin = node
+        if node.hooks:
+            g = _apply_hooks(node, g)
+        if node.retain is not None and node.retain() is not None:
+            node.retain().grad = g.clone()
+        if targets is not None and node in targets:
+            result[node] = g
+        pending = _node_backward(node, g, useful) if watch is None else watch.gradient(node, g, useful)
+        if not retain_graph:
+            node.release()
 
-        for leaf, g in gradients.items():  # only leaves are left
-            if targets is None or leaf in targets:
-                result[leaf] = _apply_hooks(leaf, g)
+    for leaf, g in gradients.items():  # only leaves are left
+        if targets is None or leaf in targets:
+            result[leaf] = _apply_hooks(leaf, g)
     return result
 
 
@@ -248,8 +267,8 @@ def _apply_hooks(source: Any, g: Tensor) -> Tensor:
 
 
 def _add(a: Tensor, b: Tensor) -> Tensor:
-    """a + b, of one shape and type; where nothing is recorded or watched, without what an operation costs."""
-    if modes.state.recording or modes.state.anomaly:
+    """a + b, of one shape and type; where nothing is recorded, watched or traced, without what an operation costs."""
+    if modes.state.recording or modes.state.anomaly or modes.state.watch is not None:
         return a + b
     return Tensor._wrap(a.device.xp.asarray(a._data + b._data), a.device)
 

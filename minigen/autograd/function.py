@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from weakref import ref
 
 from minigen.autograd import modes
 from minigen.device import Device
@@ -88,11 +89,15 @@ class Function:
     hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
     retain: Any = None  # weak reference to the output, when its gradient is to be kept
     line = ""  # where it was called, recorded in anomaly mode
+    origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
+    order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
     _saved: tuple[Any, ...] = ()
 
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Tensor:
         """Compute the operation and, where a gradient is wanted, leave a node in the graph."""
+        if modes.state.watch is not None:
+            return modes.state.watch.operation(cls, inputs, params)
         node = cls()
         recording = modes.state.recording
         device: Device | None = None
@@ -123,12 +128,12 @@ class Function:
                 raise
             raise ShapeError(_explain(cls, arrays, error)) from error
 
-        data = raw if isinstance(raw, device.xp.ndarray) else device.xp.asarray(raw)
+        data = raw if isinstance(raw, node.device.xp.ndarray) else node.device.xp.asarray(raw)
         for array in arrays:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
         out = Tensor._wrap(data, node.device)
-        if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
+        if cls.is_view and node.device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._version
         if modes.state.anomaly:
             node.line = modes.state.line or modes.calling_line()
@@ -202,6 +207,10 @@ class Function:
         self.dtype = out._data.dtype
         if self.dtype.kind != "f":
             return  # comparisons and roundings to integers end the graph
+        origin = modes.state.origin
+        if origin is not None:
+            self.origin = ref(origin)
+            self.order = 1 + (origin.order if isinstance(origin, Function) else 0)
         if self._saved:
             self._saved = tuple([self._keep(value, inputs, arrays, raw, out) for value in self._saved])
         out.requires_grad = True

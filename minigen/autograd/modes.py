@@ -16,6 +16,8 @@ class _State(threading.local):
     recording = True  # operations on tensors that require a gradient leave a node in the graph
     anomaly = False  # every result and every gradient is checked for NaN and infinity
     line = ""  # in anomaly mode, while a gradient is computed: the forward line that it belongs to
+    origin: Any = None  # while a gradient is computed and recorded: the node or leaf that it is the gradient of
+    watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
 
 
 state = _State()

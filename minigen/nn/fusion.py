@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from minigen.autograd import modes
 from minigen.functional.noise import activate_and_drop
 from minigen.nn.activation import LeakyReLU, ReLU
 from minigen.nn.batchnorm import BatchNorm1d, BatchNorm2d
@@ -44,6 +45,17 @@ def run(chain: list[Module], input: Any) -> Any:
     """The output of one of `chains`."""
     if len(chain) == 1:
         return chain[0](input)
+    watch = modes.state.watch
+    if watch is None:
+        return _in_one_pass(chain, input)
+    watch.enter(chain[0], chain[-1])
+    try:
+        return _in_one_pass(chain, input)
+    finally:
+        watch.leave()
+
+
+def _in_one_pass(chain: list[Module], input: Any) -> Any:
     slope, p, generator = 1.0, 0.0, None
     for layer in chain:
         if isinstance(layer, (ReLU, LeakyReLU)):

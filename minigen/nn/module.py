@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from minigen.autograd import modes
 from minigen.creation import zeros_like
 from minigen.errors import UserError
 from minigen.nn.parameter import Parameter
@@ -53,12 +54,19 @@ class Module:
         """Run `forward`, and the hooks around it."""
         if not hasattr(self, "forward"):
             raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
-        for pre_hook in list(self._pre_hooks.values()):
-            pre_hook(self, args)
-        output = self.forward(*args, **kwargs)
-        for hook in list(self._hooks.values()):
-            hook(self, args, output)
-        return output
+        watch = modes.state.watch
+        if watch is not None:
+            watch.enter(self)
+        try:
+            for pre_hook in list(self._pre_hooks.values()):
+                pre_hook(self, args)
+            output = self.forward(*args, **kwargs)
+            for hook in list(self._hooks.values()):
+                hook(self, args, output)
+            return output
+        finally:
+            if watch is not None:
+                watch.leave()
 
     def register_forward_pre_hook(self, hook: Callable[[Module, tuple[Any, ...]], None]) -> Callable[[], None]:
         """Call `hook(module, inputs)` before every `forward`. Returns a function that removes the hook."""
