@@ -7,7 +7,7 @@ from typing import Any
 
 def add_parser(subparsers: Any) -> None:
     """Add this command to the parser."""
-    from minigen.bench import cpu, modes, restoration, vae
+    from minigen.bench import cpu, cuda, modes, restoration, vae
 
     parser = subparsers.add_parser(
         "bench",
@@ -17,6 +17,7 @@ def add_parser(subparsers: Any) -> None:
     tables = parser.add_subparsers(title="tables", metavar="NAME", required=True)
     for name, module, what in (
         ("cpu", cpu, "how fast training is on the CPU, beside PyTorch"),
+        ("cuda", cuda, "how fast the CUDA kernels and training on a GPU are, beside cuDNN and PyTorch"),
         ("modes", modes, "which GANs keep all modes of a mixture of Gaussians"),
         ("restoration", restoration, "how well networks restore photographs, beside classical methods"),
         ("vae", vae, "how good VAEs and importance-weighted autoencoders are, in nats"),
