@@ -2,22 +2,30 @@
 
 cpu      NumPy's arrays, and the compiled loops of `minigen_kernels.cpu`
 cuda     CuPy's arrays on a GPU; what `minigen_kernels.cuda.production` has is computed by our own kernels
-cudasim  NumPy's arrays; the same kernels in a simulator, thread by thread: how they are tested without a GPU, and slow
+cudasim  arrays that are used as CuPy's are; the same kernels in a simulator, thread by thread: how all this is tested
+         without a GPU, and slow
+
+Values pass between the host and a device through `Device.asarray` and `Device.to_host` alone.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigen.errors import DeviceError
 
+if TYPE_CHECKING:
+    from minigen.random import Generator
+
 NAMES = ("cpu", "cuda", "cudasim")
+SIMULATOR = "minigen_kernels.cuda.simulator"
 
 
 class Device:
@@ -39,8 +47,28 @@ class Device:
         return importlib.import_module(self._modules["special"])
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
-        """`values` as an array of this device."""
-        return self.xp.asarray(values, dtype=dtype)
+        """`values`, numbers or an array of any device, as an array of this device. Axes lie in memory in the same order."""
+        if isinstance(values, (self.xp.ndarray, np.generic)) or not hasattr(values, "dtype"):
+            return self.xp.asarray(values, dtype=dtype)
+        host = device_of(values).to_host(values)
+        if self is cpu:
+            return np.asarray(host, dtype=dtype)
+        return _in_memory_order(host, lambda packed: self.xp.asarray(np.asarray(packed, order="C"), dtype=dtype))
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """An array of this device as NumPy's: itself on a CPU, else a copy, for which the GPU is waited for."""
+        return array if isinstance(array, np.ndarray) else _in_memory_order(array, lambda packed: packed.get())
+
+    def fresh(self, compute: Callable[[], Any]) -> Any:
+        """What `compute` returns, a NumPy array that is another in every step (random numbers, say), on this device.
+
+        A graph that is being captured (`minigen.cuda.graph`) calls `compute` again before every replay.
+        """
+        return self.asarray(compute())
+
+    def key(self, generator: Generator) -> Any:
+        """The next key of a generator (`Generator.key`), as this device's kernels take it."""
+        return generator.key()
 
     def add_at(self, array: Any, index: Any, values: Any) -> None:
         """array[index] += values, in place, once for every time a position occurs in `index`."""
@@ -56,7 +84,33 @@ class Device:
         return device, (self.name,)
 
 
+def _in_memory_order(array: Any, copy: Callable[[Any], Any]) -> Any:
+    """copy(array), but called with the axes in the order in which they lie in memory. CuPy's copies know C order alone."""
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    if order == list(range(array.ndim)):
+        return copy(array)
+    return copy(array.transpose(order)).transpose(sorted(range(array.ndim), key=order.__getitem__))
+
+
 cpu = Device("cpu", np, "minigen_kernels.cpu", "scipy.special")
+
+
+def device_of(array: Any) -> Device:
+    """Where an array lives."""
+    package = type(array).__module__.partition(".")[0]
+    return device({"cupy": "cuda", "minigen_kernels": "cudasim"}.get(package, "cpu"))
+
+
+class DeviceWithCudaKernels(Device):
+    """A GPU, or the simulation of one."""
+
+    def fresh(self, compute: Callable[[], Any]) -> Any:
+        from minigen_kernels.cuda import running
+
+        return running.fresh(compute(), compute, running.place(self.xp.empty(0)))
+
+    def key(self, generator: Generator) -> Any:
+        return self.fresh(lambda: self.kernels.philox.words(generator.key()))
 
 
 def device(name: str | Device) -> Device:
@@ -80,8 +134,11 @@ def _with_cuda_kernels(name: str) -> Device:
     if reason:
         raise DeviceError(reason)
     if name == "cudasim":
-        return Device(name, np, "minigen_kernels.cuda.production", "scipy.special")
-    return Device(name, importlib.import_module("cupy"), "minigen_kernels.cuda.production", "cupyx.scipy.special")
+        arrays = importlib.import_module(f"{SIMULATOR}.array_module")
+        return DeviceWithCudaKernels(name, arrays, "minigen_kernels.cuda.production", f"{SIMULATOR}.special")
+    return DeviceWithCudaKernels(
+        name, importlib.import_module("cupy"), "minigen_kernels.cuda.production", "cupyx.scipy.special"
+    )
 
 
 def why_unavailable(name: str) -> str | None:

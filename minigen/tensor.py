@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigen.device import Device
+from minigen.device import Device, device_of
 from minigen.device import cpu as CPU
 from minigen.device import device as find_device
 from minigen.errors import AutogradError, DtypeError, InPlaceError, ShapeError, UserError
@@ -65,9 +65,9 @@ class Tensor(TensorMethods):
     def __init__(
         self, data: Any, requires_grad: bool = False, dtype: Any = None, device: Device | str | None = None
     ) -> None:
-        place: Device = data.device if isinstance(data, Tensor) else CPU
-        if device is not None:
-            place = find_device(device)
+        place = (
+            find_device(device) if device is not None else data.device if isinstance(data, Tensor) else device_of(data)
+        )
         array = place.asarray(data._data if isinstance(data, Tensor) else _numbers(data, dtype))
         if array.dtype.kind not in "fiub":
             what = array.dtype if hasattr(data, "dtype") else reprlib.repr(data)
@@ -107,7 +107,7 @@ class Tensor(TensorMethods):
     def data(self, array: Any) -> None:
         if isinstance(array, Tensor):
             array = array._data
-        array = self.device.xp.asarray(array)  # arithmetic on arrays without axes gives bare numbers
+        array = self.device.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
             raise ShapeError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
         self._data = array if array is self._data else array.view()
@@ -173,7 +173,7 @@ class Tensor(TensorMethods):
     # ---- out of the tensor ------------------------------------------------------------------------------------
 
     def _host(self) -> np.ndarray:
-        return self._data if isinstance(self._data, np.ndarray) else self._data.get()
+        return self.device.to_host(self._data)
 
     def numpy(self) -> np.ndarray:
         """The values as a read-only NumPy array (no copy on a CPU). `.numpy().copy()` may be written to."""
@@ -188,7 +188,7 @@ class Tensor(TensorMethods):
         """The only value, as a Python number."""
         if self._data.size != 1:
             raise UserError(f"item: a tensor of shape {self.shape} has {self._data.size} values, not one.")
-        return self._data.item()
+        return self._host().item()
 
     def tolist(self) -> Any:
         return self._host().tolist()
@@ -296,7 +296,7 @@ class Tensor(TensorMethods):
                 f"{name} would change in place a tensor that takes part in a gradient; write {instead}, or change it "
                 "inside `with minigen.no_grad():`."
             )
-        if not self._data.flags.writeable:
+        if not _is_writeable(self._data):
             raise InPlaceError(f"{name}: this tensor is an expanded or read-only view; change a copy: x = x.clone().")
         try:
             write(self._data)
@@ -382,6 +382,13 @@ def real_dtype(dtype: Any) -> np.dtype:
     if dtype is None or target.kind not in "fiub":
         raise DtypeError(f"A tensor holds real numbers, integers or booleans, not {dtype!r}.")
     return target
+
+
+def _is_writeable(array: Any) -> bool:
+    """Whether each element has memory of its own, and may be written to. CuPy's arrays may, but do not know of copies."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return all(step or n < 2 for step, n in zip(array.strides, array.shape))
 
 
 def _numbers(data: Any, dtype: Any) -> Any:

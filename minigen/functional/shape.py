@@ -135,7 +135,8 @@ class ToDevice(Function):
 
     def forward(self, x: Any, target: Device) -> Any:
         self.source, self.device = self.device, target
-        return target.asarray(x if target.xp is self.source.xp else self.source.xp.asnumpy(x)).copy()
+        y = target.asarray(self.source.to_host(x))
+        return x.copy(order="K") if y is x else y
 
     def backward(self, g: Tensor) -> Tensor:
         return to_device(g, self.source)

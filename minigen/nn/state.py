@@ -44,7 +44,8 @@ def convert(module: Module, targets: Iterable[Any]) -> None:
         for tensor in [*module.parameters(), *module.buffers()]:
             if is_device or tensor.dtype.kind == "f":
                 moved = tensor.detach().to(target)
-                tensor.data, tensor.device = moved.data, moved.device
+                tensor.device = moved.device  # before the data, which is put there
+                tensor.data = moved.data
                 tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(target)
 
 
