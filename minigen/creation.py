@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,8 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1), from `generator` (the default one unless given)."""
-    values = pick(generator).uniform(_shape(_unpack(size)), dtype=dtype)
-    return Tensor(values, requires_grad, device=device)
+    shape = _shape(_unpack(size))
+    return _drawn(device, lambda: pick(generator).uniform(shape, dtype=dtype), requires_grad)
 
 
 def randn(
@@ -132,18 +133,26 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Gaussian with mean 0 and variance 1, from `generator` (the default one unless given)."""
-    values = pick(generator).normal(_shape(_unpack(size)), dtype=dtype)
-    return Tensor(values, requires_grad, device=device)
+    shape = _shape(_unpack(size))
+    return _drawn(device, lambda: pick(generator).normal(shape, dtype=dtype), requires_grad)
 
 
 def randint(low: int, high: int, size: Any, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
     """Integers on {low, …, high - 1}, from `generator` (the default one unless given)."""
-    return Tensor(pick(generator).integers(low, high, _shape(size)), device=device)
+    shape = _shape(size)
+    return _drawn(device, lambda: pick(generator).integers(low, high, shape))
 
 
 def randperm(n: int, generator: Generator | None = None, device: Place = "cpu") -> Tensor:
     """0, …, n - 1 in random order, from `generator` (the default one unless given)."""
-    return Tensor(pick(generator).permutation(*_shape(n)), device=device)
+    (count,) = _shape(n)
+    return _drawn(device, lambda: pick(generator).permutation(count))
+
+
+def _drawn(device: Place, draw: Callable[[], np.ndarray], requires_grad: bool = False) -> Tensor:
+    """What `draw` makes on the host, as a tensor of the device; a captured graph draws anew for every replay."""
+    place = find_device(device)
+    return Tensor(place.fresh(draw), requires_grad, device=place)
 
 
 def _unpack(size: tuple[Any, ...]) -> Any:

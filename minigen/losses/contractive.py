@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from minigen.autograd import enable_grad, grad
+from minigen.creation import randint
 from minigen.errors import ShapeError, UserError
 from minigen.functional import square
 from minigen.random import Generator
@@ -56,8 +57,7 @@ def contractive_penalty_estimate(
         leaf, code = _encoded(encoder, x)
         total = Tensor(0.0, dtype=code.dtype, device=code.device)
         for _ in range(draws):
-            signs = 2.0 * generator.integers(0, 2, code.shape) - 1.0
-            v = Tensor(signs, dtype=code.dtype, device=code.device)
+            v = 2 * randint(0, 2, code.shape, generator, code.device).astype(code.dtype) - 1
             (product,) = grad(code, leaf, v, create_graph=True)  # Jᵀv of every image, (N, *)
             total = total + square(product).sum()
     return total / (draws * x.shape[0])

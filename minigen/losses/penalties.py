@@ -12,8 +12,9 @@ from functools import partial
 from typing import cast
 
 from minigen.autograd import enable_grad, grad
+from minigen.creation import rand, randn
 from minigen.errors import ShapeError, UserError, unknown_name
-from minigen.functional import flatten, norm, square
+from minigen.functional import flatten, norm, square, std
 from minigen.random import Generator
 from minigen.tensor import Tensor
 
@@ -40,7 +41,7 @@ def wgan_gp_penalty(
             f"WGAN-GP mixes each real sample with a fake one: shapes {real.shape} and {fake.shape} differ."
         )
     shape = (real.shape[0],) + (1,) * (real.ndim - 1)
-    epsilon = Tensor(generator.uniform(shape, dtype=real.dtype), device=real.device)
+    epsilon = rand(shape, generator=generator, dtype=real.dtype, device=real.device)
     mixed = epsilon * real.detach() + (1 - epsilon) * fake.detach()
     return weight * square(_gradient_norms(discriminator, mixed) - 1).mean()
 
@@ -74,9 +75,9 @@ def dragan_penalty(
     As every penalty it is *added* to the discriminator's loss; trained on it alone, a discriminator learns a slope of 1
     and nothing about the data. `fake` is not looked at.
     """
-    spread = 0.5 * float(real.data.std())
-    noise = Tensor(generator.normal(real.shape, std=spread, dtype=real.dtype), device=real.device)
-    return weight * square(_gradient_norms(discriminator, real.detach() + noise) - 1).mean()
+    x = real.detach()
+    noise = 0.5 * std(x, unbiased=False) * randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    return weight * square(_gradient_norms(discriminator, x + noise) - 1).mean()
 
 
 GAN_PENALTIES: dict[str, Callable[..., Tensor]] = {
