@@ -1,9 +1,12 @@
 """`minigen bench cuda`: everything about the report that needs no GPU, and the same work on a simulated one."""
 
+import contextlib
 import io
 import itertools
 import json
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -326,6 +329,130 @@ def test_a_pytorch_without_cuda_says_so(monkeypatch):
     torch = pytest.importorskip("torch", reason=NO_PYTORCH)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "finds no GPU; install a build of it for CUDA" in theirs.about()["without"]
+
+
+def test_a_captured_step_of_pytorch_s_warms_up_aside_and_gets_its_batch_before_each_replay(monkeypatch):
+    torch = pytest.importorskip("torch", reason=NO_PYTORCH)
+    log = []
+
+    class Stream:
+        def wait_stream(self, other):
+            log.append("wait")
+
+    class Graph:
+        def replay(self):
+            log.append(float(step.data[0].sum()))
+
+    @contextlib.contextmanager
+    def within(what):
+        log.append(f"in {type(what).__name__}")
+        yield
+        log.append("out")
+
+    main_stream = Stream()
+    for name, stand_in in {
+        "Stream": Stream,
+        "current_stream": lambda: main_stream,
+        "stream": within,
+        "CUDAGraph": Graph,
+        "graph": within,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    task = step_tasks({"model": "gan2d", "batch": 4, "shape": [2]}, images=False)["PyTorch eager NCHW"]
+    step = theirs.prepare({**task, "device": "cpu"})
+    batch, take = float(step.data[0].sum()), step.take
+    step.take = lambda step: log.append("step") or take(step)
+    replay = theirs.captured(step)
+    assert log == ["wait", "in Stream", "step", "step", "step", "out", "wait", "in Graph", "step", "out"]
+    step.data[0].zero_()
+    assert list(replay()) == ["d_loss", "g_loss"]
+    assert log[10:] == [batch]
+
+
+def test_our_captured_step_is_given_the_batch_and_a_new_z_every_time(monkeypatch):
+    given = []
+    monkeypatch.setitem(
+        sys.modules, "minigen.cuda", SimpleNamespace(graph=lambda step: lambda *args: given.append(args))
+    )
+    step = make_step("gan2d", 4, [2])
+    replay = ours.captured(step)
+    replay()
+    replay()
+    (x, first), (same, second) = given
+    assert x is same is step.data[0]
+    assert first.shape == second.shape == (4, 2)
+    assert first.tolist() != second.tolist()
+
+
+class StandIn:
+    """In place of CuPy or of PyTorch's events: events are numbers, counted by the millisecond."""
+
+    def __init__(self):
+        self.now, self.filled = 0.0, []
+
+    def event(self, enable_timing=True):
+        made = SimpleNamespace(at=None, done=True, query=lambda: True, synchronize=lambda: None)
+
+        def record():
+            made.at, self.now = self.now, self.now + 2.0
+
+        made.record, made.elapsed_time = record, lambda other: other.at - made.at
+        return made
+
+
+def test_cupy_s_events_are_in_seconds(monkeypatch):
+    stand_in = StandIn()
+    cupy = SimpleNamespace(
+        empty=lambda count, dtype: SimpleNamespace(fill=lambda value: stand_in.filled.append((count, value))),
+        cuda=SimpleNamespace(Event=stand_in.event, get_elapsed_time=lambda start, end: end.at - start.at),
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    check_events(ours.CupyEvents(), stand_in)
+
+
+def test_pytorch_s_events_are_in_seconds(monkeypatch):
+    stand_in = StandIn()
+    torch = SimpleNamespace(
+        empty=lambda count, device: SimpleNamespace(zero_=lambda: stand_in.filled.append((count, 0))),
+        cuda=SimpleNamespace(Event=stand_in.event),
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    check_events(theirs.TorchEvents(), stand_in)
+
+
+def check_events(events, stand_in):
+    start, end = events.mark(), events.mark()
+    assert events.seconds(start, end) == pytest.approx(2e-3)
+    assert events.reached(start)
+    events.hold(7e-3)
+    assert stand_in.filled == [(1 << 26, 0)] * (2 + 4)
+
+
+def test_the_gpu_says_what_it_is_through_cupy(monkeypatch):
+    gpu = SimpleNamespace(
+        id=0,
+        compute_capability="120",
+        attributes={"MultiProcessorCount": 100, "ClockRate": 1_500_000},
+        mem_info=(1, 80 << 30),
+    )
+    runtime = SimpleNamespace(getDeviceProperties=lambda number: {"name": b"a GPU"}, runtimeGetVersion=lambda: 12090)
+    cuda = SimpleNamespace(Device=lambda: gpu, runtime=runtime)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(__version__="13.6", cuda=cuda))
+    monkeypatch.setitem(sys.modules, "cupy.cuda", cuda)
+    monkeypatch.setattr(ours, "driver_version", lambda: "580.1")
+    found = ours.about()
+    assert found | {"numba-cuda": "", "minigen": ""} == {
+        "gpu": "a GPU",
+        "capability": "12.0",
+        "multiprocessors": 100,
+        "clock": 1.5e9,
+        "memory": 80 << 30,
+        "driver": "580.1",
+        "cuda": "12.9",
+        "cupy": "13.6",
+        "numba-cuda": "",
+        "minigen": "",
+    }
 
 
 def test_the_driver_s_version_is_asked_of_nvidia_smi(monkeypatch):
