@@ -47,17 +47,30 @@ class Device:
         return importlib.import_module(self._modules["special"])
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
-        """`values`, numbers or an array of any device, as an array of this device. Axes lie in memory in the same order."""
-        if isinstance(values, (self.xp.ndarray, np.generic)) or not hasattr(values, "dtype"):
+        """`values`, numbers or an array of any device, as an array of this device. Axes lie in memory in the same order.
+
+        A single number is not copied to a GPU but written there by a kernel, which need not wait.
+        """
+        if isinstance(values, self.xp.ndarray):
             return self.xp.asarray(values, dtype=dtype)
-        host = device_of(values).to_host(values)
+        host = np.asarray(device_of(values).to_host(values) if hasattr(values, "shape") else values, dtype=dtype)
         if self is cpu:
-            return np.asarray(host, dtype=dtype)
-        return _in_memory_order(host, lambda packed: self.xp.asarray(np.asarray(packed, order="C"), dtype=dtype))
+            return host
+        if host.ndim == 0:
+            return self.xp.full((), host.item(), host.dtype)
+        return _in_memory_order(host, lambda packed: self.xp.asarray(np.asarray(packed, order="C")))
 
     def to_host(self, array: Any) -> np.ndarray:
         """An array of this device as NumPy's: itself on a CPU, else a copy, for which the GPU is waited for."""
-        return array if isinstance(array, np.ndarray) else _in_memory_order(array, lambda packed: packed.get())
+        return (
+            array
+            if isinstance(array, (np.ndarray, np.generic))
+            else _in_memory_order(array, lambda packed: packed.get())
+        )
+
+    def constant(self, values: np.ndarray) -> Any:
+        """Values that shapes alone decide, such as the pixels under a window, on this device: sent once, and kept there."""
+        return values
 
     def fresh(self, compute: Callable[[], Any]) -> Any:
         """What `compute` returns, a NumPy array that is another in every step (random numbers, say), on this device.
@@ -104,6 +117,9 @@ def device_of(array: Any) -> Device:
 class DeviceWithCudaKernels(Device):
     """A GPU, or the simulation of one."""
 
+    def constant(self, values: np.ndarray) -> Any:
+        return _constant(self, values.tobytes(), values.dtype.str, values.shape)
+
     def fresh(self, compute: Callable[[], Any]) -> Any:
         from minigen_kernels.cuda import running
 
@@ -111,6 +127,13 @@ class DeviceWithCudaKernels(Device):
 
     def key(self, generator: Generator) -> Any:
         return self.fresh(lambda: self.kernels.philox.words(generator.key()))
+
+
+@lru_cache(256)
+def _constant(place: Device, values: bytes, dtype: str, shape: tuple[int, ...]) -> Any:
+    from minigen_kernels.cuda import running
+
+    return running.upload(np.ndarray(shape, dtype, values), running.place(place.xp.empty(0)))
 
 
 def device(name: str | Device) -> Device:

@@ -110,7 +110,11 @@ class Tensor(TensorMethods):
         array = self.device.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
             raise ShapeError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
-        self._data = array if array is self._data else array.view()
+        if modes.state.capture is not None and array.dtype == self._data.dtype:
+            self._data[...] = array  # a graph that is being captured goes on reading the array that there is
+        else:
+            self._data = array if array is self._data else array.view()
+            modes.Replaced.count += 1
         self._version[0] += 1
 
     @property
@@ -347,7 +351,7 @@ class Tensor(TensorMethods):
         return self._combine("x /= y", "x = x / y", "divide", other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        where, values = F.plain_index(index), _plain(value, self)
+        where, values = F.plain_index(index, self.device), _plain(value, self)
         self._change("x[index] = y", "x = minigen.where(mask, y, x)", lambda x: x.__setitem__(where, values), value)
 
     def fill_(self, value: float) -> Tensor:

@@ -7,13 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from minigen.errors import ShapeError, UserError
+from minigen.autograd import modes
+from minigen.device import Device
+from minigen.device import cpu as CPU
+from minigen.errors import DeviceError, ShapeError, UserError
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
-def tensor(x: Any) -> Tensor:
-    """`x` as a tensor."""
-    return x if isinstance(x, Tensor) else Tensor(x)
+def tensor(x: Any, device: Device | None = None) -> Tensor:
+    """`x` as a tensor; numbers and arrays are put on the device, if one is given, where a tensor must be already."""
+    if not isinstance(x, Tensor):
+        return Tensor(x, device=device)
+    if device is not None and x.device is not device:
+        raise DeviceError(
+            f"A tensor is on device {x.device}, and what it is used with on {device}; bring them together with "
+            f".to('{device}')."
+        )
+    return x
+
+
+def may_look(device: Device) -> bool:
+    """Whether values on a device may be looked at, to refuse wrong ones: a GPU would be waited for, so in anomaly mode only."""
+    return device is CPU or modes.state.anomaly
 
 
 def floating(x: Any) -> Tensor:
@@ -27,7 +42,8 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
 
     A Python (or NumPy) number stays a number and takes the other's type; an integer tensor takes a floating one's.
     """
-    x, y = operand(x), operand(y)
+    place = next((v.device for v in (x, y) if isinstance(v, Tensor)), None)
+    x, y = operand(x, place), operand(y, place)
     if isinstance(x, Tensor):
         if isinstance(y, Tensor):
             if x.dtype == y.dtype:
@@ -50,13 +66,13 @@ def together(xs: Sequence[Any]) -> list[Tensor]:
     return [x if x.dtype.kind == "f" else x.astype(np.result_type(*kinds)) for x in out] if kinds else out
 
 
-def operand(x: Any) -> Any:
-    """`x` as a Python number or a tensor."""
+def operand(x: Any, device: Device | None = None) -> Any:
+    """`x` as a Python number or a tensor, which arrays become on the device."""
     if isinstance(x, Tensor):
         return x
     if isinstance(x, np.generic):  # np.float64 is a float too, so this comes first
         return x.item()
-    return x if isinstance(x, (int, float)) else Tensor(x)
+    return x if isinstance(x, (int, float)) else Tensor(x, device=device)
 
 
 def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.errors import DtypeError, ShapeError, UserError
-from minigen.functional._operands import floating, operand, pair, tensor
+from minigen.functional._operands import floating, may_look, operand, pair, tensor
 from minigen.tensor import Tensor
 
 
@@ -391,7 +391,13 @@ def pow(input: Any, exponent: Any) -> Tensor:
     x, y = pair(input, exponent)
     if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
         x = floating(x)
-    elif isinstance(y, Tensor) and y.dtype.kind == "i" and not _is_floating(x) and bool((y.data < 0).any()):
+    elif (
+        isinstance(y, Tensor)
+        and y.dtype.kind == "i"
+        and not _is_floating(x)
+        and may_look(y.device)
+        and bool((y.data < 0).any())
+    ):
         raise DtypeError("pow: integers have no negative powers among the integers; use .float() on one of them.")
     return Pow.apply(x, y)
 
@@ -515,7 +521,7 @@ def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
     input = tensor(input)
     if min is None and max is None:
         raise UserError("clip: give min, max or both.")
-    min, max = (bound if bound is None else operand(bound) for bound in (min, max))
+    min, max = (bound if bound is None else operand(bound, input.device) for bound in (min, max))
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         low = input if min is None else maximum(input, min)
         return low if max is None else minimum(low, max)

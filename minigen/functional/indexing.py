@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.function import Function
+from minigen.device import Device, device_of
 from minigen.errors import DtypeError, ShapeError
 from minigen.functional._operands import axis as _axis
-from minigen.functional._operands import kept, tensor
+from minigen.functional._operands import kept, may_look, tensor
 from minigen.functional.arithmetic import where
 from minigen.functional.shape import expand
 from minigen.tensor import Tensor
@@ -77,7 +78,8 @@ class AddAlong(Function):
 
 def getitem(input: Any, index: Any) -> Tensor:
     """input[index] with NumPy's meaning: slices, integers, boolean and integer arrays or tensors, ellipsis, None."""
-    return GetItem.apply(tensor(input), index=plain_index(index))
+    input = tensor(input)
+    return GetItem.apply(input, index=plain_index(index, input.device))
 
 
 def gather(input: Any, dim: int, index: Any) -> Tensor:
@@ -148,19 +150,20 @@ def one_hot(input: Any, num_classes: int) -> Tensor:
     return Tensor._wrap(input.device.xp.eye(num_classes, dtype="float32")[index], input.device)
 
 
-def plain_index(index: Any) -> Any:
-    """`index` with arrays of its own in place of tensors, arrays and lists: a later change of those cannot reach it."""
+def plain_index(index: Any, device: Device) -> Any:
+    """`index` with arrays of the device in place of tensors, arrays and lists, which a later change of those cannot reach."""
     if isinstance(index, tuple):
-        return tuple([plain_index(i) for i in index])
+        return tuple([plain_index(i, device) for i in index])
     if isinstance(index, Tensor):
-        index = index.data.copy()
+        index = index.data
     elif isinstance(index, list):
         index = np.array(index) if index else np.zeros(0, np.int64)
-    elif isinstance(index, np.ndarray):
-        index = index.copy()
-    if isinstance(index, np.ndarray) and index.dtype.kind == "f":
+    if not hasattr(index, "dtype") or isinstance(index, np.generic):
+        return index
+    if index.dtype.kind == "f":
         raise DtypeError(f"Positions are integers or booleans, not {index.dtype}.")
-    return index
+    there = device.asarray(index)
+    return there.copy() if there is index else there
 
 
 def _axis_to_pick_along(dim: int, input: Tensor, name: str) -> int:
@@ -171,19 +174,22 @@ def _axis_to_pick_along(dim: int, input: Tensor, name: str) -> int:
 
 
 def _positions(input: Tensor, index: Any, size: int, name: str, least: int | None = None) -> Any:
-    """`index` as an array of non-negative positions below `size`; negative ones count from the end unless `least` is 0."""
-    xp = input.device.xp
-    array = xp.asarray(index.data if isinstance(index, Tensor) else index)
+    """`index` as an array of non-negative positions below `size`; negative ones count from the end unless `least` is 0.
+
+    Positions that are on a GPU already are not looked at (see `may_look`): CuPy takes them modulo `size`.
+    """
+    array = index.data if isinstance(index, Tensor) else index if hasattr(index, "dtype") else np.asarray(index)
     if array.dtype.kind not in "iu":
         if array.size:
             raise DtypeError(f"{name}: the index must be integers, not {array.dtype}.")
         array = array.astype("int64")
     least = -size if least is None else least
-    if array.size and (int(array.min()) < least or int(array.max()) >= size):
+    if array.size and may_look(device_of(array)) and (int(array.min()) < least or int(array.max()) >= size):
         raise ShapeError(
             f"{name}: the index runs from {array.min()} to {array.max()}, but must lie from {least} to {size - 1}."
         )
-    return xp.where(array < 0, array + size, array)
+    array = input.device.asarray(array)
+    return input.device.xp.where(array < 0, array + size, array)
 
 
 def _picks_once(index: Any) -> bool:

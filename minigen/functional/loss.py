@@ -11,7 +11,7 @@ from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
 from minigen.functional import fused
-from minigen.functional._operands import floating, tensor
+from minigen.functional._operands import floating, may_look, tensor
 from minigen.functional.activation import log_softmax
 from minigen.functional.arithmetic import abs, clip, exp, log, sigmoid, softplus, square, where
 from minigen.functional.indexing import _positions, gather
@@ -93,7 +93,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     Prefer `binary_cross_entropy_with_logits`, which loses nothing near 0 and 1.
     """
     p, y = _same("binary_cross_entropy", input, target)
-    if p.data.size and not bool(((p.data >= 0) & (p.data <= 1)).all()):
+    if p.data.size and may_look(p.device) and not bool(((p.data >= 0) & (p.data <= 1)).all()):
         raise UserError(
             "binary_cross_entropy: the input must be probabilities from 0 to 1; for logits use "
             "binary_cross_entropy_with_logits."
@@ -119,7 +119,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None and x.dtype == y.dtype and fused.applies(x):
         loss = BinaryCrossEntropyWithLogits.apply(x, y)
     else:
-        positive = y if pos_weight is None else y * tensor(pos_weight)
+        positive = y if pos_weight is None else y * pos_weight
         loss = softplus(-x, threshold=math.inf) * positive + softplus(x, threshold=math.inf) * (1 - y)
     return _reduce(loss if weight is None else loss * weight, reduction, "binary_cross_entropy_with_logits")
 
@@ -133,16 +133,18 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         weight: (C,), how much each class counts; the mean is divided by the sum of the weights.
         ignore_index: targets with this value do not count.
     """
-    x, y = floating(input), tensor(target)
+    x = floating(input)
+    y = tensor(target, x.device)
     if x.ndim == 0 or ((x.shape[0], *x.shape[2:]) != y.shape and not (x.ndim == 1 and y.ndim == 0)):
         raise ShapeError(f"nll_loss: input (N, C, ...) of shape {x.shape} does not fit a target of shape {y.shape}.")
     dim = 0 if x.ndim == 1 else 1
     counted = y.data != ignore_index
-    classes = _positions(x, x.device.xp.where(counted, y.data, 0), x.shape[dim], "nll_loss: target", least=0)
-    picked = gather(x, dim, x.device.xp.expand_dims(classes, dim))
+    targets = Tensor._wrap(x.device.xp.where(counted, y.data, 0), x.device)
+    classes = _positions(x, targets, x.shape[dim], "nll_loss: target", least=0)
+    picked = gather(x, dim, Tensor._wrap(x.device.xp.expand_dims(classes, dim), x.device))
     importance: Any = counted.astype(x.dtype)
     if weight is not None:
-        weight = tensor(weight)
+        weight = tensor(weight, x.device)
         if weight.shape != (x.shape[dim],):
             raise ShapeError(f"nll_loss: weight has shape {weight.shape}, but there are {x.shape[dim]} classes.")
         importance = weight[classes] * Tensor(importance, device=x.device)
@@ -168,7 +170,8 @@ def cross_entropy(
         weight, ignore_index: as for `nll_loss`.
         label_smoothing: this share of every target is spread evenly over the classes.
     """
-    x, y = floating(input), tensor(target)
+    x = floating(input)
+    y = tensor(target, x.device)
     if not 0 <= label_smoothing <= 1:
         raise UserError(f"cross_entropy: label_smoothing must be from 0 to 1, not {label_smoothing}.")
     dim = 0 if x.ndim == 1 else 1
@@ -189,7 +192,7 @@ def cross_entropy(
     if reduction == "mean":
         counts = Tensor(counted.astype(x.dtype), device=x.device)
         if weight is not None:
-            counts = counts * tensor(weight)[x.device.xp.where(counted, y.data, 0)]
+            counts = counts * tensor(weight, x.device)[x.device.xp.where(counted, y.data, 0)]
         smooth = sum(even) / sum(counts)
     else:
         smooth = _reduce(even, reduction, "cross_entropy")
@@ -213,7 +216,8 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
 
 
 def _same(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
-    x, y = floating(input), floating(target)
+    x = floating(input)
+    y = floating(tensor(target, x.device))
     if x.shape != y.shape:
         raise ShapeError(f"{name}: input {x.shape} and target {y.shape} must have equal shapes; reshape or expand one.")
     return x, y
@@ -236,4 +240,4 @@ def _log_above(p: Tensor) -> Tensor:
 
 
 def _by_class(weight: Any, x: Tensor, dim: int) -> Tensor:
-    return reshape(tensor(weight), [-1 if i == dim else 1 for i in range(x.ndim)])
+    return reshape(tensor(weight, x.device), [-1 if i == dim else 1 for i in range(x.ndim)])

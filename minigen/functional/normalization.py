@@ -207,4 +207,4 @@ def _move(running: tuple[Tensor, ...], mean: Any, variance: Any, n: int, momentu
             raise UserError(
                 f"Running statistics are updated in place, so they must be tensors, not {type(statistic).__name__}."
             )
-        statistic.data = ((1 - momentum) * statistic.data + momentum * batch).astype(statistic.dtype)
+        statistic.copy_(Tensor._wrap((1 - momentum) * statistic.data + momentum * batch, statistic.device))

@@ -16,7 +16,7 @@ from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating
 from minigen.functional.arithmetic import where
 from minigen.functional.convolution import Conv2d, Geometry, Pair, _pair
-from minigen.functional.indexing import gather, index_select
+from minigen.functional.indexing import gather
 from minigen.functional.linalg import MatMul
 from minigen.functional.shape import reshape, swapaxes, unsqueeze
 from minigen.tensor import Tensor
@@ -55,12 +55,14 @@ def max_pool2d(
     inside, positions = (a.reshape(size[0] * size[1], -1) for a in (inside, positions))  # (OH·OW, KH·KW)
 
     # Which tap is the largest is an index; picking it is differentiable.
-    flat = reshape(x, (n, channels, h * w))
-    taps = np.where(inside, flat.data[:, :, positions], x.dtype.type(-np.inf))  # (N, C, OH·OW, KH·KW)
-    best, windows = taps.argmax(axis=3), np.arange(len(positions))
-    index = positions[windows, best]
+    flat, xp = reshape(x, (n, channels, h * w)), x.device.xp
+    windows = x.device.constant(np.arange(len(positions)))
+    inside, positions = x.device.constant(inside), x.device.constant(positions)
+    taps = xp.where(inside, flat.data[:, :, positions], x.dtype.type(-np.inf))  # (N, C, OH·OW, KH·KW)
+    best = taps.argmax(axis=3)
+    index = Tensor._wrap(positions[windows, best], x.device)
     out = where(inside[windows, best], gather(flat, 2, index), -np.inf)  # a window of nothing but padding is -inf
-    out, found = reshape(out, (n, channels, *size)), Tensor(index.reshape(n, channels, *size), device=x.device)
+    out, found = reshape(out, (n, channels, *size)), reshape(index, (n, channels, *size))
     if single:
         out, found = reshape(out, out.shape[1:]), reshape(found, found.shape[1:])
     return (out, found) if return_indices else out
@@ -105,8 +107,7 @@ def avg_pool2d(
     else:
         margin = around if count_include_pad else (0, 0)
         counts = [_taps(n, m, p, s, k, o) for n, m, p, s, k, o in zip(x.shape[2:], margin, around, steps, kernel, size)]
-        divisor = np.outer(*counts).astype(x.dtype)
-        out = total / Tensor(divisor, device=x.device)
+        out = total / Tensor._wrap(x.device.constant(np.outer(*counts).astype(x.dtype)), x.device)
     return reshape(out, out.shape[1:]) if single else out
 
 
@@ -138,10 +139,11 @@ def interpolate(
         raise ShapeError(f"interpolate: an image of {x.shape[2:]} cannot be brought to {target}.")
     if mode == "nearest":
         for axis, (n, m, ratio) in enumerate(zip(x.shape[2:], target, ratios), start=2):
-            x = index_select(x, axis, np.minimum((np.arange(m) * ratio).astype(np.int64), n - 1))
+            rows = np.minimum((np.arange(m) * ratio).astype(np.int64), n - 1)
+            x = x[(slice(None),) * axis + (x.device.constant(rows),)]
     elif mode == "bilinear":
         rows, columns = (
-            Tensor(_bilinear(n, m, ratio, align_corners).astype(x.dtype), device=x.device)
+            Tensor._wrap(x.device.constant(_bilinear(n, m, ratio, align_corners).astype(x.dtype)), x.device)
             for n, m, ratio in zip(x.shape[2:], target, ratios)
         )
         x = MatMul.apply(MatMul.apply(rows, x), swapaxes(columns, 0, 1))  # (OH, H)(…, H, W)(W, OW)

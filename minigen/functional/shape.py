@@ -313,8 +313,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         return Pad.apply(input, widths=tuple(widths), value=value)
     for i, ((before, after), n) in enumerate(zip(widths, input.shape)):
         if (before, after) != (0, 0):
-            where = np.arange(-before, n + after)
-            input = input[(slice(None),) * i + (_source_index(where, n, mode, (before, after)),)]
+            index = _source_index(np.arange(-before, n + after), n, mode, (before, after))
+            input = input[(slice(None),) * i + (input.device.constant(index),)]
     return input
 
 

@@ -32,7 +32,7 @@ def _with_running(function: Any) -> Any:
     """`function` of (x, weight, bias), with running statistics of its own in every call: it may move them."""
 
     def call(x: Tensor, *affine: Tensor, running_mean: Any = None, running_var: Any = None, **options: Any) -> Tensor:
-        statistics = [None if r is None else Tensor(r.copy()) for r in (running_mean, running_var)]
+        statistics = [None if r is None else Tensor(r.copy(), device=x.device) for r in (running_mean, running_var)]
         return function(x, *statistics, *affine, **options)
 
     return call
