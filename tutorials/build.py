@@ -60,6 +60,7 @@ def read_source(source: Path) -> Any:
     notebook.cells = head(source) + cells
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03}"
+        cell.metadata.pop("lines_to_next_cell", None)  # of blank lines in the source
     notebook.metadata = nbformat.from_dict(
         {
             "jupytext": {"formats": FORMATS},
@@ -93,8 +94,6 @@ def execute(notebook: Any) -> Any:
     )
     client.execute()
     notebook.metadata["language_info"] = {"name": "python"}  # without the version of this Python
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
     return notebook
 
 

@@ -91,12 +91,12 @@ def _of_values(a: np.ndarray, b: np.ndarray, rtol: float, whole: bool) -> Compla
         index = _index(int(np.flatnonzero(~np.isfinite(a))[0]), a)
         kind = "NaN (0/0, ∞ - ∞, or the root or logarithm of a negative number)" if np.isnan(a).any() else "an infinity"
         return f"It contains {kind}{index}."
-    if not a.any():
-        return "It is zero everywhere: is what was computed ever put into it?"
     if whole and not np.array_equal(b, b.round()):
         return "It holds whole numbers: a fraction was cut off, for example by storing it in an array of integers."
+    if not a.any():
+        return "It is zero everywhere: is what was computed ever put into it?"
     if close(-a, b, rtol):
-        return "Every number has the wrong sign."
+        return f"{'It' if b.size == 1 else 'Every number'} has the wrong sign."
     ratio = float((a * b).sum() / (b * b).sum()) if b.any() else 0.0
     if ratio and b.size > 1 and close(a / ratio, b, rtol):
         return f"Every number is {ratio:.4g} times what it should be: a factor is missing, or one is too many."

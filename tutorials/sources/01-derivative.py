@@ -326,7 +326,7 @@ print("its gradient by the first row of w1:", np.array([v.grad for v in weights[
 # Gradient descent: compute, go backward, take a step, again.
 
 # %%
-steps, rate = course.short(150, 5), 0.5
+steps, rate = course.short(300, 5), 1.0
 current = {name: array.copy() for name, array in start.items()}
 losses = []
 for _ in range(steps):
@@ -355,7 +355,7 @@ figure.colorbar(picture, label="score")
 right.contour(side, side - 0.25, surface, levels=[0], colors="black")
 for sign, marker in ((1, "o"), (-1, "s")):
     chosen = points[labels == sign]
-    right.plot(*chosen.T, marker, color="black", markersize=4, label=f"class {sign:+d}")
+    right.plot(*chosen.T, marker, color="black", markersize=4, label=f"class ${sign:+d}$")
 right.set(title="the score; black line: undecided", xlabel="$x_1$", ylabel="$x_2$")
 right.legend(loc="lower left")
 plt.show()
