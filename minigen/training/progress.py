@@ -1,34 +1,42 @@
-"""How far a training run is, on stderr: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
+"""How far a training run is: a bar in a terminal, a picture in a notebook, one line an epoch elsewhere, or nothing."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
+
+from minigen.training.live import NORMS, LivePicture, gradient_norm, notebook_display
 
 if TYPE_CHECKING:
     import rich.progress
 
+    from minigen.nn import Module
+
 _SMOOTHING = 0.9  # a loss is shown as its exponential average over about ten batches
 _REDRAW = 0.1  # seconds
 _SILENCE = 60.0  # seconds without a line that are too many, where there is no bar
+_LONG = 10.0  # seconds of an epoch after which a notebook is shown something before its end
 
 
 class Progress:
     """The progress of a training loop.
 
     In a terminal: a bar over the whole run with the epoch, the batch, the smoothed losses, batches a second and the
-    time left; about twenty epochs of the run leave a line above it. Elsewhere (a file, a pipe, a notebook): one plain
-    line an epoch, and in long epochs one a minute, without control characters.
+    time left; about twenty epochs of the run leave a line above it. In a notebook: a picture of the curves, the norms of
+    the gradients and the newest samples, drawn anew every few seconds. Elsewhere (a file, a pipe): one plain line an
+    epoch, and in long epochs one a minute, without control characters.
 
     Args:
         total_epochs, batches_per_epoch: the length of the run
         start_epoch: epochs that were done before, where a run is resumed
         quiet: print nothing
-        file: where to; stderr unless given
+        file: where to; stderr, or the notebook, unless given
+        samples: gives samples of what is trained; asked in notebooks alone, at the end of an epoch
+        modules: what is trained, by name; the norms of their gradients are shown in notebooks
 
     >>> import sys
     >>> with Progress(total_epochs=2, batches_per_epoch=1, file=sys.stdout) as progress:
@@ -46,11 +54,17 @@ class Progress:
         start_epoch: int = 0,
         quiet: bool = False,
         file: TextIO | None = None,
+        samples: Callable[[], Any] | None = None,
+        modules: Mapping[str, Module] | None = None,
     ) -> None:
         self.total_epochs = total_epochs
         self.batches_per_epoch = batches_per_epoch
         self.quiet = quiet
+        self.display = notebook_display() if file is None and not quiet else None
         self.file = sys.stderr if file is None else file
+        self.samples, self.modules = samples, modules or {}
+        self._live: LivePicture | None = None
+        self._norms_at = 0.0
         self._epoch = start_epoch  # epochs done
         self._batch = 0  # batches done of the one that runs
         self._average: dict[str, tuple[float, float]] = {}  # per loss: weighted sum of its values, sum of the weights
@@ -60,9 +74,11 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._epoch_start = time.monotonic()
-        if not self.quiet and self.file.isatty() and os.environ.get("TERM") != "dumb":
+        if self.display is not None:
+            self._live = LivePicture(self.display)
+        elif not self.quiet and self.file.isatty() and os.environ.get("TERM") != "dumb":
             self._bar = _make_bar(self.file)
-            total = self.total_epochs * self.batches_per_epoch
+            total = self.total_epochs * self.batches_per_epoch or None
             self._task = self._bar.add_task("", total=total, completed=self._epoch * self.batches_per_epoch, text="")
             self._draw()
             self._bar.start()
@@ -74,6 +90,9 @@ class Progress:
         for name, value in losses.items():
             total, weight = self._average.get(name, (0.0, 0.0))
             self._average[name] = (_SMOOTHING * total + float(value), _SMOOTHING * weight + 1.0)
+        if self._live is not None:
+            self._step_in_notebook(self._live, losses)
+            return
         silent = time.monotonic() - self._drawn
         if self._bar is not None and silent >= _REDRAW:
             self._draw()
@@ -88,6 +107,12 @@ class Progress:
         self._epoch_start = time.monotonic()
         if self.quiet:
             return
+        if self._live is not None:
+            measured = {name: value for name, value in _floats(record).items() if name not in (*self._average, "step")}
+            self._live.record(epoch * self.batches_per_epoch, measured)
+            if self._live.due():
+                self._live.show(self._where(), self.samples)
+            return
         line = f"epoch {epoch}/{self.total_epochs}  {_numbers(record)}  ({seconds:.1f} s)"
         if self._bar is None:
             self._drawn = time.monotonic()
@@ -97,6 +122,22 @@ class Progress:
         if epoch % every == 0 or epoch == self.total_epochs:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._draw()
+
+    def finish(self) -> None:
+        """Where there is no bar, and no epoch whose end is told, say how it ended."""
+        if self._bar is None and not self.quiet and self._batch:
+            print(f"{self._where()}  {self._losses()}".rstrip(), file=self.file, flush=True)
+
+    def _step_in_notebook(self, live: LivePicture, losses: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        values = dict(losses)
+        if now - self._norms_at >= NORMS:
+            self._norms_at = now
+            norms = {f"grad_{name}": gradient_norm(module.parameters()) for name, module in self.modules.items()}
+            values |= {name: norm for name, norm in norms.items() if norm}  # 0: nothing of it is trained
+        live.record(self._epoch * self.batches_per_epoch + self._batch, values)
+        if (self.samples is None or now - self._epoch_start >= _LONG) and live.due():
+            live.show(self._where())
 
     def _draw(self) -> None:
         if self._bar is None:
@@ -113,6 +154,8 @@ class Progress:
         running = min(self._epoch + 1, self.total_epochs)
         batch = self._batch if self._epoch < self.total_epochs else self.batches_per_epoch
         width = len(str(self.batches_per_epoch))
+        if self.total_epochs == 1:
+            return f"step {batch:{width}}" + (f"/{self.batches_per_epoch}" if self.batches_per_epoch else "")
         return f"epoch {running}/{self.total_epochs} batch {batch:{width}}/{self.batches_per_epoch}"
 
     def _losses(self) -> str:
@@ -122,6 +165,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._live is not None:
+            if self._average:
+                self._live.show(self._where(), self.samples if kind is None else None)
+            self._live = None
         if self._bar is not None:
             self._draw()
             self._bar.stop()  # gives the cursor back, after an exception or Ctrl-C too
@@ -156,9 +203,13 @@ def _numbers(record: Mapping[str, Any]) -> str:
     >>> _numbers({"epoch": 3, "loss": 0.123456, "note": "x", "kl": 4.5})
     'loss 0.1235  kl 4.5'
     """
-    numbers = {
+    return "  ".join(f"{name} {value:.4g}" for name, value in _floats(record).items())
+
+
+def _floats(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a record but its epoch and time."""
+    return {
         name: float(value)
         for name, value in record.items()
         if name not in ("epoch", "seconds") and not isinstance(value, (str, bool)) and hasattr(value, "__float__")
     }
-    return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

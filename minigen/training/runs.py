@@ -22,6 +22,7 @@ from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, 
 from minigen.training.run_folder import RunFolder, new_run_path
 from minigen.training.session import Interrupted, Session, load_weights
 from minigen.training.systems import System, make_system
+from minigen.training.systems.system import SAMPLES_SHOWN
 
 DATA_FILE = "data.json"  # of a run on a folder of images: what there is to know of them without the folder
 
@@ -252,4 +253,5 @@ def _session(run: RunFolder, system: System, loader: DataLoader, quiet: bool) ->
         system.device,
         system.make_schedules(system.config["epochs"] * len(loader)),
         quiet,
+        (lambda: system.sample(SAMPLES_SHOWN, Generator(0))) if system.can_sample else None,
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -54,6 +54,7 @@ class Session:
         device: where the batches go.
         schedules: of the optimizers' learning rates, in steps.
         quiet: show no progress.
+        samples: gives samples of what is trained, shown in a notebook at the end of an epoch now and then.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Session:
         device: Device,
         schedules: Sequence[LRScheduler] = (),
         quiet: bool = False,
+        samples: Callable[[], Any] | None = None,
     ) -> None:
         self.run, self.modules, self.optimizers, self.loader = run, modules, optimizers, loader
+        self.samples = samples
         self.generators = {**generators, "default": default_generator}
         self.total_epochs, self.device, self.schedules, self.quiet = epochs, device, schedules, quiet
         self.epoch = 0  # epochs done
@@ -85,7 +88,8 @@ class Session:
         before = _on_interrupt(self._ask_to_stop)
         try:
             self.save()  # so that there is a checkpoint to fall back on from the first batch
-            with Progress(self.total_epochs, len(self.loader), self.epoch, self.quiet) as self._progress:
+            length = self.total_epochs, len(self.loader), self.epoch
+            with Progress(*length, self.quiet, samples=self.samples, modules=self.modules) as self._progress:
                 while self.epoch < self.total_epochs:
                     self._epoch_start = time.monotonic()
                     yield self.epoch + 1

@@ -1,4 +1,4 @@
-"""Pictures: images, latent spaces, samples and discriminators in the plane, kernels and feature maps, training curves.
+"""Pictures: images, latent spaces, points and discriminators in the plane, kernels, feature maps, curves, live training.
 
 Every `draw_…` function returns a `Picture`, which a notebook shows and `.save(path)` writes; `save_…(path, …)` does both.
 """
@@ -20,8 +20,10 @@ from minigen.viz.rows import (
     save_rows,
 )
 from minigen.viz.surface import draw_surface
+from minigen.viz.tracking import LiveView, live
 
 __all__ = [
+    "LiveView",
     "Picture",
     "decode_plane",
     "draw_anomalies",
@@ -39,6 +41,7 @@ __all__ = [
     "draw_surface",
     "draw_walks",
     "image_grid",
+    "live",
     "save_anomalies",
     "save_clusters",
     "save_curves",

@@ -142,7 +142,7 @@ def plot_metrics(axis: Axes, title: str, series: Mapping[str, Points]) -> None:
         along, drawn = zip(*points)
         if len(points) > _MANY:
             axis.plot(along, drawn, color=color, linewidth=0.6, alpha=0.3)
-            drawn = _average(drawn)
+            drawn = tuple(_average(drawn))
         axis.plot(
             along,
             drawn,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,22 +18,25 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 PALE = "#dddddd"
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty white figure of that size in inches, at 120 pixels an inch."""
+def new_figure(width: float, height: float, dpi: int = 120, fitted: bool = True) -> Figure:
+    """An empty white figure of that size in inches, whose parts are `fitted` to what stands in them, which takes time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # not pyplot, which would choose a backend
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained" if fitted else None, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def to_picture(figure: Figure) -> Picture:
     """The figure as it is now."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="rgba")
-    width, height = figure.canvas.get_width_height()
-    return Picture(np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[:, :, :3])
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = cast(FigureCanvasAgg, figure.canvas)
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()  # fits the parts, which is done when the figure is drawn again
+    canvas.draw()
+    return Picture(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
 
 
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:

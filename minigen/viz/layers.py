@@ -124,7 +124,7 @@ def _draw(tiles: np.ndarray, columns: int, title: str) -> Picture:
         )
     reach = float(np.abs(tiles).max()) or 1.0
     scale = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
-    colored = scale.cmap(scale.norm(tiles))[..., :3].transpose(0, 3, 1, 2)  # (n, 3, h, w)
+    colored = np.asarray(scale.cmap(scale.norm(tiles)))[..., :3].transpose(0, 3, 1, 2)  # (n, 3, h, w)
     rows = math.ceil(len(tiles) / columns)
     height = max(2.2, rows * _CELL * tiles.shape[1] / max(tiles.shape[1:]) + 0.5)
     width = columns * _CELL * tiles.shape[2] / max(tiles.shape[1:])

@@ -66,10 +66,18 @@ def draw_surface(
     surface = axis.contourf(x, y, shown, levels=levels, cmap="RdBu_r", extend="both")
     if shown.min() < center < shown.max():
         axis.contour(x, y, shown, levels=[center], colors="black", linewidths=1.2)
-    axis.scatter(*real.T, s=9, color="white", edgecolors="black", linewidths=0.4, label=f"{len(real)} real")
+    axis.scatter(
+        real[:, 0], real[:, 1], s=9, color="white", edgecolors="black", linewidths=0.4, label=f"{len(real)} real"
+    )
     if len(samples):
         axis.scatter(
-            *samples.T, s=12, color=YELLOW, edgecolors="black", linewidths=0.3, label=f"{len(samples)} generated"
+            samples[:, 0],
+            samples[:, 1],
+            s=12,
+            color=YELLOW,
+            edgecolors="black",
+            linewidths=0.3,
+            label=f"{len(samples)} generated",
         )
     axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect="equal", facecolor=PALE)
     tidy(axis)

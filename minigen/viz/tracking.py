@@ -1,0 +1,130 @@
+"""The live view of a training loop that is written by hand: `live` and what it returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minigen.errors import UserError
+from minigen.nn import Module
+from minigen.training.live import EVERY, NORMS, LivePicture, gradient_norm, notebook_display
+from minigen.training.progress import Progress
+from minigen.viz.dashboard import check_samples
+
+T = TypeVar("T")
+
+
+class LiveView:
+    """Made by `live`, which says what it shows."""
+
+    def __init__(self, every: float, value_range: tuple[float, float], real: Any) -> None:
+        display = notebook_display()
+        self._picture = None if display is None else LivePicture(display, every, value_range, real)
+        self._progress: Progress | None = None
+        self._values: dict[str, float] = {}  # of the step at hand
+        self._step = 0
+        self._samples: Any = None
+        self._norms_at = 0.0
+        self._done, self._total = 0, 0
+
+    def track(self, iterable: Iterable[T]) -> Iterator[T]:
+        """Yield the items of an iterable, and show how many have been and what was logged.
+
+        Put it around the outermost loop. However the loop ends, by its end, `break`, an error or Ctrl-C, the last picture
+        is of its last step.
+        """
+        self._done, self._total = 0, len(iterable) if isinstance(iterable, Sized) else 0
+        if self._picture is None:
+            with Progress(1, self._total) as self._progress:
+                for item in iterable:
+                    yield item
+                    self._progress.step(self._values)
+                self._progress.finish()
+            return
+        try:
+            for item in iterable:
+                yield item
+                self._done += 1
+                self._end_step()
+                self._refresh(self._picture)
+        finally:
+            self._end_step()
+            self._picture.show(self._title(), self._samples)
+
+    def log(self, samples: Any = None, gradients: Mapping[str, Module] | None = None, **values: Any) -> None:
+        """Take note of what the loop has come to. A name that comes again begins the next step.
+
+        Args:
+            samples: images (n, 1 or 3, h, w) or points (n, 2 or more); or a function that gives them, which is called
+                without a graph, and only when they are drawn
+            gradients: modules by name, the norms of whose gradients are drawn, taken ten times a second at most; log them
+                between `backward` and `zero_grad`
+            **values: numbers, or tensors of one number; `d_real` and `d_fake` are shown as D(x) and D(G(z))
+
+        Raises:
+            ShapeError: Samples of another shape.
+            UserError: A value that is not one number.
+        """
+        numbers = {name: _number(name, value) for name, value in values.items()}
+        now = time.monotonic()
+        if gradients is not None and self._picture is not None and now - self._norms_at >= NORMS:
+            self._norms_at = now
+            numbers |= {f"grad_{name}": gradient_norm(module.parameters()) for name, module in gradients.items()}
+        if samples is not None:
+            if not callable(samples):
+                samples = np.asarray(samples)
+                check_samples(samples)
+            self._samples = samples
+        if self._values.keys() & numbers.keys():
+            self._end_step()
+            if self._picture is not None:
+                self._refresh(self._picture)
+        self._values |= numbers
+
+    def _end_step(self) -> None:
+        if self._picture is not None and self._values:
+            self._step += 1
+            self._picture.record(self._step, self._values)
+            self._values = {}
+
+    def _refresh(self, picture: LivePicture) -> None:
+        if picture.due():
+            picture.show(self._title(), self._samples)
+
+    def _title(self) -> str:
+        return f"{self._done} of {self._total}" if self._total else str(self._done)
+
+
+def live(every: float = EVERY, value_range: tuple[float, float] = (0.0, 1.0), real: Any = None) -> LiveView:
+    """A view of a training loop: its curves, its newest samples, D(x) and D(G(z)), the norms of its gradients.
+
+    In a notebook it is one picture, drawn anew in its place every few seconds, and for at most 2 % of the time beside the
+    first and the last one; the last one is what stays when the notebook is stored. In a terminal it is a progress bar with
+    the losses, and elsewhere a line a minute.
+
+        view = minigen.viz.live(value_range=(-1, 1))
+        for step in view.track(range(2000)):
+            ...
+            view.log(d_loss=d_loss, g_loss=g_loss, d_real=sigmoid(real_logits).mean(), d_fake=sigmoid(fake_logits).mean())
+            view.log(gradients={"G": generator, "D": discriminator}, samples=lambda: generator(z))
+
+    Args:
+        every: seconds between two pictures at least
+        value_range: of samples that are images: the values shown as black and as full light
+        real: (m, 2 or more), real points to draw behind samples that are points
+
+    >>> view = live()
+    >>> for step in view.track(range(3)):
+    ...     view.log(loss=1.0 / (step + 1))
+    """
+    return LiveView(every, value_range, real)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"log: {name} must be one number, not {type(value).__name__} {np.shape(value)}.") from error
