@@ -59,7 +59,7 @@ def edge_loss(restored: Tensor, image: Tensor) -> Tensor:
     kernels = np.stack([_SOBEL, _SOBEL.T])[:, None].astype(image.dtype)  # (2, 1, 3, 3)
     difference = reshape(restored - image, (n * c, 1, h, w))  # the derivative is linear: once is enough
     around = pad(difference, (1, 1, 1, 1), "replicate")
-    return square(conv2d(around, Tensor(kernels, device=image.device))).sum() / n
+    return square(conv2d(around, Tensor._wrap(image.device.constant(kernels), image.device))).sum() / n
 
 
 def structural_loss(restored: Tensor, image: Tensor) -> Tensor:
@@ -79,7 +79,10 @@ def structural_loss(restored: Tensor, image: Tensor) -> Tensor:
     radius = (min(11, h, w) - 1) // 2
     line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / 1.5) ** 2)
     line = (line / line.sum()).astype(image.dtype)
-    down, across = (Tensor(line.reshape(shape), device=image.device) for shape in ((1, 1, -1, 1), (1, 1, 1, -1)))
+    down, across = (
+        Tensor._wrap(image.device.constant(line.reshape(shape)), image.device)
+        for shape in ((1, 1, -1, 1), (1, 1, 1, -1))
+    )
 
     def local(x: Tensor) -> Tensor:  # the mean in each window, (N·C, 1, H - 2·radius, W - 2·radius)
         return conv2d(conv2d(reshape(x, (n * c, 1, h, w)), down), across)

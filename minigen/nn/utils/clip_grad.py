@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from minigen.autograd.modes import no_grad
+from minigen.device import device_of
 from minigen.errors import TrainingError, UserError
 from minigen.tensor import Tensor
 
@@ -43,19 +45,19 @@ def clip_grad_norm_(
         raise UserError(f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type ≥ 1, not {max_norm} and {norm_type}.")
     if not gradients:
         return Tensor(0.0)
-    norms = np.array([_norm(g, norm_type) for g in gradients])
-    total = float(np.linalg.norm(norms, norm_type))
-    if error_if_nonfinite and not math.isfinite(total):
-        raise TrainingError(
-            f"clip_grad_norm_: the norm of the gradients is {total}; lower the learning rate, or find the first "
-            "operation that made it with `minigen.detect_anomaly()`."
-        )
-    scale = max_norm / (total + 1e-6)
-    if not scale >= 1:  # also when it is NaN
-        with no_grad(), np.errstate(invalid="ignore"):
+    device = gradients[0].device
+    with np.errstate(invalid="ignore"):
+        total = _norm(device.xp.stack([_norm(g.data, norm_type) for g in gradients]), norm_type)
+        if error_if_nonfinite and not math.isfinite(float(total)):  # a GPU is waited for
+            raise TrainingError(
+                f"clip_grad_norm_: the norm of the gradients is {total}; lower the learning rate, or find the first "
+                "operation that made it with `minigen.detect_anomaly()`."
+            )
+        scale = device.xp.minimum(max_norm / (total + 1e-6), 1.0)
+        with no_grad():
             for gradient in gradients:
-                gradient.mul_(scale)
-    return Tensor(np.array(total, gradients[0].dtype), device=gradients[0].device)
+                gradient.mul_(Tensor(scale, dtype=gradient.dtype))
+    return Tensor(total, dtype=gradients[0].dtype)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -72,13 +74,14 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p.grad for p in tensors if p.grad is not None]
 
 
-def _norm(gradient: Tensor, p: float) -> float:
-    """The p-norm, of elements scaled to at most 1, so that their powers do not overflow."""
-    if gradient.numel() == 0:
-        return 0.0
-    xp, size = gradient.device.xp, gradient.device.xp.abs(gradient.data)
-    largest = float(size.max())
-    if largest == 0 or not math.isfinite(largest) or math.isinf(p):
-        return largest
-    size = (size / largest).reshape(-1)
-    return largest * float(xp.linalg.norm(size, p))
+def _norm(array: Any, p: float) -> Any:
+    """The p-norm as a float64 array without axes, of elements scaled to at most 1, so that their powers do not overflow."""
+    xp = device_of(array).xp
+    if array.size == 0:
+        return xp.zeros((), "float64")
+    size = xp.abs(array).reshape(-1)
+    largest = size.max()
+    if math.isinf(p):
+        return largest.astype("float64")
+    scale = xp.where(xp.isfinite(largest) & (largest > 0), largest, xp.ones((), size.dtype))
+    return scale.astype("float64") * xp.linalg.norm(size / scale, p)
