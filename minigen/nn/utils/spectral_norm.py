@@ -59,7 +59,7 @@ class SpectralNorm:
 
     def unit(self, vector: Tensor) -> Tensor:
         """The vector divided by its length, or by eps if that is larger."""
-        return vector / max(F.norm(vector).item(), self.eps)
+        return vector / F.clip(F.norm(vector), min=self.eps)
 
 
 def spectral_norm(
