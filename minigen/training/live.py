@@ -81,7 +81,8 @@ class Curve:
 class LivePicture:
     """One output of a notebook with the curves and the newest samples of a run.
 
-    Drawing takes at most 2 % of the time, the first picture and the last aside: where one takes long, the next waits.
+    Drawing takes at most 2 % of the time, so that where one picture takes long the next one waits; only in a loop that is
+    over before its first and last picture are 2 % of it do these two take more.
 
     Args:
         display: IPython's, or one that behaves alike: returns a handle with `update` when called with `display_id=True`.
@@ -108,7 +109,7 @@ class LivePicture:
         self._shown_samples: np.ndarray | None = None
         self._handle: Any = None
         self._begun = self._ended = time.monotonic()
-        self._spent = self._cost = 0.0  # seconds on all pictures but the first; on the last one
+        self._spent = self._cost = 0.0  # seconds on all pictures so far; on the newest
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Take note of what belongs to a step."""
@@ -121,7 +122,8 @@ class LivePicture:
         now = time.monotonic()
         if self._handle is None:
             return now - self._begun >= FIRST
-        return now - self._ended >= self.every and self._spent + self._cost <= SHARE * (now - self._begun)
+        reserved = 2 * self._cost  # for this picture and for the last
+        return now - self._ended >= self.every and self._spent + reserved <= SHARE * (now - self._begun)
 
     @no_grad()
     def show(self, title: str, samples: Samples = None) -> None:
@@ -141,13 +143,11 @@ class LivePicture:
         picture = self._draw(series, self._shown_samples, title, self._value_range, self._real)
         if self._handle is None:
             self._handle = self._display(picture, display_id=True)
-            first = True
         else:
             self._handle.update(picture)
-            first = False
         self._ended = time.monotonic()
         self._cost = self._ended - before
-        self._spent += 0.0 if first else self._cost
+        self._spent += self._cost
 
 
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 3.5, 2.7  # of a panel, inches
 _DPI = 100
-_IMAGES = 64  # shown at most
+_IMAGES = 36  # shown at most
 
 
 def draw_dashboard(

@@ -95,14 +95,14 @@ class LiveView:
             picture.show(self._title(), self._samples)
 
     def _title(self) -> str:
-        return f"{self._done} of {self._total}" if self._total else str(self._done)
+        return f"{self._done} of {self._total}" if self._total else f"{self._done} so far"
 
 
 def live(every: float = EVERY, value_range: tuple[float, float] = (0.0, 1.0), real: Any = None) -> LiveView:
     """A view of a training loop: its curves, its newest samples, D(x) and D(G(z)), the norms of its gradients.
 
-    In a notebook it is one picture, drawn anew in its place every few seconds, and for at most 2 % of the time beside the
-    first and the last one; the last one is what stays when the notebook is stored. In a terminal it is a progress bar with
+    In a notebook it is one picture, drawn anew in its place every few seconds, as far as 2 % of the time allow; the last
+    one is what stays when the notebook is stored. In a terminal it is a progress bar with
     the losses, and elsewhere a line a minute.
 
         view = minigen.viz.live(value_range=(-1, 1))
