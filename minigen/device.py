@@ -117,13 +117,26 @@ def device_of(array: Any) -> Device:
 class DeviceWithCudaKernels(Device):
     """A GPU, or the simulation of one."""
 
+    def asarray(self, values: Any, dtype: Any = None) -> Any:
+        if not isinstance(values, self.xp.ndarray):
+            self._capture.refuse("to_gpu", "a copy from the host")
+        return super().asarray(values, dtype)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        self._capture.refuse("to_host", "a copy to the host")
+        return super().to_host(array)
+
     def constant(self, values: np.ndarray) -> Any:
-        return _constant(self, values.tobytes(), values.dtype.str, values.shape)
+        return self._capture.kept(_constant(self, values.tobytes(), values.dtype.str, values.shape))
 
     def fresh(self, compute: Callable[[], Any]) -> Any:
         from minigen_kernels.cuda import running
 
         return running.fresh(compute(), compute, running.place(self.xp.empty(0)))
+
+    @cached_property
+    def _capture(self) -> ModuleType:
+        return importlib.import_module("minigen_kernels.cuda.capture")
 
     def key(self, generator: Generator) -> Any:
         return self.fresh(lambda: self.kernels.philox.words(generator.key()))

@@ -38,6 +38,10 @@ class DoubleBackwardError(AutogradError):
     """An operation that can be differentiated once was asked for its second derivative."""
 
 
+class GraphError(UserError, RuntimeError):
+    """A step that cannot be captured as a CUDA graph, or not be replayed as it was captured."""
+
+
 class AnomalyError(AutogradError):
     """The first NaN or infinity, found by `detect_anomaly`."""
 

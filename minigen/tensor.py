@@ -115,7 +115,13 @@ class Tensor(TensorMethods):
         else:
             self._data = array if array is self._data else array.view()
             modes.Replaced.count += 1
+        self._count_change()
+
+    def _count_change(self) -> None:
+        """The array was changed in place: a backward pass that needs what it was will notice."""
         self._version[0] += 1
+        if modes.state.capture is not None:
+            modes.state.capture.versions.append(self._version)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -310,7 +316,7 @@ class Tensor(TensorMethods):
             raise DtypeError(
                 f"{name}: a tensor of {self.dtype} cannot hold the result; convert it first, for example x.float()."
             ) from error
-        self._version[0] += 1
+        self._count_change()
         return self
 
     def _combine(self, name: str, instead: str, ufunc: str, other: Any, alpha: float = 1) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 from minigen.autograd import modes
 from minigen.autograd.function import Function
-from minigen.errors import AutogradError, DtypeError, ShapeError, UserError
+from minigen.errors import AutogradError, DtypeError, GraphError, ShapeError, UserError
 from minigen.tensor import Tensor
 
 
@@ -31,7 +31,14 @@ def backward(output: Tensor, gradient: Tensor | None, retain_graph: bool | None,
         for leaf in list(found):
             if leaf.grad is None:
                 leaf.grad = _take(found, leaf)
+                if modes.state.capture is not None:
+                    modes.state.capture.leaves.add(leaf)
             else:
+                if modes.state.capture is not None and leaf not in modes.state.capture.leaves:
+                    raise GraphError(
+                        f"backward: a leaf of shape {leaf.shape} had a gradient before the step began, and a captured step "
+                        f"would add to that same one in every replay; call zero_grad() in the step, before backward()."
+                    )
                 leaf.grad = leaf.grad + found[leaf]
 
 

@@ -12,6 +12,19 @@ from typing import Any
 PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
+class Capture:
+    """What a step did, while it was captured as a CUDA graph, that its replays have to be seen to do as well.
+
+    Attributes:
+        leaves: the tensors that got a gradient.
+        versions: the counters of the tensors that were changed in place.
+    """
+
+    def __init__(self) -> None:
+        self.leaves: set[Any] = set()
+        self.versions: list[list[int]] = []
+
+
 class _State(threading.local):
     recording = True  # operations on tensors that require a gradient leave a node in the graph
     anomaly = False  # every result and every gradient is checked for NaN and infinity
@@ -19,8 +32,16 @@ class _State(threading.local):
     origin: Any = None  # while a gradient is computed and recorded: the node or leaf that it is the gradient of
     watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
 
+    capture: Capture | None = None  # what is noted while a CUDA graph is captured
+
 
 state = _State()
+
+
+class Replaced:
+    """How often a tensor, or an optimizer, was given other arrays than it had. A captured graph still has the old ones."""
+
+    count = 0
 
 
 class _Switch:

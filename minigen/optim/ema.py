@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from minigen.autograd.modes import no_grad
 from minigen.errors import UserError
 from minigen.nn.module import Module
-from minigen.optim.one_pass import OnePass
+from minigen.optim.one_pass import Numbers, OnePass
 from minigen.tensor import Tensor
 
 
@@ -50,21 +51,36 @@ class ExponentialMovingAverage(Module):
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.module.zero_grad()
         self.register_buffer("num_updates", Tensor(np.array(0, np.int64)))
+        self._known: tuple[Any, int, int] = (None, 0, 0)  # version, as a counter and its value, and t at that version
 
     def update(self) -> None:
         """Take the weights as they are now into the average: after every step of the optimizer."""
-        self.num_updates.add_(1)
-        t, decay = int(self.num_updates), self.decay
-        if self.use_num_updates:
-            decay = min(decay, (1 + t) / (10 + t))
+        now = self._next_share()
+        # for every further step of a graph that is replayed, the next share
+        numbers = chain([now], iter(self._next_share, None)).__next__
         one_pass = OnePass("average")
         with no_grad():
             for average, weight in zip(self.module.parameters(), self.model.parameters()):
-                if not one_pass.takes(average, (weight.data,), lambda: (1 - decay,)):
-                    average.add_((weight.detach() - average) * (1 - decay))
+                if not one_pass.takes(average, (weight.data,), numbers):
+                    average.add_((weight.detach() - average) * now[0])
             one_pass.run()
             for copied, buffer in zip(self.module.buffers(), self.model.buffers()):
                 copied.copy_(buffer)
+
+    def _next_share(self) -> Numbers:
+        """Count one more update; the share of the weights in it is 1 - d."""
+        t, decay = self._count(), self.decay
+        return (1 - (min(decay, (1 + t) / (10 + t)) if self.use_num_updates else decay),)
+
+    def _count(self) -> int:
+        """t, one more than before. It is read from a GPU only where something else has changed it since the last update."""
+        version = self.num_updates._version
+        known, at, t = self._known
+        if known is not version or at != version[0]:
+            t = int(self.num_updates)
+        self.num_updates.add_(1)
+        self._known = version, version[0], t + 1
+        return t + 1
 
     def copy_to(self, model: Module) -> None:
         """Write the averages into a model of the same kind (to go on training from them, for example)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minigen.autograd import modes
+from minigen.errors import GraphError
 from minigen.tensor import Tensor
 
 Arrays = tuple[Any, ...]  # of the tensor's shape; None where the loop is to do without one
@@ -33,6 +35,11 @@ class OnePass:
         kernels = getattr(tensor.device.kernels, "updates", None)
         vectors = None if kernels is None else kernels.vectors(tensor._data, *arrays)
         if vectors is None:
+            if modes.state.capture is not None:
+                raise GraphError(
+                    f"A step in a graph needs parameters, gradients and state that are C-contiguous and of one type, float32 "
+                    f"or float64; those of a tensor of shape {tensor.shape} and {tensor.dtype} are not."
+                )
             return False
         self.kernels = kernels
         self.tensors.append(tensor)
@@ -44,4 +51,4 @@ class OnePass:
         if self.updates:
             self.kernels.in_one_pass(getattr(self.kernels, self.loop), self.updates)
         for tensor in self.tensors:
-            tensor._version[0] += 1
+            tensor._count_change()

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minigen.autograd import modes
 from minigen.autograd.modes import no_grad
-from minigen.errors import UserError
+from minigen.errors import GraphError, UserError
 from minigen.optim.one_pass import Arrays, GiveNumbers, Numbers, OnePass
 from minigen.tensor import Tensor
 
@@ -91,6 +92,11 @@ class Optimizer:
                         continue
                     state = self.state.setdefault(parameter, {})
                     if not self.loop:
+                        if modes.state.capture is not None:
+                            raise GraphError(
+                                f"{self._name}: its update is a formula of its own, with numbers that a graph would not "
+                                f"change; take SGD, Adam, AdamW or RMSprop in a step that is captured."
+                            )
                         self.update(parameter, gradient.data, state, group)
                         continue
                     arrays, numbers = self.operands(parameter, state, group)
@@ -177,6 +183,7 @@ class Optimizer:
             if kept:
                 restored[parameter] = kept
         self.state = restored
+        modes.Replaced.count += 1
         for group, old in zip(self.param_groups, saved):
             group.update({name: _plain(value) for name, value in old.items() if name != "params"})
 

@@ -45,14 +45,16 @@ def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Calla
 
     Args:
         loop: one of this module's.
-        updates: for each, the `vectors` that the loop takes, and then what gives its numbers. Large vectors are cut into several
+        updates: for each, the `vectors` that the loop takes, and then what gives its numbers, called once also where several
+            share it. Large vectors are cut into several
             tasks, and many small ones make one. What one update writes, no other may touch.
     """
     tasks: list[list[tuple[Arrays, tuple[float, ...]]]] = []
     small: list[tuple[Arrays, tuple[float, ...]]] = []  # the last task of small vectors
     room = 0  # left in it
+    found = {give: give() for give in dict.fromkeys([give for _, give in updates])}
     for arrays, give in updates:
-        numbers = tuple(map(float, give()))  # an integer among them would be another signature to compile
+        numbers = tuple(map(float, found[give]))  # an integer among them would be another signature to compile
         size = arrays[0].size  # type: ignore[union-attr]
         if size > TASK_ELEMENTS:
             parts = pieces(size, most=TASK_ELEMENTS, count=1)

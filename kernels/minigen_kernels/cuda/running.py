@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from .build import build
+from .capture import being_captured
 from .kernel import Kernel
 from .simulator import simulate
 from .simulator.arrays import Array, change, renewed
 from .simulator.tape import note
 
-Place = tuple[int, int] | None
-SIMULATED = (-1, 0)  # the place of the simulated GPU's arrays
+Place = tuple[int, ...] | None
+SIMULATED = (-1,)  # the place of the simulated GPU's arrays
 STATIC_LIMIT = 48 << 10  # bytes of dynamic shared memory that a kernel gets without asking for more
 
 
@@ -65,14 +66,17 @@ def launch(kernel: Kernel, arguments: Sequence[Any]) -> None:
 
 
 def place(like: Any) -> Place:
-    """Where an array is: None in the host's memory, else the number of the GPU and its current stream."""
+    """Where an array is: None in the host's memory, else the number of the GPU, its current stream, and the graph that is being
+    captured. What is kept for a place is used there alone.
+    """
     if isinstance(like, np.ndarray):
         return None
     if isinstance(like, Array):
         return SIMULATED
     from cupy.cuda import get_current_stream
 
-    return _device(), get_current_stream().ptr
+    graph = being_captured()
+    return _device(), get_current_stream().ptr, 0 if graph is None else graph.number
 
 
 def upload(values: np.ndarray, where: Place) -> Any:
@@ -82,6 +86,9 @@ def upload(values: np.ndarray, where: Place) -> Any:
     if where == SIMULATED:
         note("constants", "a table sent with a kernel")
         return Array(values)
+    graph = being_captured()
+    if graph is not None:
+        return graph.constant(values)
     from cupy import asarray
 
     return asarray(values)
@@ -92,7 +99,10 @@ def fresh(values: np.ndarray, again: Callable[[], np.ndarray], where: Place) -> 
 
     A graph that is being captured calls `again` before every replay, for the values of that step.
     """
-    return renewed(values, again) if where == SIMULATED else upload(values, where)
+    if where == SIMULATED:
+        return renewed(values, again)
+    graph = being_captured()
+    return upload(values, where) if graph is None else graph.renewed(values, again)
 
 
 @lru_cache(256)

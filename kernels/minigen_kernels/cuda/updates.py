@@ -74,11 +74,12 @@ def in_one_pass(loop: Loop, updates: Sequence[tuple[Arrays, Callable[[], Sequenc
     Args:
         loop: one of this module's.
         updates: for each, the `vectors` of the loop's twin in `cpu.updates`, and what gives its numbers: called once for
-            every step. What one update writes, no other may touch.
+            every step, also where several share it. What one update writes, no other may touch.
     """
+    found = {numbers: tuple(numbers()) for numbers in dict.fromkeys([numbers for _, numbers in updates])}
     alike: dict[Any, list[tuple[Arrays, Callable[[], Sequence[float]]]]] = {}
     for arrays, numbers in updates:
-        values = tuple(numbers())
+        values = found[numbers]
         if arrays[0].size:
             given = tuple([array is not None for array in arrays])
             alike.setdefault((str(arrays[0].dtype), given, values), []).append((arrays, numbers))
@@ -93,7 +94,7 @@ def in_one_pass(loop: Loop, updates: Sequence[tuple[Arrays, Callable[[], Sequenc
 
 def _next(loop: Loop, dtype: str, sources: Sequence[Callable[[], Sequence[float]]]) -> np.ndarray:
     """The numbers of the next step of parameters that share a launch."""
-    values, *others = [tuple(source()) for source in sources]
+    values, *others = [tuple(source()) for source in dict.fromkeys(sources)]
     if any(other != values for other in others):
         raise ValueError(
             f"parameters that had the same numbers when a graph was captured, and so share a launch, now have different "

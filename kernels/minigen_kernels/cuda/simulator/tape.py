@@ -115,11 +115,15 @@ def note(kind: str, what: str, again: bool = False) -> None:
     """
     if not _now.watching and _now.tape is None:
         return
-    place = _calling_line()
     for found in _now.watching:
-        getattr(found, kind).append(f"{what} at {place}")
+        getattr(found, kind).append(f"{what} at {_calling_line()}")
     if _now.tape is not None and kind in RULES and not again:
-        raise CaptureError(f"A graph cannot hold {what}, at {place}: {RULES[kind]}.")
+        raise CaptureError(refusal(kind, what))
+
+
+def refusal(kind: str, what: str) -> str:
+    """The sentence that says why a graph cannot hold something, and where it was asked for."""
+    return f"A graph cannot hold {what}, at {_calling_line()}: {RULES[kind]}."
 
 
 def _calling_line() -> str:
