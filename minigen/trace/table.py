@@ -215,7 +215,7 @@ def _number(value: Any) -> float:
 
 
 def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return " ".join("×".join(map(str, shape)) or "scalar" for shape in shapes)
+    return " ".join(str(shape) for shape in shapes)
 
 
 def _size(count: int) -> str:

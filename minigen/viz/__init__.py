@@ -6,6 +6,7 @@ Every `draw_…` function returns a `Picture`, which a notebook shows and `.save
 from minigen.viz.anomalies import draw_anomalies, save_anomalies
 from minigen.viz.clusters import draw_clusters, save_clusters
 from minigen.viz.curves import draw_curves, save_curves
+from minigen.viz.graph import Graph, graph
 from minigen.viz.grid import draw_image_grid, image_grid, save_image_grid
 from minigen.viz.latents import decode_plane, draw_manifold, draw_walks, save_manifold, save_walks
 from minigen.viz.layers import draw_feature_maps, draw_kernels
@@ -23,6 +24,7 @@ from minigen.viz.surface import draw_surface
 from minigen.viz.tracking import LiveView, live
 
 __all__ = [
+    "Graph",
     "LiveView",
     "Picture",
     "decode_plane",
@@ -40,6 +42,7 @@ __all__ = [
     "draw_rows",
     "draw_surface",
     "draw_walks",
+    "graph",
     "image_grid",
     "live",
     "save_anomalies",
