@@ -130,7 +130,7 @@ def _nodes(roots: list[Function], max_nodes: int) -> list[Function]:
         if node.edges is None:
             raise AutogradError(
                 f"graph: the graph has been freed (at {node.name()}): a backward pass has used it already. Draw it before "
-                "backward, or call backward(retain_graph=True)."
+                "that, or pass retain_graph=True to it."
             )
         for edge in node.edges:
             if isinstance(edge, Function) and edge not in seen:
