@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from ..geometry import ConvGeometry
-from . import activation, depthwise, implicit_gemm, loss, normalization, philox, sums, updates, weight_gradient
-from .correlation import convolution, transposed
+from . import (
+    activation,
+    depthwise,
+    implicit_gemm,
+    implicit_gemm_tf32,
+    loss,
+    normalization,
+    philox,
+    sums,
+    updates,
+    weight_gradient,
+    weight_gradient_tf32,
+)
+from .correlation import Correlation, convolution, transposed
 from .kernel import Kernel
 from .ladder import RUNGS
 
@@ -30,7 +42,8 @@ SMALL = ConvGeometry(64, 128, 256, 1, (14, 14), (7, 7), (4, 4), (2, 2), (1, 1), 
 
 def catalogue() -> dict[str, Kernel]:
     """All kernels on record, by name."""
-    return {f"ladder/{name}": rung.kernel(LADDER_GEOMETRY) for name, rung in RUNGS.items()} | production() | fused()
+    ladder = {f"ladder/{name}": rung.kernel(LADDER_GEOMETRY) for name, rung in RUNGS.items()}
+    return ladder | production() | in_tf32() | fused()
 
 
 def production() -> dict[str, Kernel]:
@@ -47,6 +60,20 @@ def production() -> dict[str, Kernel]:
         "conv2d_weight_grad/add_up": weight_gradient.total_kernel(LADDER_GEOMETRY, "float32"),
         "depthwise": depthwise.correlation_kernel(transposed(DEPTHWISE), DEPTHWISE.batch, "float32", True),
         "depthwise/weight_grad": depthwise.share_kernel(DEPTHWISE, "float32")[0],
+    }
+
+
+def in_tf32() -> dict[str, Kernel]:
+    """The kernels of `convolution` on tensor cores, at the same sizes."""
+
+    def correlate(correlation: Correlation, batch: int) -> Kernel:
+        return implicit_gemm_tf32.correlation_kernel(correlation, batch, True)
+
+    return {
+        "tf32/conv2d": correlate(convolution(LADDER_GEOMETRY), LADDER_GEOMETRY.batch),
+        "tf32/conv2d/three_channels": correlate(convolution(FIRST), FIRST.batch),
+        "tf32/conv_transpose2d": correlate(transposed(SMALL), SMALL.batch),
+        "tf32/conv2d_weight_grad": weight_gradient_tf32.share_kernel(LADDER_GEOMETRY)[0],
     }
 
 

@@ -2,18 +2,21 @@
 
 Signatures, formulas and errors are those of `minigen_kernels.reference`; arrays are CuPy's, or NumPy's for the simulator.
 Images lie channels last, as on the CPU: results are (N, C, H, W) views of (N, H, W, C) buffers, and inputs that are such
-views are read where they lie. Dtypes are float32 and float64. Sums have one order, so results are the same every time.
+views are read where they lie. Dtypes are float32 and float64; `precision` says when float32 is multiplied in TF32. Sums
+have one order, so results are the same every time.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from ..geometry import ConvGeometry, Pair, Sides, check_convolution
-from . import depthwise, implicit_gemm, weight_gradient
+from . import depthwise, implicit_gemm, implicit_gemm_tf32, precision, weight_gradient, weight_gradient_tf32
 from .correlation import Correlation, convolution, transposed
 from .memory import channels_first, channels_last, empty, packed
 from .running import run
+from .tensor_cores import fits
 
 POINT: tuple[Pair, Sides, Pair] = ((1, 1), (0, 0, 0, 0), (1, 1))  # stride, padding, dilation
 LONG = 8  # a sum so many times as long as a product is high and wide: it has few tiles to share its work among
@@ -57,10 +60,14 @@ def conv2d_weight_grad(
         w[...] = 0
         return w
     dtype = str(x.dtype)
-    kernels = depthwise if depthwise.applies(geometry) else weight_gradient
-    kernel, count, each = kernels.share_kernel(geometry, dtype)
-    sums = empty(x, (count, w.size))
     pixels = geometry.batch * geometry.out_size[0] * geometry.out_size[1]
+    if depthwise.applies(geometry):
+        kernel, count, each = depthwise.share_kernel(geometry, dtype)
+    elif precision.in_tf32(x) and fits(prod(w.shape[1:]), geometry.out_channels // groups, pixels):
+        kernel, count, each = weight_gradient_tf32.share_kernel(geometry)
+    else:
+        kernel, count, each = weight_gradient.share_kernel(geometry, dtype)
+    sums = empty(x, (count, w.size))
     run(kernel, (channels_last(x), channels_last(y), sums, pixels, each))
     run(weight_gradient.total_kernel(geometry, dtype), (sums, w, count))
     return w
@@ -92,7 +99,12 @@ def _correlate(geometry: ConvGeometry, correlation: Correlation, x: Any, w: Any,
     height, width = correlation.rows.result, correlation.columns.result
     y = empty(x, (geometry.batch, height, width, correlation.groups * correlation.outs))
     if y.size:
-        kernels = depthwise if depthwise.applies(geometry) else implicit_gemm
-        kernel = kernels.correlation_kernel(correlation, geometry.batch, str(x.dtype), bias is not None)
+        batch, biased = geometry.batch, bias is not None
+        if depthwise.applies(geometry):
+            kernel = depthwise.correlation_kernel(correlation, batch, str(x.dtype), biased)
+        elif precision.in_tf32(x) and fits(batch * correlation.pixels, correlation.outs, correlation.longest):
+            kernel = implicit_gemm_tf32.correlation_kernel(correlation, batch, biased)
+        else:
+            kernel = implicit_gemm.correlation_kernel(correlation, batch, str(x.dtype), biased)
         run(kernel, (channels_last(x), w, w if bias is None else packed(bias), y, geometry.batch))
     return channels_first(y)

@@ -67,6 +67,11 @@ class Correlation(NamedTuple):
         """Pixels of an image in the largest phase."""
         return self.rows.longest * self.columns.longest
 
+    @property
+    def longest(self) -> int:
+        """Numbers of the longest sum of a phase."""
+        return max(self.rows.taps) * max(self.columns.taps) * self.depth
+
 
 @lru_cache(1024)
 def convolution(geometry: ConvGeometry) -> Correlation:

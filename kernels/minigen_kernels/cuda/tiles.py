@@ -10,7 +10,8 @@ wants a block or two for each, which a small product only has if its tiles are s
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from numba import cuda
 
@@ -18,6 +19,18 @@ from .kernel import blocks_for
 from .quads import number_of, quads
 
 PAD = 4  # numbers after each row of a in shared memory: columns of a written side by side fall into different banks
+
+
+class Sized(Protocol):
+    """What a tile of any kind has: how many rows and columns of the product it covers."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+
+
+AnyTile = TypeVar("AnyTile", bound=Sized)
 
 
 class Tile(NamedTuple):
@@ -62,16 +75,25 @@ def choose(rows: int, columns: int, copies: int = 1) -> Tile:
     if columns <= NARROW_TILES[0].columns:
         return [tile for tile in NARROW_TILES if tile.columns >= columns][-1]
 
-    def blocks(tile: Tile) -> int:
+    return largest(TILES, rows, columns, copies)
+
+
+def largest(tiles: Sequence[AnyTile], rows: int, columns: int, copies: int) -> AnyTile:
+    """The first of these tiles, from large to small, of which little is computed in vain and there are blocks enough.
+
+    If there is none, the last one.
+    """
+
+    def blocks(tile: AnyTile) -> int:
         return blocks_for(rows, tile.rows) * blocks_for(columns, tile.columns)
 
-    def covered(tile: Tile) -> int:
+    def covered(tile: AnyTile) -> int:
         return blocks(tile) * tile.rows * tile.columns
 
-    for tile in TILES:
-        if covered(tile) <= max(1.5 * rows * columns, covered(TILES[-1])) and blocks(tile) * copies >= ENOUGH_BLOCKS:
+    for tile in tiles:
+        if covered(tile) <= max(1.5 * rows * columns, covered(tiles[-1])) and blocks(tile) * copies >= ENOUGH_BLOCKS:
             return tile
-    return TILES[-1]
+    return tiles[-1]
 
 
 def multiplier(tile: Tile, dtype: str) -> Any:

@@ -10,6 +10,7 @@ import pytest
 BARRIERS = {"syncthreads", "syncwarp", "cp_async_wait"}
 INDICES = {  # which arguments of these are indices, in fours
     "load4": [1],
+    "nearest4": [1],
     "store4": [1],
     "cp_async16": [1, 3],
     "cp_async4": [1, 3],
