@@ -118,12 +118,12 @@ def note(kind: str, what: str, again: bool = False) -> None:
     for found in _now.watching:
         getattr(found, kind).append(f"{what} at {_calling_line()}")
     if _now.tape is not None and kind in RULES and not again:
-        raise CaptureError(refusal(kind, what))
+        raise CaptureError(refusal(kind, f"{what}, at {_calling_line()}"))
 
 
 def refusal(kind: str, what: str) -> str:
-    """The sentence that says why a graph cannot hold something, and where it was asked for."""
-    return f"A graph cannot hold {what}, at {_calling_line()}: {RULES[kind]}."
+    """The sentence that says why a graph cannot hold something."""
+    return f"A graph cannot hold {what}: {RULES[kind]}."
 
 
 def _calling_line() -> str:
