@@ -60,7 +60,14 @@ def hint(number: str) -> None:
     print(f"{exercise.number}, hint {place + 1} of {len(exercise.hints)}: {exercise.hints[place]}")
 
 
-def exercises(chapter: int | None = None) -> list[Exercise]:
+class Exercises(list[Exercise]):
+    """A list of exercises that shows each on a line of its own."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self))
+
+
+def exercises(chapter: int | None = None) -> Exercises:
     """All exercises in order, or those of one chapter.
 
     >>> exercises(1)[0].number
@@ -69,7 +76,7 @@ def exercises(chapter: int | None = None) -> list[Exercise]:
     for found in pkgutil.iter_modules(minigen.course.__path__):
         if re.fullmatch(r"chapter_\d\d", found.name):
             import_module(f"minigen.course.{found.name}")
-    return [e for e in entered().values() if chapter is None or e.number.startswith(f"{chapter:02}.")]
+    return Exercises(e for e in entered().values() if chapter is None or e.number.startswith(f"{chapter:02}."))
 
 
 def find(number: str) -> Exercise:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import os
 import reprlib
 import sysconfig
 import traceback
@@ -14,11 +15,8 @@ import numpy as np
 
 from minigen.tensor import Tensor
 
-_FOREIGN = (
-    str(Path(__file__).parents[1]),
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-    "<",
-)
+_FOLDERS = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
+_FOREIGN = (*(folder + os.sep for folder in _FOLDERS), "<")  # where code lies that no student wrote
 
 
 def show(value: Any, digits: int = 4) -> str:

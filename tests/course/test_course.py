@@ -164,6 +164,12 @@ def test_float32_is_precise_enough():
     assert course.check("01.1", lambda x: right(x).astype(np.float32))
 
 
+def test_the_list_of_exercises_shows_each_on_a_line():
+    lines = repr(course.exercises(1)).splitlines()
+    assert len(lines) == len(course.exercises(1))
+    assert lines[0].startswith("01.1 The chain rule by hand: Write slope(x)")
+
+
 def test_hints_follow_each_other_and_begin_again(capsys):
     exercise = next(e for e in EXERCISES if e.number == "01.2")
     for _ in range(len(exercise.hints) + 1):
