@@ -60,7 +60,7 @@ class Device:
             return self.xp.full((), host.item(), host.dtype)
         return _in_memory_order(host, lambda packed: self.xp.asarray(np.asarray(packed, order="C")))
 
-    def to_host(self, array: Any) -> np.ndarray:
+    def to_host(self, array: Any) -> Any:
         """An array of this device as NumPy's: itself on a CPU, else a copy, for which the GPU is waited for."""
         return (
             array
@@ -122,7 +122,7 @@ class DeviceWithCudaKernels(Device):
             self._capture.refuse("to_gpu", "a copy from the host")
         return super().asarray(values, dtype)
 
-    def to_host(self, array: Any) -> np.ndarray:
+    def to_host(self, array: Any) -> Any:
         self._capture.refuse("to_host", "a copy to the host")
         return super().to_host(array)
 

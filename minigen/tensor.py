@@ -374,7 +374,7 @@ class Tensor(TensorMethods):
         if min is None and max is None:
             raise UserError("clamp_: give min, max or both.")
         low, high = (bound if bound is None else _plain(bound, self) for bound in (min, max))
-        write = lambda x: self.device.xp.clip(x, low, high, out=x, casting="same_kind")  # noqa: E731
+        write = lambda x: self.device.xp.clip(x, low, high, out=x)  # noqa: E731
         return self._change("clamp_", "x = x.clamp(min, max)", write, min, max)
 
     def copy_(self, other: Any) -> Tensor:

@@ -139,8 +139,8 @@ def interpolate(
         raise ShapeError(f"interpolate: an image of {x.shape[2:]} cannot be brought to {target}.")
     if mode == "nearest":
         for axis, (n, m, ratio) in enumerate(zip(x.shape[2:], target, ratios), start=2):
-            rows = np.minimum((np.arange(m) * ratio).astype(np.int64), n - 1)
-            x = x[(slice(None),) * axis + (x.device.constant(rows),)]
+            nearest = np.minimum((np.arange(m) * ratio).astype(np.int64), n - 1)
+            x = x[(slice(None),) * axis + (x.device.constant(nearest),)]
     elif mode == "bilinear":
         rows, columns = (
             Tensor._wrap(x.device.constant(_bilinear(n, m, ratio, align_corners).astype(x.dtype)), x.device)

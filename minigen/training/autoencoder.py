@@ -8,6 +8,7 @@ import numpy as np
 
 from minigen.autograd import no_grad
 from minigen.data.corruptions import Corruption
+from minigen.device import cpu as CPU
 from minigen.losses.contractive import contractive_penalty, contractive_penalty_estimate
 from minigen.losses.reconstruction import squared_error
 from minigen.losses.sparsity import kl_sparsity, l1_sparsity
@@ -125,9 +126,10 @@ def train_denoising_autoencoder(
     """
     held_out_damaged, _ = corruption(held_out, Generator(0))
     for _ in session.epochs():
-        for x in session.batches():
-            damaged, _ = corruption(x.cpu().numpy(), noise)
-            loss = squared_error(model(Tensor(damaged, device=x.device)), x)
+        for batch in session.batches(CPU):
+            damaged, _ = corruption(batch.numpy(), noise)
+            x, damaged_x = (Tensor(images, device=session.device) for images in (batch, damaged))
+            loss = squared_error(model(damaged_x), x)
             session.log(loss=loss)
 
             optimizer.zero_grad()

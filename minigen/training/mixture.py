@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minigen.classical import GaussianMixture, GradientMixture, MixtureParameters, expectation, maximization
+from minigen.device import cpu as CPU
 from minigen.models.mixture import MixtureModel
 from minigen.optim import Optimizer
 from minigen.tensor import Tensor
@@ -29,8 +30,8 @@ def train_by_em(
     before = -np.inf
     for _ in session.epochs():
         log_likelihood = before
-        for x in session.batches():
-            rows = features(x.cpu().numpy())
+        for x in session.batches(CPU):
+            rows = features(x.numpy())
             log_prob, responsibilities = expectation(rows, mixture.mixture_parameters())
             log_likelihood = float(log_prob.mean())
             session.log(log_likelihood=log_likelihood)
@@ -52,8 +53,8 @@ def train_by_gradient(
         held_out: rows (M, D) whose likelihood is also measured.
     """
     for _ in session.epochs():
-        for x in session.batches():
-            rows = Tensor(features(x.cpu().numpy()).astype(np.float64), device=session.device)
+        for x in session.batches(CPU):
+            rows = Tensor(features(x.numpy()).astype(np.float64), device=session.device)
             log_likelihood = mixture(rows).mean()
             session.log(log_likelihood=log_likelihood)
 

@@ -11,6 +11,7 @@ from minigen.autograd import no_grad
 from minigen.creation import randn
 from minigen.data.corruptions import Corruption
 from minigen.device import Device
+from minigen.device import cpu as CPU
 from minigen.losses.adversarial import GAN_LOSSES, GanLoss
 from minigen.losses.reconstruction import squared_error
 from minigen.metrics.restoration import psnr_of_mse
@@ -54,8 +55,8 @@ def train_correction(
         augment: enlarge, turn and mirror the images, and exchange their colours, at random.
     """
     for _ in session.epochs():
-        for batch in session.batches():
-            image, damaged, mask = spoil(batch, corruption, noise, augment)
+        for batch in session.batches(CPU):
+            image, damaged, mask = spoil(batch, corruption, noise, augment, session.device)
             restored = model(damaged, mask)
             loss = squared_error(restored, image)
             session.log(error=loss)
@@ -111,8 +112,8 @@ def train_restoration_gan(
         return generator(damaged, mask, randn(n, dim, generator=noise, device=damaged.device) if dim else None)
 
     for _ in session.epochs():
-        for batch in session.batches():
-            image, damaged, mask = spoil(batch, corruption, noise, augment)
+        for batch in session.batches(CPU):
+            image, damaged, mask = spoil(batch, corruption, noise, augment, session.device)
             beside = (damaged,) if discriminator.conditional else ()
 
             # The discriminator: clean up, restored down.
@@ -143,22 +144,21 @@ def train_restoration_gan(
 
 
 def spoil(
-    batch: Tensor, corruption: Corruption, noise: Generator, augment: bool
+    batch: Tensor, corruption: Corruption, noise: Generator, augment: bool, device: Device = CPU
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one.
+    """On the device, clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one.
 
     Half of the damaged images, by chance, are clipped to 0 and 1 as a file would have them, for the network will meet
     both. Missing pixels are filled by the smoothest surface through their borders, so that it has to learn only what
     such a surface lacks.
     """
-    image = batch.cpu().numpy()
+    image = batch.numpy()
     if augment:
         image = exchange_colours(turn(enlarge(image, noise), noise), noise)
     damaged, mask = corruption(image, noise)
     clipped = noise.integers(0, 2, (len(image), 1, 1, 1)) == 1
     damaged = np.where(clipped, damaged.clip(0, 1), damaged)
     damaged = damaged if mask is None else fill_missing(damaged, mask)
-    device = batch.device
     return (
         Tensor(image, device=device),
         Tensor(damaged, device=device),

@@ -5,7 +5,7 @@ The loops in this folder are the algorithms; a `Session` keeps everything else o
     for epoch in session.epochs():
         for x in session.batches():
             loss = ...
-            session.log(loss=loss)      # stops the run if it is not finite, before any weight has changed
+            session.log(loss=loss)      # stops the run if it is not finite (on a CPU, before any weight has changed)
             ...
         session.end_epoch(test_loss=...)
 
@@ -28,7 +28,9 @@ import numpy as np
 from minigen import nn
 from minigen.data import DataLoader
 from minigen.device import Device
+from minigen.device import cpu as CPU
 from minigen.errors import TrainingError
+from minigen.functional import stack
 from minigen.optim import LRScheduler, Optimizer
 from minigen.random import Generator, default_generator
 from minigen.tensor import Tensor
@@ -37,6 +39,7 @@ from minigen.training.progress import Progress
 from minigen.training.run_folder import RunFolder
 
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
+READ_EVERY = 0.25  # seconds between looks at what was logged on a GPU, which the host waits for
 
 
 class Interrupted(Exception):
@@ -78,7 +81,9 @@ class Session:
         self.step = 0  # batches done, in all epochs
         self._sums: dict[str, float] = {}  # of what was logged in this epoch
         self._counts: dict[str, int] = {}
-        self._latest: dict[str, float] = {}  # what was logged in this batch
+        self._latest: dict[str, float] = {}  # what was logged last
+        self._unread: list[tuple[str, Tensor]] = []  # what was logged on a GPU, and not looked at yet
+        self._read_at = 0.0
         self.saved_step = self._saved_epoch = -1  # of the newest checkpoint
         self._saved_at = self._epoch_start = time.monotonic()
         self._stop = False
@@ -96,12 +101,14 @@ class Session:
         finally:
             _on_interrupt(before)
 
-    def batches(self) -> Iterator[Tensor]:
-        """The inputs of the batches that are left of this epoch, as tensors on the device."""
+    def batches(self, device: Device | None = None) -> Iterator[Tensor]:
+        """The inputs of the batches that are left of this epoch, as tensors on the run's device or on another one."""
         for module in self.modules.values():
             module.train()
         for batch in self.loader:
-            yield Tensor(batch[0], device=self.device)
+            yield Tensor(batch[0], device=device or self.device)
+            if self._unread and time.monotonic() - self._read_at > READ_EVERY:
+                self._read()
             self.step += 1
             for schedule in self.schedules:
                 schedule.step()
@@ -115,19 +122,36 @@ class Session:
     def log(self, **losses: Tensor | float) -> None:
         """Take note of losses of the batch at hand; call it before the step that they lead to.
 
+        The host does not wait for losses on a GPU, but looks at them a few times a second, and before anything is saved.
+
         Raises:
             TrainingError: one of them is NaN or infinite.
         """
-        values = {name: float(value) for name, value in losses.items()}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise self._failed(f"{name} became {'NaN' if math.isnan(value) else 'infinite'}")
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
-        self._latest |= values
+        for name, value in losses.items():
+            if isinstance(value, Tensor) and value.device is not CPU:
+                self._unread.append((name, value.detach()))
+            else:
+                self._note(name, float(value))
+
+    def _read(self) -> None:
+        """Look at the losses on the GPU, all in one copy."""
+        if self._unread:
+            names, losses = zip(*self._unread)
+            self._unread = []
+            for name, value in zip(names, stack([loss.reshape(()) for loss in losses]).tolist()):
+                self._note(name, value)
+        self._read_at = time.monotonic()
+
+    def _note(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise self._failed(f"{name} became {'NaN' if math.isnan(value) else 'infinite'}")
+        self._sums[name] = self._sums.get(name, 0.0) + value
+        self._counts[name] = self._counts.get(name, 0) + 1
+        self._latest[name] = value
 
     def end_epoch(self, **measured: float) -> None:
         """Close the epoch: write the means of what was logged, and `measured`, to the record, and save."""
+        self._read()
         self.epoch += 1
         means = {name: total / self._counts[name] for name, total in self._sums.items()}
         seconds = round(time.monotonic() - self._epoch_start, 3)
@@ -148,6 +172,7 @@ class Session:
         """
         if (self.step, self.epoch) == (self.saved_step, self._saved_epoch):
             return
+        self._read()
         self._check_weights()
         arrays: dict[str, np.ndarray] = {}
         for name, module in self.modules.items():
