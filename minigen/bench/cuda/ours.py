@@ -14,7 +14,6 @@ from minigen.bench.cuda.timing import StreamEvents
 from minigen.bench.records import version_of
 from minigen.bench.steps.ours import Step, make_step
 from minigen.device import Device
-from minigen.errors import MinigenError
 from minigen.random import Generator
 
 FILLED = 1 << 26  # floats that hold the stream
@@ -102,24 +101,18 @@ def captured(step: Step) -> Callable[[], Any]:
 
 def set_precision(precision: str) -> None:
     """'ieee' or 'tf32', for what is called from now on."""
-    change = getattr(minigen, "set_float32_precision", None)
-    if change is not None:
-        change(precision)
-    elif precision != "ieee":
-        raise MinigenError("this version of minigen has no TF32 kernels")
+    minigen.set_float32_precision(precision)
 
 
 def start_counting_memory() -> None:
     """Forget the peak so far."""
-    from minigen import cuda
-
+    cuda: Any = minigen.cuda
     cuda.reset_peak_memory_stats()
 
 
 def peak_memory() -> dict[str, int]:
     """Bytes: the most that arrays had, and what the pool keeps."""
-    from minigen import cuda
-
+    cuda: Any = minigen.cuda
     return {"bytes": cuda.max_memory_allocated(), "reserved": cuda.memory_reserved()}
 
 
