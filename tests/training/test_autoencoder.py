@@ -27,13 +27,15 @@ HELD_OUT = load_digits("test")[0][:100]
 class Session:
     """Batches of the same digits, and a note of what was logged."""
 
+    device = mg.device("cpu")
+
     def __init__(self, epochs, batch=64):
         self.count, self.batch, self.records, self.logged = epochs, batch, [], []
 
     def epochs(self):
         yield from range(1, self.count + 1)
 
-    def batches(self):
+    def batches(self, device=None):
         for i in range(0, len(IMAGES), self.batch):
             yield mg.tensor(IMAGES[i : i + self.batch])
 

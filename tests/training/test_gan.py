@@ -24,7 +24,7 @@ class Batches:
     def epochs(self):
         yield 1
 
-    def batches(self):
+    def batches(self, device=None):
         for batch in self.given:
             yield Tensor(batch)
             self.step += 1
