@@ -189,5 +189,5 @@ def _now(device: Any) -> float:
 
 def _norm(g: Tensor) -> float:
     """√Σg², in float64."""
-    xp = g.device.xp
-    return math.sqrt(float(xp.sum(xp.square(g._data.astype("float64")))))
+    wide = g._data.astype("float64")
+    return math.sqrt(float((wide * wide).sum()))

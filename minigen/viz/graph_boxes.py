@@ -180,8 +180,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _norm(gradient: Tensor | None) -> list[str]:
     if gradient is None:
         return []
-    xp = gradient.device.xp
-    return [f"‖grad‖ {float(xp.sum(xp.square(gradient.data.astype('float64')))) ** 0.5:.3g}"]
+    wide = gradient.data.astype("float64")
+    return [f"‖grad‖ {float((wide * wide).sum()) ** 0.5:.3g}"]
 
 
 def _place(boxes: list[Box], origins: dict[int, int]) -> None:

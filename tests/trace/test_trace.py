@@ -229,6 +229,21 @@ def test_a_users_operation_that_works_on_arrays_is_counted_with_what_it_makes():
     assert row.gradient_norm == 10.0
 
 
+def test_a_simulated_gpu_is_traced_like_the_cpu():
+    pytest.importorskip("numba.cuda", reason="the simulator needs Numba's CUDA target")
+    tables = []
+    for device in ("cpu", "cudasim"):
+        x, w = (minigen.ones(*shape, requires_grad=True, device=device) for shape in ((4, 3), (2, 3)))
+        with minigen.trace() as t:
+            (F.linear(x, w).tanh() * 2.0).sum().backward()
+        tables.append([row for row in t.rows if row.operation != "Clone"])  # where a kernel's result is a view
+        assert t.peak > 0
+    for ours, other in zip(*tables, strict=True):
+        assert (other.operation, other.inputs, other.outputs) == (ours.operation, ours.inputs, ours.outputs)
+        assert other.multiply_adds == ours.multiply_adds
+        assert other.gradient_norm == (None if ours.order == 0 else pytest.approx(ours.gradient_norm))
+
+
 TABLE = Table(
     [
         Row("Exp", 0, "A", ((2,),), ((2,),), 0, 16, 1.0),

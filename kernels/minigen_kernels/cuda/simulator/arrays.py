@@ -40,7 +40,7 @@ class Array:
         base: the array whose memory this is a view of, or None.
     """
 
-    __slots__ = ("_memory", "base")
+    __slots__ = ("__weakref__", "_memory", "base")
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, memory: np.ndarray, base: Array | None = None) -> None:
