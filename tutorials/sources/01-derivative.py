@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minigen
-from minigen import course
+from minigen import course, viz
 from minigen import functional as F
 from minigen.data.curves import moons
 
@@ -139,15 +139,18 @@ y_bar = a_bar * x
 print(f"z = {z}, dz/dx = {x_bar}, dz/dy = {y_bar}")
 
 # %% [markdown]
-# minigen keeps this graph while it computes. Here it is, drawn by `minigen.viz.graph`, with the gradient that flows
-# through every node.
+# minigen keeps this graph while it computes, until a backward pass has used it (`retain_graph=True` keeps it longer). Here it
+# is, drawn by `minigen.viz.graph`, with the size of the gradient that arrives at each value.
 
 # %%
 X = minigen.tensor(x, requires_grad=True)
 Y = minigen.tensor(y, requires_grad=True)
-Z = (X * Y + X) ** 2
-Z.backward()
-print(f"minigen: dz/dx = {X.grad.item()}, dz/dy = {Y.grad.item()}")
+A = (X * Y).retain_grad()  # leaves keep their gradient, other values only when asked to
+B = (A + X).retain_grad()
+Z = B**2
+Z.backward(retain_graph=True)
+print(f"minigen: dz/da = {A.grad.item()}, dz/db = {B.grad.item()}, dz/dx = {X.grad.item()}, dz/dy = {Y.grad.item()}")
+viz.graph(Z, names={"x": X, "y": Y, "a": A, "b": B, "z": Z})
 
 # %% [markdown]
 # ### Exercise 01.2

@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minigen
-from minigen import course, nn, optim
+from minigen import course, nn, optim, viz
 from minigen import functional as F
 from minigen.losses import wgan_gp_penalty
 
@@ -121,6 +121,16 @@ plt.legend(loc="upper center")
 plt.xlabel("$x$")
 plt.title("$f(x) = \\sin(x^2)$ and two derivatives, from one graph")
 plt.show()
+
+# %% [markdown]
+# Here is the graph of one first derivative. What computed $f$ goes down on the left, what computed $f'$ goes up beside it,
+# each step in the row of the operation that it differentiates; the dashed lines bring it the values it needs.
+# (The sine itself is not there: $f'$ needs its input, and not its result.)
+
+# %%
+one = minigen.tensor(1.2, requires_grad=True)
+(slope,) = minigen.grad(F.sin(one**2), one, create_graph=True)
+viz.graph(slope, names={"x": one, "f′": slope})
 
 # %% [markdown]
 # (Why `.sum()`? Here $f$ works on each number by itself, so the gradient of the sum holds all the derivatives
@@ -255,11 +265,15 @@ x = minigen.randn(5, 2, generator=minigen.Generator(1)).requires_grad_()
 
 (slopes,) = minigen.grad((x @ w).sum(), x, create_graph=True)  # one row for each x, all of them w
 P = ((F.norm(slopes, dim=1) - 1) ** 2).mean()
-P.backward()
+P.backward(retain_graph=True)
 print(f"P = {P.item():.4f}, by hand (5 - 1)² = 16")
 print(f"its gradient by w: {w.grad}, by hand 2·4·w/5 = {8 * np.array([3.0, 4.0]) / 5}")
+viz.graph(P, names={"w": w, "x": x, "P": P})
 
 # %% [markdown]
+# The graph says why: the weights reach $P$ only *through* the operations that compute a gradient (orange). And $x$ is nowhere in
+# it, since the slope of a linear critic is the same everywhere.
+#
 # ### Exercise 03.3
 #
 # Write the penalty for any critic.
