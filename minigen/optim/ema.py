@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -51,19 +51,15 @@ class ExponentialMovingAverage(Module):
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.module.zero_grad()
         self.register_buffer("num_updates", Tensor(np.array(0, np.int64)))
-        self._t = (
-            0  # what num_updates holds, where nothing but `update` has changed it since this version, counter and value
-        )
-        self._version: tuple[Any, int] = (None, 0)
+
+    def to(self, *targets: Any) -> Self:
+        """Move or convert the averages, as `Module.to` does. The count of updates stays on the host, which reads it."""
+        self.module.to(*targets)
+        return self
 
     def update(self) -> None:
         """Take the weights as they are now into the average: after every step of the optimizer."""
-        counter = self.num_updates._version
-        if self._version[0] is not counter or self._version[1] != counter[0]:
-            self._t = int(self.num_updates)  # a GPU is waited for
         now = self._next_share()
-        self.num_updates.add_(1)
-        self._version = counter, counter[0]
         # for every further step of a graph that is replayed, the next share
         numbers = chain([now], iter(self._next_share, None)).__next__
         one_pass = OnePass("average")
@@ -76,9 +72,9 @@ class ExponentialMovingAverage(Module):
                 copied.copy_(buffer)
 
     def _next_share(self) -> Numbers:
-        """Count one more update, on the host; the share of the weights in it is 1 - d."""
-        self._t += 1
-        t, decay = self._t, self.decay
+        """Count one more update; the share of the weights in it is 1 - d."""
+        self.num_updates.add_(1)
+        t, decay = int(self.num_updates), self.decay
         return (1 - (min(decay, (1 + t) / (10 + t)) if self.use_num_updates else decay),)
 
     def copy_to(self, model: Module) -> None:
