@@ -278,7 +278,7 @@ Value.__truediv__ = divide
 course.check("01.3", Value)
 
 # %% [markdown]
-# ### A network on sixty lines
+# ### A network on this engine
 #
 # A network is a long formula, no more. This one takes two numbers, has one layer of eight $\tanh$ units, and gives a score
 # $s$. For points of two classes, $c = \pm 1$, we minimize the logistic loss $\frac1n \sum_i \ln(1 + e^{-c_i s_i})$ by going
