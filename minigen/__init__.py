@@ -29,7 +29,7 @@ from minigen.creation import (
 from minigen.device import device
 from minigen.functional import *  # noqa: F403 - minigen.exp is minigen.functional.exp, as in PyTorch
 
-from minigen import nn, optim  # isort: skip - built on everything above
+from minigen import cuda, nn, optim  # isort: skip - built on everything above
 from minigen.precision import get_float32_precision, set_float32_precision
 from minigen.random import Generator, default_generator, manual_seed
 from minigen.trace import trace

@@ -172,9 +172,9 @@ def _with_cuda_kernels(name: str) -> Device:
     if name == "cudasim":
         arrays = importlib.import_module(f"{SIMULATOR}.array_module")
         return DeviceWithCudaKernels(name, arrays, "minigen_kernels.cuda.production", f"{SIMULATOR}.special")
-    return DeviceWithCudaKernels(
-        name, importlib.import_module("cupy"), "minigen_kernels.cuda.production", "cupyx.scipy.special"
-    )
+    cupy = importlib.import_module("cupy")
+    importlib.import_module("minigen.cuda.memory").watch(cupy)
+    return DeviceWithCudaKernels(name, cupy, "minigen_kernels.cuda.production", "cupyx.scipy.special")
 
 
 def why_unavailable(name: str) -> str | None:

@@ -26,6 +26,10 @@ class DeviceError(UserError, RuntimeError):
     """A device that is not there, or tensors on different devices."""
 
 
+class OutOfMemoryError(MinigenError, MemoryError):
+    """An array for which the GPU has no memory left."""
+
+
 class AutogradError(MinigenError, RuntimeError):
     """A use of the computation graph that would give a wrong gradient."""
 

@@ -137,7 +137,10 @@ def test_what_is_not_installed_is_named_with_what_brings_it(name, package, sente
 
 
 def _fake_cupy(count):
-    return SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=count)), __spec__=1)
+    hook = type("MemoryHook", (), {"__enter__": lambda self: None})
+    runtime = SimpleNamespace(getDeviceCount=count)
+    cuda = SimpleNamespace(runtime=runtime, MemoryHook=hook, set_allocator=lambda allocate: None)
+    return SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: None, __spec__=1)
 
 
 @simulated
