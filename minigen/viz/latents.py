@@ -100,8 +100,10 @@ def decode_plane(decode: Callable[[Tensor], Any], side: int = 20) -> np.ndarray:
     Raises:
         UserError: A side below 2.
 
-    >>> decode_plane(lambda z: z, side=3)[0].round(2).tolist()  # the top row: the second coordinate is the largest
-    [[-0.97, 0.97], [0.0, 0.97], [0.97, 0.97]]
+    >>> print(decode_plane(lambda z: z, side=3)[0].round(2))  # the top row: the second coordinate is the largest
+    [[-0.97  0.97]
+     [ 0.    0.97]
+     [ 0.97  0.97]]
     """
     from scipy.special import ndtri
 
