@@ -23,7 +23,6 @@ class LiveView:
     def __init__(self, every: float, value_range: tuple[float, float], real: Any) -> None:
         display = notebook_display()
         self._picture = None if display is None else LivePicture(display, every, value_range, real)
-        self._progress: Progress | None = None
         self._values: dict[str, float] = {}  # of the step at hand
         self._step = 0
         self._samples: Any = None
@@ -38,11 +37,13 @@ class LiveView:
         """
         self._done, self._total = 0, len(iterable) if isinstance(iterable, Sized) else 0
         if self._picture is None:
-            with Progress(1, self._total) as self._progress:
-                for item in iterable:
-                    yield item
-                    self._progress.step(self._values)
-                self._progress.finish()
+            with Progress(1, self._total) as progress:
+                try:
+                    for item in iterable:
+                        yield item
+                        progress.step(self._values)
+                finally:
+                    progress.finish()
             return
         try:
             for item in iterable:

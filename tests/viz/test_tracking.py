@@ -200,6 +200,13 @@ def test_without_a_notebook_the_last_line_says_how_it_ended(capsys):
     assert view._picture is None
 
 
+def test_without_a_notebook_a_loop_that_is_left_says_how_far_it_came(capsys):
+    for step in viz.live().track(range(9)):
+        if step == 3:
+            break
+    assert capsys.readouterr().err == "step 3/9\n"
+
+
 def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     class Shell:
         kernel = None
