@@ -455,6 +455,23 @@ def test_the_gpu_says_what_it_is_through_cupy(monkeypatch):
     }
 
 
+def test_memory_is_asked_of_the_pools_and_of_the_card(monkeypatch):
+    log = []
+    card = SimpleNamespace(memGetInfo=lambda: (7, 80))
+    stand_in = SimpleNamespace(
+        empty_cache=lambda: log.append("empty"),
+        reset_peak_memory_stats=lambda: log.append("reset"),
+        max_memory_allocated=lambda: 5,
+        mem_get_info=lambda: (7, 80),
+    )
+    place = SimpleNamespace(xp=SimpleNamespace(cuda=SimpleNamespace(runtime=card)))
+    monkeypatch.setattr(ours, "minigen", SimpleNamespace(cuda=stand_in, device=lambda name: place))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=stand_in))
+    for side in (ours, theirs):
+        assert (side.start_counting_memory(), side.peak_of_arrays(), side.free_memory()) == (7, 5, 7)
+    assert log == ["empty", "reset"] * 2
+
+
 def test_the_driver_s_version_is_asked_of_nvidia_smi(monkeypatch):
     class Done:
         stdout = "580.65.06\n580.65.06\n"
@@ -489,9 +506,13 @@ class Side:
 
     def start_counting_memory(self):
         self.log.append("reset")
+        return self.free_memory()
 
-    def peak_memory(self):
-        return {"bytes": 10 * self.clock.calls, "reserved": 100}
+    def free_memory(self):
+        return 1000 - 10 * self.clock.calls
+
+    def peak_of_arrays(self):
+        return 40
 
     def about(self):
         raise MinigenError("It cannot be asked")
@@ -515,12 +536,13 @@ def test_the_worker_prepares_once_sets_the_precision_each_time_and_answers_what_
     assert answer({"do": "about"}) == {"missing": "It cannot be asked"}
 
 
-def test_memory_is_counted_from_before_the_step_is_made(clock):
+def test_memory_is_what_the_card_has_less_of_after_the_steps_a_small_one_left_out(clock):
     gpu = clock(1e-5, 1e-3)
     side = Side(gpu)
-    answer = worker.answers_of(side, lambda: gpu)({"do": "memory", "task": {"n": 7}, "calls": 5})
-    assert side.log == ["ieee", "reset", 7]
-    assert answer == {"bytes": 50, "reserved": 100}
+    request = {"do": "memory", "task": {"n": 7}, "first": {"n": 6}, "calls": 5}
+    answer = worker.answers_of(side, lambda: gpu)(request)
+    assert side.log == ["ieee", 6, "reset", 7]
+    assert answer == {"bytes": 50, "arrays": 40}
 
 
 # ---- rounds -----------------------------------------------------------------------------------------------------
@@ -542,13 +564,16 @@ def scripted(monkeypatch):
             if do == "forget":
                 return {}
             task = request["task"]
+            if do == "memory":
+                assert (request["first"]["batch"], request["first"]["mode"]) == (2, "eager")
+                return {"bytes": 1000, "arrays": 800}
             asked.append((self.side, task.get("mode") or task.get("rung") or task.get("precision") or "copy"))
             for word, how in failing.items():
                 if word in task.values():
                     if isinstance(how, Exception):
                         raise how
                     return {"missing": how}
-            return {"seconds": float(next(clock)), "late": "copy" in task, "bytes": 1000, "reserved": 2000}
+            return {"seconds": float(next(clock)), "late": "copy" in task, "bytes": 1000}
 
         def __exit__(self, *exception):
             asked.append((self.side, "ended"))
@@ -629,6 +654,7 @@ def test_memory_is_measured_once_in_new_processes(scripted):
     case = Case("memory", "GAN of points", step_tasks({"model": "gan2d", "batch": 4, "shape": [2]}, images=False))
     (measurement,) = run_cuda([case], rounds=3)["measurements"]
     assert set(map(tuple, measurement["values"].values())) == {(1000,)}
+    assert measurement["arrays"] == dict.fromkeys(case.tasks, 800)
     assert [what for _, what in asked].count("begun") == 2 + 5
 
 
@@ -817,8 +843,12 @@ def test_steps_are_compared_with_pytorch_eager_and_captured():
 
 def test_memory_is_in_mebibytes():
     values = {"minigen eager": [3 << 20], "PyTorch eager NCHW": [5 << 20], "PyTorch eager channels_last": [4 << 20]}
-    (table,) = report.tables_of(["memory"], content_of(measured("memory", STEPS[0].name, values)))
+    arrays = {name: [2 << 20, 7 << 20, 1 << 20][i] for i, name in enumerate(values)}
+    measurement = measured("memory", STEPS[0].name, values) | {"arrays": arrays}
+    (table,) = report.tables_of(["memory"], content_of(measurement))
     assert table.rows[0][1:4] == ("3.0", "not measured", "4.0")
+    assert table.rows[0][-2:] == ("2.0", "1.0")
+    assert table.rows[1][-2:] == ("-", "-")
 
 
 def test_where_nothing_was_measured_every_table_says_so_with_the_reason_and_the_command():
@@ -837,7 +867,12 @@ def test_where_nothing_was_measured_every_table_says_so_with_the_reason_and_the_
 
 def test_no_table_is_wider_than_what_it_is_printed_on():
     late = {who: [123.456] for case in cases_of(PARTS) for who in case.tasks}
-    full = content_of(*(measured(case.part, case.name, late, late={*case.tasks}) for case in cases_of(PARTS)))
+    full = content_of(
+        *(
+            measured(case.part, case.name, late, late={*case.tasks}) | {"arrays": dict.fromkeys(late, 1 << 30)}
+            for case in cases_of(PARTS)
+        )
+    )
     console = Console(file=io.StringIO(), width=1000)
     for content in (full, NOTHING):
         for table in report.tables_of(PARTS, content):

@@ -101,13 +101,11 @@ def test_losses_are_those_of_the_cpu(gpu, system):
 def test_a_captured_step_has_the_losses_of_one_that_is_not(gpu, system):
     if gpu.name == "cpu":
         pytest.skip("a CPU captures no graphs")
-    from minigen.cuda import graph
-
     found = []
     for captured in (False, True):
         mg.manual_seed(0)
         step = system(gpu)
-        found.append(losses_of(graph(step, gpu) if captured else step, gpu, batches()))
+        found.append(losses_of(mg.cuda.graph(step, gpu) if captured else step, gpu, batches()))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
     assert np.ptp(found[0][:, 0]) > 0
 
@@ -130,8 +128,7 @@ def test_the_host_reads_no_value_inside_a_step(gpu, reads, system):
 
 
 def test_memory_statistics_rise_and_fall_with_tensors(real_gpu):
-    from minigen import cuda
-
+    cuda = mg.cuda
     mg.zeros(1, device=real_gpu)
     before = cuda.memory_allocated()
     cuda.reset_peak_memory_stats()
@@ -144,13 +141,12 @@ def test_memory_statistics_rise_and_fall_with_tensors(real_gpu):
     assert cuda.max_memory_allocated() >= before + (2 << 22)
     assert cuda.memory_reserved() >= cuda.memory_allocated()
     assert cuda.is_available()
+    reserved = cuda.memory_reserved()
     cuda.empty_cache()
-    assert cuda.memory_reserved() < 2 << 22 or cuda.memory_allocated() > 0
+    assert cuda.memory_reserved() < reserved
 
 
 def test_more_than_the_gpu_has_ends_in_a_sentence_that_says_what_to_try(real_gpu):
-    from minigen.errors import MinigenError
-
-    with pytest.raises(MinigenError, match=r"(?s)GiB.*batch"):
+    with pytest.raises(mg.cuda.OutOfMemoryError, match=r"The GPU has no 1024.0 GiB left: .* take a smaller batch"):
         mg.zeros(1 << 18, 1 << 20, device=real_gpu)  # a TiB
     assert mg.ones(3, device=real_gpu).sum().item() == 3  # and the GPU goes on

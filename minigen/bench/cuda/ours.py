@@ -104,16 +104,21 @@ def set_precision(precision: str) -> None:
     minigen.set_float32_precision(precision)
 
 
-def start_counting_memory() -> None:
-    """Forget the peak so far."""
-    cuda: Any = minigen.cuda
-    cuda.reset_peak_memory_stats()
+def start_counting_memory() -> int:
+    """Forget the peak so far, and give back what no array holds. Returns the bytes that are free on the card."""
+    minigen.cuda.empty_cache()
+    minigen.cuda.reset_peak_memory_stats()
+    return free_memory()
 
 
-def peak_memory() -> dict[str, int]:
-    """Bytes: the most that arrays had, and what the pool keeps."""
-    cuda: Any = minigen.cuda
-    return {"bytes": cuda.max_memory_allocated(), "reserved": cuda.memory_reserved()}
+def peak_of_arrays() -> int:
+    """The most bytes that arrays held at once, those of a captured graph left out."""
+    return minigen.cuda.max_memory_allocated()
+
+
+def free_memory() -> int:
+    """Bytes that are free on the card."""
+    return minigen.device("cuda").xp.cuda.runtime.memGetInfo()[0]
 
 
 def about() -> dict[str, Any]:

@@ -198,10 +198,18 @@ def _memory(found: Found) -> Table:
     columns = [f"{side} {mode}" for side, modes in MODES.items() for mode in modes]
     rows = []
     for case in STEPS:
-        best = [found.best("memory", case.name, column) for column in columns]
-        rows.append((case.name, *(NOT_MEASURED if b is None else mebibytes(b.value) for b in best)))
-    headings = ("training step", *(f"{column} MiB" for column in columns))
-    title = "The most memory that arrays had at once, networks, optimizers and batch included"
+        best = {column: found.best("memory", case.name, column) for column in columns}
+        arrays = found.measurements.get(("memory", case.name), {}).get("arrays", {})
+        eager = [best[f"{side} eager"] for side in MODES]
+        rows.append(
+            (
+                case.name,
+                *(NOT_MEASURED if b is None else mebibytes(b.value) for b in best.values()),
+                *(mebibytes(None if b is None else arrays[b.name]) for b in eager),
+            )
+        )
+    headings = ("training step", *(f"{column} MiB" for column in columns), *(f"{side} arrays MiB" for side in MODES))
+    title = "Memory that a training step takes from the card, pools and graphs included; and the most its arrays held, eager"
     return Table(title, headings, rows, _notes(found, "memory"))
 
 

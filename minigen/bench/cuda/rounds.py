@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from minigen.bench.cpu.cases import smallest
 from minigen.bench.cpu.rounds import processor
 from minigen.bench.cuda.cases import OURS, THEIRS, Case, Task
 from minigen.bench.cuda.worker import reason_of
@@ -54,8 +55,8 @@ def run_cuda(
     Returns:
         ``settings``: what was measured on; ``gpu`` is None without one, and ``why`` says the reason. ``measurements``: for
         each case ``part``, ``name``, ``values`` (by contestant, the seconds of one call in each round; for memory the
-        bytes at the peak), ``missing`` (by contestant, why there is no value), ``late`` (those whose calls the host was
-        too slow to queue).
+        bytes taken from the card), ``missing`` (by contestant, why there is no value), ``late`` (those whose calls the
+        host was too slow to queue), ``arrays`` (for memory, the most bytes that arrays held).
 
     Raises:
         UserError: a file of other settings.
@@ -139,7 +140,7 @@ class Workers:
     def measure(self, case: Case, rounds: int, without: str | None) -> Measurement:
         """One measurement; `without` says why PyTorch takes no part, if it does not."""
         values: dict[str, list[float]] = {}
-        missing, late = dict[str, str](), set[str]()
+        missing, late, arrays = dict[str, str](), set[str](), dict[str, int]()
         for _ in range(1 if case.part == "memory" else rounds):
             for name, task in case.tasks.items():
                 if task["side"] == THEIRS and without is not None:
@@ -152,6 +153,8 @@ class Workers:
                     values.pop(name, None)
                     continue
                 values.setdefault(name, []).append(answer["bytes" if case.part == "memory" else "seconds"])
+                if "arrays" in answer:
+                    arrays[name] = answer["arrays"]
                 if answer.get("late"):
                     late.add(name)
         for key in list(self.running):
@@ -159,12 +162,14 @@ class Workers:
                 self.ask(key, key, do="forget")
             else:
                 self.end(key)
+        more = {"late": sorted(late), "arrays": arrays}
         found = {"part": case.part, "name": case.name, "values": values, "missing": missing}
-        return {**found, "late": sorted(late)} if late else found
+        return found | {name: value for name, value in more.items() if value}
 
     def _answer(self, part: str, name: str, task: Task) -> Answer:
         if part == "memory":
-            answer = self.ask(name, task["side"], do="memory", task=task, calls=MEMORY_CALLS)
+            first = {**smallest(task), "mode": "eager"}
+            answer = self.ask(name, task["side"], do="memory", task=task, first=first, calls=MEMORY_CALLS)
             self.end(name)
             return answer
         key = name if part == "steps" else task["side"]

@@ -87,18 +87,27 @@ def set_precision(precision: str) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def start_counting_memory() -> None:
-    """Forget the peak so far."""
+def start_counting_memory() -> int:
+    """Forget the peak so far, and give back what no tensor holds. Returns the bytes that are free on the card."""
     import torch
 
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
+    return free_memory()
 
 
-def peak_memory() -> dict[str, int]:
-    """Bytes: the most that tensors had, and what the allocator keeps."""
+def peak_of_arrays() -> int:
+    """The most bytes that tensors held at once."""
     import torch
 
-    return {"bytes": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.memory_reserved()}
+    return torch.cuda.max_memory_allocated()
+
+
+def free_memory() -> int:
+    """Bytes that are free on the card."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0]
 
 
 def about() -> dict[str, Any]:

@@ -4,7 +4,8 @@ It reads requests and writes answers, a line of JSON each:
 
     {"do": "about"}                                    →  the GPU and the versions, see `ours.about` and `theirs.about`
     {"do": "seconds", "task": {…}, "at_least": 0.1}    →  {"seconds": 0.0123, "late": false}    see `timing`
-    {"do": "memory", "task": {…}, "calls": 5}          →  {"bytes": 12345, "reserved": 67890}    of a new process
+    {"do": "memory", "task": {…}, "first": {…}, "calls": 5}
+                                                       →  {"bytes": 67890, "arrays": 12345}      see `memory` below
     {"do": "forget"}                                   →  {}                                     drops what was prepared
 
 Whatever goes wrong is an answer too, ``{"missing": reason}``: one figure is missing then, and not the report.
@@ -51,13 +52,19 @@ def answers_of(side: ModuleType, make_events: Callable[[], Events]) -> Callable[
             events.append(make_events())
         return (time_step if "model" in task else time_kernel)(prepared[key], events[0], at_least)._asdict()
 
-    def memory(task: Any, calls: int) -> Answer:
+    def memory(task: Any, first: Any, calls: int) -> Answer:
+        """What steps take from the card, pools, workspaces and graphs included; and the most that arrays held at once.
+
+        A small step before them loads the code of libraries, which is not counted. What a pool took it keeps, so the end
+        is the peak.
+        """
         side.set_precision("ieee")
-        side.start_counting_memory()
+        side.prepare(first)()
+        free = side.start_counting_memory()
         run = side.prepare(task)
         for _ in range(calls):
             run()
-        return side.peak_memory()
+        return {"bytes": free - side.free_memory(), "arrays": side.peak_of_arrays()}
 
     def answer(request: Request) -> Answer:
         try:
@@ -66,7 +73,7 @@ def answers_of(side: ModuleType, make_events: Callable[[], Events]) -> Callable[
             if request["do"] == "seconds":
                 return seconds(request["task"], request["at_least"])
             if request["do"] == "memory":
-                return memory(request["task"], request["calls"])
+                return memory(request["task"], request["first"], request["calls"])
             prepared.clear()
             return {}
         except Exception as error:
