@@ -85,7 +85,7 @@ def _function(correlation: Correlation, tile: WarpTile, biased: bool) -> Any:
             h = narrow(row + MOVE_H * pu)
             w = narrow(column + MOVE_W * qu)
             there = 0 <= h < H and 0 <= w < W and (BY_TAPS or (pu < taps_h and qu < taps_w))
-            index = narrow(start + (h * W + w) * CHANNELS + cu) if there else 0
+            index = narrow(start + ((h * W + w) * CHANNELS + cu if there else 0))
             if FOURS:
                 cp_async16(a, to, x, index, there)
             else:
@@ -118,11 +118,15 @@ def _function(correlation: Correlation, tile: WarpTile, biased: bool) -> Any:
         first_h = narrow(FIRST_H[phase_h])
         first_w = narrow(FIRST_W[phase_w])
 
-        # what this thread copies: four numbers of rows of a, four columns of rows of b
+        # what this thread copies: four numbers of rows of a, and four columns of lines of b, which a lane reads four apart
         a_k = narrow(remainder(thread, STEP // 4) * 4)
         a_row = quotient(thread, STEP // 4)
-        b_k = quotient(thread, COLUMNS // 4)
+        a_to = narrow(a_row * STEP + a_k)
+        b_line = quotient(thread, COLUMNS // 4)
+        b_k = narrow(remainder(b_line, 4) * 4 + quotient(b_line, 4))
         b_column = narrow(remainder(thread, COLUMNS // 4) * 4)
+        b_to = narrow(line_place(b_line, b_column, COLUMNS))
+        o = narrow(first_out + b_column)
         for l in range(A_FOURS):  # noqa: E741
             m = narrow(first_row + a_row + l * A_APART)
             image = quotient(m, LONGEST_H * LONGEST_W)
@@ -131,6 +135,7 @@ def _function(correlation: Correlation, tile: WarpTile, biased: bool) -> Any:
             left[l] = ORIGIN_W[phase_w] + STEP_W * remainder(m, LONGEST_W)
             if image >= N:
                 top[l] = OUTSIDE
+                starts[l] = 0
         for i in range(M):
             for j in range(N_TILES):
                 for v in range(4):
@@ -157,17 +162,42 @@ def _function(correlation: Correlation, tile: WarpTile, biased: bool) -> Any:
             cp_async_wait(UNDER_WAY)
             cuda.syncthreads()
             if step < steps:
+                to = narrow(filled * A + a_to)
                 for l in range(A_FOURS):  # noqa: E741
-                    to = narrow(filled * A + (a_row + l * A_APART) * STEP + a_k)
-                    copy_a(a_tile, to, x, step, p, q, c, a_k, taps_h, taps_w, top[l], left[l], starts[l])
+                    copy_a(
+                        a_tile,
+                        to + l * (A_APART * STEP),
+                        x,
+                        step,
+                        p,
+                        q,
+                        c,
+                        a_k,
+                        taps_h,
+                        taps_w,
+                        top[l],
+                        left[l],
+                        starts[l],
+                    )
+                to = narrow(filled * B + b_to)
                 for l in range(B_FOURS):  # noqa: E741
-                    k = narrow(b_k + l * B_APART)
-                    line = narrow(
-                        remainder(k, 4) * 4 + quotient(k, 4)
-                    )  # a lane's four numbers, as far apart as they are read
-                    to = narrow(filled * B + line_place(line, b_column, COLUMNS))
-                    o = narrow(first_out + b_column)
-                    copy_b(b_tile, to, w, step, p, q, c, k, taps_h, taps_w, first_h, first_w, o, group)
+                    k = narrow(b_k + l * (B_APART // 4))
+                    copy_b(
+                        b_tile,
+                        to + l * (B_APART * COLUMNS),
+                        w,
+                        step,
+                        p,
+                        q,
+                        c,
+                        k,
+                        taps_h,
+                        taps_w,
+                        first_h,
+                        first_w,
+                        o,
+                        group,
+                    )
                 c = narrow(c + STEP)
                 if c >= DEPTH:
                     c = narrow(0)

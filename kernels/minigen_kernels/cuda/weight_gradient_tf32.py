@@ -69,14 +69,14 @@ def _function(geometry: ConvGeometry, tile: WarpTile) -> Any:
     @cuda.jit(device=True, inline="always")
     def copy_a(a, to, x, pixel, end, down, right, channel):
         """Starts copies of four numbers of a column of a: what the thread's four rows find from a pixel of y."""
-        image = quotient(pixel, OH * OW)
+        image = quotient(min(pixel, narrow(end - 1)), OH * OW)  # an address must be one of x, even if nothing is read
         i = remainder(quotient(pixel, OW), OH)
         j = remainder(pixel, OW)
         for u in range(LOOKED_UP):
             h = narrow(STEP_H * i + down[u])
             w = narrow(STEP_W * j + right[u])
             there = pixel < end and 0 <= h < H and 0 <= w < W
-            index = narrow(((image * H + h) * W + w) * C + channel[u]) if there else 0
+            index = narrow(image * (H * W * C) + ((h * W + w) * C + channel[u] if there else 0))
             if FOURS:
                 cp_async16(a, to, x, index, there)
             else:
@@ -102,6 +102,9 @@ def _function(geometry: ConvGeometry, tile: WarpTile) -> Any:
         a_pixel = quotient(thread, ROWS // 4)
         b_column = narrow(remainder(thread, COLUMNS // 4) * 4)
         b_pixel = quotient(thread, COLUMNS // 4)
+        a_to = narrow(line_place(a_pixel, a_row, ROWS))
+        b_to = narrow(line_place(b_pixel, b_column, COLUMNS))
+        o = narrow(first_out + b_column)
         for u in range(LOOKED_UP):
             row = narrow(first_row + a_row + u)
             channel[u] = group * DEPTH + remainder(row, DEPTH)
@@ -129,17 +132,17 @@ def _function(geometry: ConvGeometry, tile: WarpTile) -> Any:
             cp_async_wait(UNDER_WAY)
             cuda.syncthreads()
             if step < steps:
+                first = narrow(begin + step * STEP)
+                to = narrow(filled * A + a_to)
                 for l in range(A_FOURS):  # noqa: E741
-                    k = narrow(a_pixel + l * A_APART)
-                    to = narrow(filled * A + line_place(k, a_row, ROWS))
-                    copy_a(a_tile, to, x, narrow(begin + step * STEP + k), end, down, right, channel)
+                    pixel = narrow(first + a_pixel + l * A_APART)
+                    copy_a(a_tile, to + l * (A_APART * ROWS), x, pixel, end, down, right, channel)
+                to = narrow(filled * B + b_to)
                 for l in range(B_FOURS):  # noqa: E741
-                    k = narrow(b_pixel + l * B_APART)
-                    pixel = narrow(begin + step * STEP + k)
-                    o = narrow(first_out + b_column)
+                    pixel = narrow(first + b_pixel + l * B_APART)
                     there = OUTS - o if pixel < end else 0
-                    to = narrow(filled * B + line_place(k, b_column, COLUMNS))
-                    copy_up_to_4(b_tile, to, y, narrow(pixel * O + group * OUTS + o), there, OUT_FOURS)
+                    index = narrow(pixel * O + group * OUTS + o)
+                    copy_up_to_4(b_tile, to + l * (B_APART * COLUMNS), y, index, there, OUT_FOURS)
                 filled = narrow(filled + 1 if filled < AHEAD else 0)
             cp_async_commit()
             if step >= AHEAD:
