@@ -58,7 +58,11 @@ class Device:
             return host
         if host.ndim == 0:
             return self.xp.full((), host.item(), host.dtype)
-        return _in_memory_order(host, lambda packed: self.xp.asarray(np.asarray(packed, order="C")))
+        return _in_memory_order(host, lambda packed: self.send(np.asarray(packed, order="C")))
+
+    def send(self, array: np.ndarray) -> Any:
+        """A C-contiguous array of the host's on this device."""
+        return self.xp.asarray(array)
 
     def to_host(self, array: Any) -> Any:
         """An array of this device as NumPy's: itself on a CPU, else a copy, for which the GPU is waited for."""
@@ -116,6 +120,11 @@ def device_of(array: Any) -> Device:
 
 class DeviceWithCudaKernels(Device):
     """A GPU, or the simulation of one."""
+
+    def send(self, array: np.ndarray) -> Any:
+        from minigen.cuda import pinned
+
+        return pinned.send(self.xp, array) if pinned.is_pinned(array) else self.xp.asarray(array)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         if not isinstance(values, self.xp.ndarray):

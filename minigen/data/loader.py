@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen.cuda.pinned import pinned
 from minigen.data.dataset import Dataset
 from minigen.errors import UserError
 from minigen.random import Generator
@@ -41,9 +42,12 @@ class DataLoader:
         generator: where the order comes from; needed to shuffle, and best shared with nothing else, because loading a
             state sets it back to the start of an epoch
         prefetch: how many batches a background thread prepares ahead; 0 prepares each when it is asked for
+        pin_memory: put batches into page-locked memory, from which a GPU copies while the host goes on. Where there is no
+            GPU, this changes nothing.
 
     Yields:
-        Tuples of NumPy arrays (batch, ...), fresh copies that the caller may write to.
+        Tuples of NumPy arrays (batch, ...), fresh copies that the caller may write to; with `pin_memory` only until they
+        are sent to a GPU.
 
     Raises:
         UserError: A batch size below 1, a negative prefetch, a dataset that gives no batch, shuffling without a generator.
@@ -70,6 +74,7 @@ class DataLoader:
         drop_last: bool = False,
         generator: Generator | None = None,
         prefetch: int = 2,
+        pin_memory: bool = False,
     ) -> None:
         if not _is_integer(batch_size) or batch_size < 1:
             raise UserError(f"batch_size must be an integer of at least 1, not {batch_size!r}.")
@@ -90,6 +95,7 @@ class DataLoader:
         self.drop_last = bool(drop_last)
         self.generator = generator
         self.prefetch = int(prefetch)
+        self.pin_memory = bool(pin_memory)
         self._epoch: _Epoch | None = None  # the one that was begun and not finished
         self._skip = 0  # batches that a loaded state says were delivered already
 
@@ -127,7 +133,7 @@ class DataLoader:
             thread.shutdown(cancel_futures=True)
 
     def _fetch(self, index: np.ndarray) -> Batch:
-        return tuple(np.array(part) for part in self.dataset[index])
+        return tuple(pinned(part) if self.pin_memory else np.array(part) for part in self.dataset[index])
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands, in plain numbers, strings and lists (fit for JSON).

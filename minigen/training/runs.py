@@ -239,6 +239,7 @@ def _loader(system: System) -> DataLoader:
         shuffle=True,
         drop_last=True,  # batch norm and the losses see batches of one size
         generator=Generator(config["seed"]).spawn(2),
+        pin_memory=system.device.name == "cuda",
     )
 
 
