@@ -22,7 +22,7 @@ import numpy as np
 from minigen.autograd import modes
 from minigen.device import Device
 from minigen.device import device as find_device
-from minigen.errors import DeviceError, GraphError, UserError
+from minigen.errors import DeviceError, GraphError, OutOfMemoryError, UserError
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 Names = tuple[int | str, ...]
@@ -146,6 +146,11 @@ class _Captured:
         except Exception as error:
             if type(error).__module__.partition(".")[0] != "cupy":
                 raise
+            if type(error).__name__ == "OutOfMemoryError":
+                raise OutOfMemoryError(
+                    f"graph: there is no memory left for the arrays of the captured step, which are the graph's own ({error}); "
+                    f"take a smaller batch, or call minigen.cuda.empty_cache() before the capture, for what eager steps left."
+                ) from error
             raise GraphError(f"graph: CUDA cannot capture what the step does in {_line(error)} ({error}).") from error
         finally:
             modes.state.capture = None

@@ -8,7 +8,7 @@ from minigen import functional as F
 from minigen import nn, optim
 from minigen.cuda import graph
 from minigen.device import why_unavailable
-from minigen.errors import DeviceError, GraphError, InPlaceError, UserError
+from minigen.errors import DeviceError, GraphError, InPlaceError, OutOfMemoryError, UserError
 from minigen.losses import gan_loss, kl_per_dimension, reparametrize, squared_error, wgan_gp_penalty
 
 pytestmark = pytest.mark.skipif(why_unavailable("cudasim") is not None, reason=str(why_unavailable("cudasim")))
@@ -297,3 +297,29 @@ def test_activations_of_a_step_are_computed_where_the_capture_put_them():
     for k in (1.0, 2.0, 3.0):
         fast(np.array([k, -k], np.float32))
     assert kept[-1].tolist() == [3, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "sentence"),
+    [
+        (
+            "OutOfMemoryError",
+            OutOfMemoryError,
+            r"no memory left for .* captured step.*\(too much\); take a smaller batch",
+        ),
+        ("CUDARuntimeError", GraphError, r"CUDA cannot capture what the step does in .*test_graph.py.* \(too much\)"),
+    ],
+)
+def test_what_cupy_raises_during_a_capture_is_said_in_a_sentence(name, error, sentence):
+    raised = type(name, (RuntimeError,), {"__module__": "cupy.cuda"})
+    steps = iter([None, raised("too much")])
+
+    def step(x):
+        for problem in [next(steps)]:
+            if problem is not None:
+                raise problem
+
+    fast = graph(step, SIM)
+    fast(np.ones(2))
+    with pytest.raises(error, match=sentence):
+        fast(np.ones(2))
