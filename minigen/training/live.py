@@ -43,7 +43,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
     5.0
     """
     gradients = [parameter.grad.data for parameter in parameters if parameter.grad is not None]
-    return math.sqrt(sum(float(g.ravel() @ g.ravel()) for g in gradients))
+    return math.sqrt(sum(float((g * g).sum()) for g in gradients))
 
 
 class Curve:

@@ -1,6 +1,7 @@
 """What the devices `cuda` and `cudasim` compute with: the functions of `minigen_kernels.cpu`, with the same arguments.
 
-Given CuPy's arrays, the kernels are launched on the GPU; given NumPy's, they run in the simulator, thread by thread.
+Given CuPy's arrays, the kernels are launched on the GPU; given NumPy's or the simulated GPU's (`simulator.array_module`),
+they run in the simulator, thread by thread.
 """
 
 from . import activation, loss, normalization, philox, sums, updates
