@@ -10,7 +10,6 @@ of the generator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +17,13 @@ import numpy as np
 
 from minigen.autograd import no_grad
 from minigen.data.mixtures import ring, ring_centers
-from minigen.device import Device, device
 from minigen.metrics.modes import mode_report
 from minigen.models.mlp_gan import MLPDiscriminator, MLPGenerator
 from minigen.optim import Adam, ExponentialMovingAverage, LinearLR, LRScheduler
 from minigen.random import Generator, default_generator
 from minigen.tensor import Tensor
 from minigen.training.gan import falling_noise, train_gan
+from minigen.training.rehearsal import Rehearsal
 
 NAME = "mode-collapse"
 DESCRIPTION = "a GAN that draws one of eight modes, and one that draws them all"
@@ -43,32 +42,6 @@ class Look(NamedTuple):
     step: int
     samples: np.ndarray  # (2500, 2)
     report: dict[str, Any]  # of `mode_report`
-
-
-class Rehearsal:
-    """As much of a `Session` as the loop needs: batches of fresh samples, and a look at the generator now and then."""
-
-    def __init__(self, look: Any, batch_size: int, scale: float, schedules: list[LRScheduler]) -> None:
-        self.look, self.batch_size, self.scale, self.schedules = look, batch_size, scale, schedules
-        self.device: Device = device("cpu")
-        self.step = 0
-        self._draws = Generator(0)
-
-    def epochs(self) -> Iterator[int]:
-        yield from range(STEPS // EVERY)
-
-    def batches(self) -> Iterator[Tensor]:
-        for _ in range(EVERY):
-            yield Tensor(ring(self.batch_size, self._draws, std=STD)[0] * self.scale)
-            self.step += 1
-            for schedule in self.schedules:
-                schedule.step()
-
-    def log(self, **losses: Any) -> None:
-        """Nothing is kept of the losses: they do not tell a collapsed GAN from a good one."""
-
-    def end_epoch(self) -> None:
-        self.look(self.step)
 
 
 def collapsing(seed: int = 0) -> list[Look]:
@@ -177,7 +150,8 @@ def _train(
         samples = averaged.module(Tensor(z)).numpy() / scale
         looks.append(Look(step, samples, mode_report(samples, ring_centers(), STD)))
 
-    rehearsal: Any = Rehearsal(look, batch_size, scale, schedules)
+    draws = Generator(0)
+    rehearsal = Rehearsal(lambda: ring(batch_size, draws, std=STD)[0] * scale, STEPS, look, EVERY, schedules)
     fading = falling_noise(instance_noise, STEPS)
     noise = Generator(seed).spawn(1)
     train_gan(generator, discriminator, adam_g, adam_d, rehearsal, noise, averaged, instance_noise=fading)

@@ -12,6 +12,7 @@ from minigen.losses import GAN_LOSSES, GanLoss, Penalty, clip_weights, pack
 from minigen.optim import ExponentialMovingAverage, Optimizer
 from minigen.random import Generator
 from minigen.tensor import Tensor
+from minigen.training.rehearsal import Rehearsal
 from minigen.training.session import Session
 
 
@@ -20,7 +21,7 @@ def train_gan(
     discriminator: nn.Module,
     optimizer_g: Optimizer,
     optimizer_d: Optimizer,
-    session: Session,
+    session: Session | Rehearsal,
     noise: Generator,
     average: ExponentialMovingAverage,
     loss: GanLoss = GAN_LOSSES["non-saturating"],
