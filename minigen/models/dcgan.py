@@ -23,6 +23,7 @@ class DCGANGenerator(nn.Module):
         latent_dim: size of z.
         dropout: after each activation.
         generator: where the dropout masks come from.
+        width: channels before the last layer, the tutorial's 64; four times as many at the start.
     """
 
     def __init__(
@@ -31,26 +32,27 @@ class DCGANGenerator(nn.Module):
         latent_dim: int = 100,
         dropout: float = 0.3,
         generator: Generator | None = None,
+        width: int = 64,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         channels, h, w = image_shape
-        features = 256 * (h // 4) * (w // 4)
+        features = 4 * width * (h // 4) * (w // 4)
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, features, bias=False),
             nn.BatchNorm1d(features, eps=1e-3, momentum=0.01),
             nn.LeakyReLU(SLOPE),
             nn.Dropout(dropout, generator=generator),
-            nn.Unflatten(1, (256, h // 4, w // 4)),
-            nn.ConvTranspose2d(256, 128, 5, stride=1, padding="same", bias=False),  # (N, 128, H/4, W/4)
-            nn.BatchNorm2d(128, eps=1e-3, momentum=0.01),
+            nn.Unflatten(1, (4 * width, h // 4, w // 4)),
+            nn.ConvTranspose2d(4 * width, 2 * width, 5, stride=1, padding="same", bias=False),  # (N, 2·width, H/4, W/4)
+            nn.BatchNorm2d(2 * width, eps=1e-3, momentum=0.01),
             nn.LeakyReLU(SLOPE),
             nn.Dropout(dropout, generator=generator),
-            nn.ConvTranspose2d(128, 64, 5, stride=2, padding="same", bias=False),  # (N, 64, H/2, W/2)
-            nn.BatchNorm2d(64, eps=1e-3, momentum=0.01),
+            nn.ConvTranspose2d(2 * width, width, 5, stride=2, padding="same", bias=False),  # (N, width, H/2, W/2)
+            nn.BatchNorm2d(width, eps=1e-3, momentum=0.01),
             nn.LeakyReLU(SLOPE),
             nn.Dropout(dropout, generator=generator),
-            nn.ConvTranspose2d(64, channels, 5, stride=2, padding="same", bias=False),  # (N, C, H, W)
+            nn.ConvTranspose2d(width, channels, 5, stride=2, padding="same", bias=False),  # (N, C, H, W)
             nn.Tanh(),
         )
         start_as_keras(self)
@@ -68,6 +70,7 @@ class DCGANDiscriminator(nn.Module):
         packing: m, how many images it sees side by side in its channels (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value.
         generator: where the dropout masks come from.
+        width: channels of the first convolution, the tutorial's 64; the second has twice as many.
     """
 
     def __init__(
@@ -77,19 +80,20 @@ class DCGANDiscriminator(nn.Module):
         packing: int = 1,
         spectral: bool = False,
         generator: Generator | None = None,
+        width: int = 64,
     ) -> None:
         super().__init__()
         channels, h, w = image_shape
         rows, columns = -(-h // 4), -(-w // 4)
         self.layers = nn.Sequential(
-            nn.Conv2d(packing * channels, 64, 5, stride=2, padding="same"),  # (N, 64, H/2, W/2)
+            nn.Conv2d(packing * channels, width, 5, stride=2, padding="same"),  # (N, width, H/2, W/2)
             nn.LeakyReLU(SLOPE),
             nn.Dropout(dropout, generator=generator),
-            nn.Conv2d(64, 128, 5, stride=2, padding="same"),  # (N, 128, H/4, W/4)
+            nn.Conv2d(width, 2 * width, 5, stride=2, padding="same"),  # (N, 2·width, H/4, W/4)
             nn.LeakyReLU(SLOPE),
             nn.Dropout(dropout, generator=generator),
             nn.Flatten(),
-            nn.Linear(128 * rows * columns, 1, bias=False),
+            nn.Linear(2 * width * rows * columns, 1, bias=False),
         )
         start_as_keras(self)
         if spectral:

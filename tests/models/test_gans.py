@@ -80,6 +80,14 @@ def test_the_dcgan_is_that_of_the_tutorial_to_the_weight():
     assert count(discriminator) == 212_864
 
 
+def test_a_narrower_dcgan_has_its_channels_in_the_same_proportions():
+    narrow = sizes(DCGANGenerator(width=8)), sizes(DCGANDiscriminator(width=8))
+    wide = sizes(DCGANGenerator()), sizes(DCGANDiscriminator())
+    shrunk = {7 * 7 * 256: 7 * 7 * 32, 256: 32, 128: 16, 64: 8, 128 * 7 * 7: 16 * 7 * 7}
+    for ours, tutorials in zip(narrow, wide):
+        assert ours == [tuple(shrunk.get(n, n) for n in shape) for shape in tutorials]
+
+
 def test_the_dcgan_has_the_constants_of_keras():
     minigen.manual_seed(1)
     for network in (DCGANGenerator(), DCGANDiscriminator()):
