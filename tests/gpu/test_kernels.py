@@ -74,6 +74,48 @@ def test_the_three_convolutions_give_the_numbers_of_the_reference(gpu, examples,
     holds()
 
 
+@pytest.mark.parametrize(
+    ("batch", "ins", "outs", "size"), [(2, 16, 16, 3), (1, 5, 24, 5), (8, 64, 128, 14), (33, 3, 40, 9)]
+)
+def test_in_tf32_the_three_convolutions_of_numbers_that_it_holds_are_exact(gpu, batch, ins, outs, size):
+    if gpu.name == "cudasim" and batch > 2:
+        pytest.skip("too many numbers for a simulated GPU")
+    rng = np.random.default_rng(batch)
+    x, w, y = (
+        rng.integers(-1, 2, shape).astype(np.float32)
+        for shape in ((batch, ins, size, size), (outs, ins, 3, 3), (batch, outs, size, size))
+    )
+    geometry = (1, 1), (1, 1, 1, 1), (1, 1), 1
+    on_gpu = [gpu.asarray(array) for array in (x, w, y)]
+    mg.set_float32_precision("tf32")
+    try:
+        found = [
+            gpu.kernels.conv2d(*on_gpu[:2], *geometry),
+            gpu.kernels.conv_transpose2d(on_gpu[2], on_gpu[1], *geometry, (size, size)),
+            gpu.kernels.conv2d_weight_grad(on_gpu[0], on_gpu[2], *geometry, (3, 3)),
+        ]
+    finally:
+        mg.set_float32_precision("ieee")
+    expected = [
+        reference.conv2d(x, w, *geometry),
+        reference.conv_transpose2d(y, w, *geometry, (size, size)),
+        reference.conv2d_weight_grad(x, y, *geometry, (3, 3)),
+    ]
+    for ours, theirs in zip(found, expected):
+        np.testing.assert_array_equal(host(ours), theirs)
+
+
+def test_tf32_rounds_factors_and_the_cpu_s_numbers_never_change(gpu):
+    a, b = (mg.tensor(mg.Generator(seed).normal((32, 32)), device=gpu) for seed in (0, 1))
+    exact = (a @ b).numpy()
+    mg.set_float32_precision("tf32")
+    try:
+        error = np.abs((a @ b).numpy() - exact).max()
+    finally:
+        mg.set_float32_precision("ieee")
+    assert error == 0 if gpu.name == "cpu" else 1e-5 < error < 2e-2
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (17, 130, 9), (200, 64, 100), (4, 4000, 3)])
 def test_products_are_numpy_s(gpu, shape):
     m, k, n = shape if gpu.name != "cudasim" else [min(size, 40) for size in shape]

@@ -93,9 +93,7 @@ def rung(name: str, kernel: Kernel, place: Device) -> Callable[[], None]:
 
 def captured(step: Step) -> Callable[[], Any]:
     """The step as a CUDA graph, given the batch and a new z every time."""
-    from minigen.cuda import graph
-
-    replay = graph(step.take)
+    replay = minigen.cuda.graph(step.take, step.data[0].device)
     return lambda: replay(*step.given())
 
 
