@@ -172,13 +172,15 @@ def _copy(text: str, size: int, target: Any, source: Any) -> Any:
 def _cp_async16(target, target_index, source, source_index, wanted):
     target.vector(target_index, 4)
     source.vector(source_index, 4)
-    for k in range(4):
-        _cp_async4(target, target_index + k, source, source_index + k, wanted)
+    _cp_async4(target, target_index, source, source_index, wanted)
+    _cp_async4(target, target_index + 1, source, source_index + 1, wanted)
+    _cp_async4(target, target_index + 2, source, source_index + 2, wanted)
+    _cp_async4(target, target_index + 3, source, source_index + 3, wanted)
 
 
 @twin_of(cp_async4)
 def _cp_async4(target, target_index, source, source_index, wanted):
-    source.place(source_index)
+    source.copied(source_index, bool(wanted))
     target[target_index] = np.nan  # neither the old value nor the new one until it has been waited for
     running.thread.copies[-1].append((target, target_index, source, source_index, bool(wanted)))
 

@@ -3,6 +3,7 @@
     scheduler   `simulate`: every thread of every block, each from one barrier to the next
     threads     threads and blocks, and what a waiting thread hands to the scheduler
     memory      arrays that check bounds, alignment and races, and are poisoned until written
+    traffic     what threads ask of memory, counted: numbers, requests of warps, sectors, passes of banks
     stand_in    the `cuda` that a simulated kernel sees
     rewriting   a kernel as a generator that stops where threads wait
     twins       the Python functions that stand in for GPU instructions
@@ -16,5 +17,6 @@ quietly do something wrong: see `simulate`.
 
 from .memory import KernelFault
 from .scheduler import Order, simulate
+from .traffic import Traffic
 
-__all__ = ["KernelFault", "Order", "simulate"]
+__all__ = ["KernelFault", "Order", "Traffic", "simulate"]

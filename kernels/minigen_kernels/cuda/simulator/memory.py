@@ -54,6 +54,10 @@ class Memory:
         except KeyError:
             raise self.outside(index) from None
 
+    def copied(self, index: int, wanted: bool) -> None:
+        """Checks where an asynchronous copy begins that reads from here, if it is wanted; the index must be right anyway."""
+        self.place(index)
+
     def outside(self, index: Any) -> KernelFault:
         axes = len(index) if isinstance(index, tuple) else 1
         if axes != len(self.shape):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import linecache
 import random
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import index
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from .memory import KernelFault, Memory, SharedMemory
 from .rewriting import rewritten
 from .stand_in import cuda
 from .threads import Block, Dim3, Thread
+from .traffic import CountedMemory, Traffic
 from .twins import TWINS
 
 Order = Literal["forward", "reverse"] | int
@@ -26,7 +29,9 @@ HERE = str(Path(__file__).parent)
 POINTER_ALIGNMENT = 256  # bytes; what an allocation on a GPU is aligned to, at least
 
 
-def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward") -> None:
+def simulate(
+    kernel: Kernel, arguments: Sequence[Any], order: Order = "forward", traffic: Traffic | None = None
+) -> None:
     """Runs a kernel over its whole grid, one thread after another, each from one barrier to the next.
 
     Args:
@@ -35,6 +40,7 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
             number a number.
         order: in which order the blocks run, and the threads of a block between two barriers: "forward", "reverse",
             or the seed of a new shuffle each time. A correct kernel gives the same result in every order.
+        traffic: counts what the threads ask of memory, if given (slower).
 
     Raises:
         KernelFault: at the first thing that a kernel must not do: an index out of bounds, a misaligned vector, a race
@@ -45,13 +51,14 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
     if len(arguments) != len(kernel.parameters):
         raise TypeError(f"kernel {kernel.name} takes {len(kernel.parameters)} arguments, not {len(arguments)}.")
     memories: dict[int, SharedMemory] = {}
-    taken = _arguments(kernel, arguments, memories)
+    memory: Callable[..., SharedMemory] = SharedMemory if traffic is None else partial(CountedMemory, traffic=traffic)
+    taken = _arguments(kernel, arguments, memories, memory)
     function = rewritten(kernel.function, True)
     arrange = _arrangement(order)
     grid, dim = Dim3(*kernel.grid), Dim3(*kernel.block)
     with np.errstate(all="ignore"):  # a GPU computes on with infinity and NaN
         for place in arrange(_points(grid)):
-            block = Block(place, dim, kernel.shared_bytes)
+            block = Block(place, dim, kernel.shared_bytes, memory)
             threads = [Thread(block, point) for point in _points(dim)]
             for thread in threads:
                 thread.steps = function(*taken)
@@ -59,15 +66,17 @@ def simulate(kernel: Kernel, arguments: Sequence[Any], order: Order = "forward")
     arrays = [array for argument in arguments for array in (argument if isinstance(argument, tuple) else (argument,))]
     for array in arrays:
         if isinstance(array, np.ndarray):
-            memory = memories[array.ctypes.data]
-            after = np.array(memory.values, array.dtype).reshape(array.shape)
+            kept = memories[array.ctypes.data]
+            after = np.array(kept.values, array.dtype).reshape(array.shape)
             if array.flags.writeable:
                 array[...] = after
             elif after.tobytes() != array.tobytes():
-                raise KernelFault(f"{kernel.name}: {memory.name} is written to, but the array is read-only")
+                raise KernelFault(f"{kernel.name}: {kept.name} is written to, but the array is read-only")
 
 
-def _arguments(kernel: Kernel, values: Sequence[Any], memories: dict[int, SharedMemory]) -> list[Any]:
+def _arguments(
+    kernel: Kernel, values: Sequence[Any], memories: dict[int, SharedMemory], make: Callable[..., SharedMemory]
+) -> list[Any]:
     """What the kernel gets: numbers, and a memory for each array, the same one where two arguments are one array.
 
     The memories are put into the dictionary, under the addresses of their arrays.
@@ -80,15 +89,20 @@ def _arguments(kernel: Kernel, values: Sequence[Any], memories: dict[int, Shared
             arguments.append(int(scalar(index(value))) if issubclass(scalar, np.integer) else scalar(value))
             continue
         if kind.endswith("**"):
-            pointed = [_memory(kernel, f"{name}[{k}]", scalar, array, memories) for k, array in enumerate(value)]
+            pointed = [_memory(kernel, f"{name}[{k}]", scalar, array, memories, make) for k, array in enumerate(value)]
             arguments.append(Memory(name, pointed, np.uint64, (len(pointed),), POINTER_ALIGNMENT))
         else:
-            arguments.append(_memory(kernel, name, scalar, value, memories))
+            arguments.append(_memory(kernel, name, scalar, value, memories, make))
     return arguments
 
 
 def _memory(
-    kernel: Kernel, name: str, scalar: type[np.generic], value: Any, memories: dict[int, SharedMemory]
+    kernel: Kernel,
+    name: str,
+    scalar: type[np.generic],
+    value: Any,
+    memories: dict[int, SharedMemory],
+    make: Callable[..., SharedMemory],
 ) -> SharedMemory:
     if not isinstance(value, np.ndarray) or value.dtype != scalar or not value.flags.c_contiguous:
         found = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
@@ -99,7 +113,7 @@ def _memory(
         )
     start = value.ctypes.data
     if start not in memories:
-        memories[start] = SharedMemory(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
+        memories[start] = make(name, list(value.ravel()), scalar, (value.size,), POINTER_ALIGNMENT)
     return memories[start]
 
 
@@ -195,7 +209,7 @@ def _lines(thread: Thread) -> tuple[int, ...]:
 
 def _place(thread: Thread) -> str:
     steps: Any = thread.steps
-    return f"{Path(steps.gi_code.co_filename).name} line {steps.gi_frame.f_lineno}"
+    return _said(steps.gi_code.co_filename, steps.gi_frame.f_lineno)
 
 
 def _line(error: Exception) -> str:
@@ -206,7 +220,15 @@ def _line(error: Exception) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(HERE) and (frame.filename, frame.name) not in twins
     ]
-    return f"{Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else "unknown line"
+    return _said(frames[-1].filename, frames[-1].lineno) if frames else "unknown line"
+
+
+def _said(file: str, number: int | None) -> str:
+    """A line of a source with what stands there. The file of a notebook's cell has a name of digits that nobody knows."""
+    path, line = Path(file), linecache.getline(file, number or 0).strip()
+    in_cell = path.parent.name.startswith("ipykernel_") or path.name.startswith("<ipython-input")
+    name = "the cell's" if in_cell else path.name
+    return f"{name} line {number}" + (f", `{line}`" if line else "")
 
 
 def _who(thread: Thread) -> str:

@@ -32,7 +32,7 @@ class SharedArrays:
         if place not in block.arrays:
             shape = (block.shared_bytes // np.dtype(scalar).itemsize,) if shape == 0 else _as_shape(shape)
             align = alignment or np.dtype(scalar).itemsize
-            block.arrays[place] = SharedMemory(_assigned_name(frame), poisoned(shape, scalar), scalar, shape, align)
+            block.arrays[place] = block.memory(_assigned_name(frame), poisoned(shape, scalar), scalar, shape, align)
         array = block.arrays[place]
         if array.scalar is not scalar:
             raise KernelFault(f"dynamic shared memory holds {array.scalar.__name__}, not also {scalar.__name__}")

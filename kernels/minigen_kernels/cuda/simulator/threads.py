@@ -71,10 +71,10 @@ EVERYBODY = Stamp(None, MANY_WARPS, None, 0, 0)
 
 
 class Block:
-    """A block of threads, and the shared memory that its threads have asked for so far."""
+    """A block of threads, and the shared memory that its threads have asked for so far, made by `memory`."""
 
-    def __init__(self, index: Dim3, dim: Dim3, shared_bytes: int) -> None:
-        self.index, self.dim, self.shared_bytes = index, dim, shared_bytes
+    def __init__(self, index: Dim3, dim: Dim3, shared_bytes: int, memory: Callable[..., Any]) -> None:
+        self.index, self.dim, self.shared_bytes, self.memory = index, dim, shared_bytes, memory
         self.arrays: dict[Any, Any] = {}
         self.epoch = -1
         self.next_epoch()
