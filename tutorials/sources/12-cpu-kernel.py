@@ -437,7 +437,7 @@ rung("four pixels at a time", lambda: four_pixels(padded, w, y))
 #
 # The larger the tile the better, but $R V$ sums, the $V$ vectors of weights and one spread number must be in registers at the
 # same time. (And there must be sums enough: an addition takes some cycles, and the next one to the same sum has to
-# wait for it, so about ten independent ones are needed to keep two units busy.)
+# wait for it, so eight or ten independent ones are needed to keep two units busy.)
 #
 # ### Exercise 12.3
 #
@@ -696,8 +696,8 @@ for name, found in (
     print(f"{name:<24}{np.sqrt(((found[:2] - truth) ** 2).mean()) / scale:.1e}")
 
 # %% [markdown]
-# For training that is noise far below that of the batch. minigen takes Winograd's way only where much is to be won
-# (`winograd.applies`), and never in float64.
+# For training that is noise far below that of the batch. minigen takes Winograd's way only where it saves time
+# (`winograd.applies` compares the costs), and never in float64.
 #
 # ## The whole ladder
 
@@ -784,7 +784,7 @@ print(f"this process may use {usable} processors")
 # Three rules stand behind `threads.py`, the one thread pool of minigen:
 #
 # - **One pool.** Numba and BLAS each bring threads of their own. Two pools on the same cores wait for each other's
-#   threads, and the program gets slower by a large factor. So BLAS is told to use one thread, and is called from inside ours.
+#   threads, and can make a program many times slower. So BLAS is told to use one thread, and is called from inside ours.
 # - **Work is cut by shapes, never by the number of threads**, and sums are added up in a fixed order. Float sums depend on their
 #   order, so a gradient that is cut in as many parts as there are threads would change from machine to machine.
 # - **No two tasks write to the same place.** Where they would, in a weight gradient, each has a sum of its own.
@@ -810,6 +810,7 @@ cpu.set_num_threads(1)
 # - Williams, Waterman, Patterson: *Roofline: an insightful visual performance model*, CACM 52, 2009.
 # - Lavin, Gray: *Fast algorithms for convolutional neural networks*, 2016, arXiv 1509.09308; Barabasz et al., 2020,
 #   arXiv 1803.10986, on its errors.
-# - In `kernels/minigen_kernels/cpu/`, in this order: `__init__.py` (the four ways), `patches.py`, `tile.py`, `plans.py`,
-#   `tiled.py`, `winograd_schemes.py`, `winograd_vectors.py`, `winograd.py`, `threads.py`.
+# - In `kernels/minigen_kernels/cpu/`, in this order (the map in the README says what each is): `__init__.py` (the four
+#   ways), `patches.py`, `tile.py`, `plans.py`, `tiled.py`, `winograd_schemes.py`, `winograd_vectors.py`, `winograd.py`,
+#   `threads.py`.
 # - Notebook 13: the same climb on a GPU.
