@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -122,6 +123,15 @@ class Progress:
         if epoch % every == 0 or epoch == self.total_epochs:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._draw()
+
+    def stopping(self) -> None:
+        """Say that the loop ends after the batch at hand. Fit for a signal's handler, in which print could fail."""
+        if self.quiet or self._live is not None:
+            return
+        with suppress(OSError, AttributeError):  # a file without a descriptor
+            os.write(
+                self.file.fileno(), b"\nStopping after this batch, and saving; press Ctrl-C again to stop at once.\n"
+            )
 
     def finish(self) -> None:
         """Where there is no bar, and no epoch whose end is told, say how it ended."""

@@ -90,11 +90,12 @@ class Session:
 
     def epochs(self) -> Iterator[int]:
         """The numbers of the epochs that are left, the first being 1, with progress shown and Ctrl-C minded."""
+        length = self.total_epochs, len(self.loader), self.epoch
+        self._progress = Progress(*length, self.quiet, samples=self.samples, modules=self.modules)
         before = _on_interrupt(self._ask_to_stop)
         try:
             self.save()  # so that there is a checkpoint to fall back on from the first batch
-            length = self.total_epochs, len(self.loader), self.epoch
-            with Progress(*length, self.quiet, samples=self.samples, modules=self.modules) as self._progress:
+            with self._progress:
                 while self.epoch < self.total_epochs:
                     self._epoch_start = time.monotonic()
                     yield self.epoch + 1
@@ -210,6 +211,7 @@ class Session:
         if self._stop:  # asked twice: at once
             raise KeyboardInterrupt
         self._stop = True
+        self._progress.stopping()
 
     def _check_weights(self) -> None:
         for name, module in self.modules.items():

@@ -80,5 +80,6 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_run_ends_with_the_same_bits(tmp_
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert f"--resume {folder}" in err
+    assert "Stopping after this batch" in err
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert_same(whole, load_latest(folder / "checkpoints"))

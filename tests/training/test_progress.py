@@ -121,3 +121,10 @@ def test_a_loss_is_shown_as_the_average_of_the_last_batches_and_without_a_slow_s
 def test_a_run_of_no_epochs_left_is_no_error():
     for file in (io.StringIO(), Terminal()):
         train(file, epochs=3, start=3)
+
+
+def test_a_stop_that_was_asked_for_is_told_at_once_without_a_buffer(tmp_path):
+    with open(tmp_path / "said", "w") as file:
+        Progress(1, 10, 0, file=file).stopping()
+        assert "press Ctrl-C again to stop at once" in (tmp_path / "said").read_text()
+    Progress(1, 10, 0, file=io.StringIO()).stopping()  # which has no descriptor
