@@ -99,13 +99,25 @@ class LogSoftmax(Function):
 
 
 def relu(input: Any) -> Tensor:
-    """max(x, 0)."""
+    """max(x, 0), for every element of `input`; the gradient at 0 is 0.
+
+    >>> import minigen
+    >>> x = minigen.tensor([-1.0, 0.0, 2.0], requires_grad=True)
+    >>> y = minigen.relu(x)
+    >>> y.tolist(), minigen.grad(y.sum(), x)[0].tolist()
+    ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
+    """
     x = tensor(input)
     return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else Relu.apply(x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope·x."""
+    """x where x > 0, else negative_slope·x, for every element of `input` (Maas et al. 2013).
+
+    >>> import minigen
+    >>> minigen.functional.leaky_relu(minigen.tensor([-1.0, 2.0]), 0.2)
+    tensor([-0.2,  2. ])
+    """
     x, slope = floating(input), float(negative_slope)
     if slope >= 0 and fused.pays(x):
         return fused.ActivateAndDrop.apply(x, slope=slope, p=0.0, key=0)
@@ -113,17 +125,40 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else α(eˣ - 1) (Clevert et al. 2016)."""
+    """x where x > 0, else alpha·(eˣ - 1), for every element of `input` (Clevert et al. 2016, arXiv 1511.07289).
+
+    >>> import minigen
+    >>> minigen.functional.elu(minigen.tensor([-100.0, -1.0, 2.0]))
+    tensor([-1.    , -0.6321,  2.    ])
+    """
     return Elu.apply(floating(input), alpha=float(alpha), scale=1.0)
 
 
 def selu(input: Any) -> Tensor:
-    """λ·elu(x, α) with the λ and α that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """λ·elu(x, α) with the λ and α that keep mean 0 and variance 1 (Klambauer et al. 2017, arXiv 1706.02515).
+
+    >>> import minigen
+    >>> y = minigen.functional.selu(minigen.randn(100_000, generator=minigen.Generator(0)))
+    >>> round(y.mean().item(), 1) + 0.0, round(y.var().item(), 1)
+    (0.0, 1.0)
+    """
     return Elu.apply(floating(input), alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946)
 
 
 def gelu(input: Any, approximate: str = "none") -> Tensor:
-    """x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016); ``"tanh"`` for their approximation."""
+    """x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+
+    Args:
+        input: any shape.
+        approximate: ``'none'``, or ``'tanh'`` for ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
+
+    Raises:
+        UserError: another word.
+
+    >>> import minigen
+    >>> minigen.functional.gelu(minigen.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.    ,  0.8413])
+    """
     x = floating(input)
     if approximate == "none":
         return x * (erf(x * math.sqrt(0.5)) + 1) * 0.5
@@ -133,25 +168,47 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
 
 
 def silu(input: Any) -> Tensor:
-    """x·σ(x), also called swish (Ramachandran et al. 2017)."""
+    """x·σ(x), also called swish (Ramachandran et al. 2017, arXiv 1710.05941).
+
+    >>> import minigen
+    >>> minigen.functional.silu(minigen.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.    ,  0.7311])
+    """
     x = floating(input)
     return x * sigmoid(x)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """x kept within [min_val, max_val]; the gradient is 0 at and beyond the ends."""
+    """Every x of `input` kept within [min_val, max_val]; the gradient is 0 at and beyond the ends.
+
+    >>> import minigen
+    >>> minigen.functional.hardtanh(minigen.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1. ,  0.5,  1. ])
+    """
     x = floating(input)
     inside = (x.data > min_val) & (x.data < max_val)
     return where(inside, x, clip(x.detach(), min_val, max_val))
 
 
 def softmax(input: Any, dim: Any) -> Tensor:
-    """e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `dim`, without overflow."""
+    """e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `dim` of `input`, without overflow.
+
+    >>> import minigen
+    >>> minigen.softmax(minigen.tensor([[0.0, 0.0], [1000.0, 0.0]]), dim=1)
+    tensor([[0.5, 0.5],
+            [1. , 0. ]])
+    """
     x = floating(input)
     return Softmax.apply(x, dims=axes(dim, x.ndim, "softmax"))
 
 
 def log_softmax(input: Any, dim: Any) -> Tensor:
-    """xᵢ - ln Σⱼ e^(xⱼ) over the axis `dim`, without overflow."""
+    """xᵢ - ln Σⱼ e^(xⱼ) over the axis `dim` of `input`, without overflow.
+
+    >>> import minigen
+    >>> minigen.log_softmax(minigen.tensor([[0.0, 0.0], [1000.0, 0.0]]), dim=1)
+    tensor([[-6.9315e-01, -6.9315e-01],
+            [ 0.0000e+00, -1.0000e+03]])
+    """
     x = floating(input)
     return LogSoftmax.apply(x, dims=axes(dim, x.ndim, "log_softmax"))

@@ -360,12 +360,26 @@ class Clip(Function):
 
 
 def add(input: Any, other: Any) -> Tensor:
-    """input + other, elementwise, broadcast."""
+    """input + other, elementwise, broadcast: sizes are equal or 1, counted from the last axis.
+
+    >>> import minigen
+    >>> minigen.add(minigen.tensor([[1.0], [2.0]]), minigen.tensor([10.0, 20.0]))
+    tensor([[11., 21.],
+            [12., 22.]])
+    """
     return Add.apply(*pair(input, other))
 
 
 def sub(input: Any, other: Any) -> Tensor:
-    """input - other, elementwise, broadcast."""
+    """input - other, elementwise, broadcast.
+
+    Raises:
+        DtypeError: two booleans, which have no difference.
+
+    >>> import minigen
+    >>> minigen.sub(minigen.tensor([5.0, 7.0]), 2)
+    tensor([3., 5.])
+    """
     x, y = pair(input, other)
     if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype.kind == "b") for v in (x, y)):
         raise DtypeError("sub: booleans have no difference; use x ^ y for where they differ, or x.float().")
@@ -373,12 +387,23 @@ def sub(input: Any, other: Any) -> Tensor:
 
 
 def mul(input: Any, other: Any) -> Tensor:
-    """input · other, elementwise, broadcast."""
+    """input · other, elementwise, broadcast.
+
+    >>> import minigen
+    >>> x = minigen.tensor([2.0, 3.0], requires_grad=True)
+    >>> minigen.grad(minigen.mul(x, minigen.tensor([10.0, 20.0])).sum(), x)[0]
+    tensor([10., 20.])
+    """
     return Mul.apply(*pair(input, other))
 
 
 def div(input: Any, other: Any) -> Tensor:
-    """input / other, elementwise, broadcast; integers are divided as float32."""
+    """input / other, elementwise, broadcast; integers are divided as float32.
+
+    >>> import minigen
+    >>> minigen.div(minigen.tensor([1, 2, 4]), 4)
+    tensor([0.25, 0.5 , 1.  ])
+    """
     x, y = pair(input, other)
     if not _is_floating(x) and not _is_floating(y):
         x, y = pair(floating(x), y)
@@ -387,7 +412,15 @@ def div(input: Any, other: Any) -> Tensor:
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
-    """input ** exponent, elementwise, broadcast. The base is positive wherever the exponent needs a gradient."""
+    """input ** exponent, elementwise, broadcast. The base is positive wherever the exponent needs a gradient.
+
+    Raises:
+        DtypeError: integers to a negative power, which is no integer.
+
+    >>> import minigen
+    >>> minigen.pow(minigen.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
+    """
     x, y = pair(input, exponent)
     if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
         x = floating(x)
@@ -403,7 +436,15 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
 
 def neg(input: Any) -> Tensor:
-    """-input."""
+    """-input.
+
+    Raises:
+        DtypeError: booleans; "not x" is `invert`.
+
+    >>> import minigen
+    >>> minigen.neg(minigen.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """
     input = tensor(input)
     if input.dtype.kind == "b":
         raise DtypeError("neg: booleans have no negative; use ~x for not x, or x.float().")
@@ -411,101 +452,208 @@ def neg(input: Any) -> Tensor:
 
 
 def abs(input: Any) -> Tensor:
-    """|input|; the gradient at 0 is 0."""
+    """|input|; the gradient at 0 is 0.
+
+    >>> import minigen
+    >>> x = minigen.tensor([-3.0, 0.0, 2.0], requires_grad=True)
+    >>> minigen.grad(minigen.abs(x).sum(), x)[0]
+    tensor([-1.,  0.,  1.])
+    """
     return Abs.apply(tensor(input))
 
 
 def sign(input: Any) -> Tensor:
-    """-1, 0 or 1; the gradient is 0 everywhere."""
+    """-1, 0 or 1; the gradient is 0 everywhere.
+
+    >>> import minigen
+    >>> minigen.sign(minigen.tensor([-3.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """
     input = tensor(input)
     return input if input.dtype.kind == "b" else Sign.apply(input)
 
 
 def exp(input: Any) -> Tensor:
-    """eˣ."""
+    """eˣ.
+
+    >>> import minigen
+    >>> minigen.exp(minigen.tensor([0.0, 1.0, 2.0]))
+    tensor([1.    , 2.7183, 7.3891])
+    """
     return Exp.apply(floating(input))
 
 
 def log(input: Any) -> Tensor:
-    """Natural logarithm; -inf at 0, NaN below."""
+    """Natural logarithm; -inf at 0, NaN below.
+
+    >>> import minigen
+    >>> minigen.log(minigen.tensor([0.0, 1.0, 10.0]))
+    tensor([  -inf, 0.    , 2.3026])
+    """
     return Log.apply(floating(input))
 
 
 def log1p(input: Any) -> Tensor:
-    """ln(1 + x), exact for small x."""
+    """ln(1 + x), exact for small x.
+
+    >>> import minigen
+    >>> x = minigen.tensor(1e-10)
+    >>> minigen.log1p(x).item() == x.item(), minigen.log(1 + x).item()
+    (True, 0.0)
+    """
     return Log1p.apply(floating(input))
 
 
 def expm1(input: Any) -> Tensor:
-    """eˣ - 1, exact for small x."""
+    """eˣ - 1, exact for small x.
+
+    >>> import minigen
+    >>> x = minigen.tensor(1e-10)
+    >>> minigen.expm1(x).item() == x.item(), (minigen.exp(x) - 1).item()
+    (True, 0.0)
+    """
     return Expm1.apply(floating(input))
 
 
 def sqrt(input: Any) -> Tensor:
-    """√x; NaN below 0. Its derivative at 0 is infinite."""
+    """√x; NaN below 0. Its derivative at 0 is infinite.
+
+    >>> import minigen
+    >>> minigen.sqrt(minigen.tensor([0.0, 4.0, 9.0]))
+    tensor([0., 2., 3.])
+    """
     return Sqrt.apply(floating(input))
 
 
 def rsqrt(input: Any) -> Tensor:
-    """1/√x."""
+    """1/√x.
+
+    >>> import minigen
+    >>> minigen.rsqrt(minigen.tensor([0.25, 4.0]))
+    tensor([2. , 0.5])
+    """
     return reciprocal(sqrt(input))
 
 
 def reciprocal(input: Any) -> Tensor:
-    """1/x."""
+    """1/x.
+
+    >>> import minigen
+    >>> minigen.reciprocal(minigen.tensor([2.0, -4.0]))
+    tensor([ 0.5 , -0.25])
+    """
     return div(1.0, floating(input))
 
 
 def square(input: Any) -> Tensor:
-    """x²."""
+    """x².
+
+    >>> import minigen
+    >>> minigen.square(minigen.tensor([-1.0, 3.0]))
+    tensor([1., 9.])
+    """
     input = tensor(input)
     return mul(input, input)
 
 
 def sin(input: Any) -> Tensor:
-    """sin x, x in radians."""
+    """sin x, x in radians.
+
+    >>> import math, minigen
+    >>> minigen.sin(minigen.tensor([0.0, math.pi / 6, math.pi / 2]))
+    tensor([0. , 0.5, 1. ])
+    """
     return Sin.apply(floating(input))
 
 
 def cos(input: Any) -> Tensor:
-    """cos x, x in radians."""
+    """cos x, x in radians.
+
+    >>> import math, minigen
+    >>> minigen.cos(minigen.tensor([0.0, math.pi / 3, math.pi]))
+    tensor([ 1. ,  0.5, -1. ])
+    """
     return Cos.apply(floating(input))
 
 
 def tanh(input: Any) -> Tensor:
-    """tanh x = (eˣ - e⁻ˣ)/(eˣ + e⁻ˣ)."""
+    """tanh x = (eˣ - e⁻ˣ)/(eˣ + e⁻ˣ).
+
+    >>> import minigen
+    >>> minigen.tanh(minigen.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.    ,  0.7616])
+    """
     return Tanh.apply(floating(input))
 
 
 def sigmoid(input: Any) -> Tensor:
-    """σ(x) = 1/(1 + e⁻ˣ)."""
+    """σ(x) = 1/(1 + e⁻ˣ).
+
+    >>> import minigen
+    >>> minigen.sigmoid(minigen.tensor([-1000.0, 0.0, 2.0]))
+    tensor([0.    , 0.5   , 0.8808])
+    """
     return Sigmoid.apply(floating(input))
 
 
 def erf(input: Any) -> Tensor:
-    """The error function, 2/√π ∫₀ˣ e^(-t²) dt."""
+    """The error function, 2/√π ∫₀ˣ e^(-t²) dt.
+
+    >>> import minigen
+    >>> minigen.erf(minigen.tensor([0.0, 0.5, 1.0]))
+    tensor([0.    , 0.5205, 0.8427])
+    """
     return Erf.apply(floating(input))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """ln(1 + e^(βx))/β; x itself where βx > threshold, as in PyTorch."""
+    """ln(1 + e^(βx))/β; x itself where βx > threshold, as in PyTorch. β is `beta`, `input` x of any shape.
+
+    Raises:
+        UserError: a beta of 0, by which nothing can be divided.
+
+    >>> import minigen
+    >>> minigen.functional.softplus(minigen.tensor([-1.0, 0.0, 100.0]))
+    tensor([  0.3133,   0.6931, 100.    ])
+    """
     if beta == 0:
         raise UserError("softplus: beta must not be 0, for it divides.")
     return Softplus.apply(floating(input), beta=float(beta), threshold=float(threshold))
 
 
 def maximum(input: Any, other: Any) -> Tensor:
-    """The larger, elementwise, broadcast; where they are equal each receives half the gradient."""
+    """The larger of `input` and `other`, elementwise, broadcast; where they are equal each receives half the gradient.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> y = minigen.maximum(x, 2.0)
+    >>> y.tolist(), minigen.grad(y.sum(), x)[0].tolist()
+    ([2.0, 2.0, 3.0], [0.0, 0.5, 1.0])
+    """
     return Maximum.apply(*pair(input, other))
 
 
 def minimum(input: Any, other: Any) -> Tensor:
-    """The smaller, elementwise, broadcast; where they are equal each receives half the gradient."""
+    """The smaller of `input` and `other`, elementwise, broadcast; where they are equal each receives half the gradient.
+
+    >>> import minigen
+    >>> minigen.minimum(minigen.tensor([1.0, 2.0, 3.0]), 2.0)
+    tensor([1., 2., 2.])
+    """
     return Minimum.apply(*pair(input, other))
 
 
 def where(condition: Any, input: Any, other: Any) -> Tensor:
-    """`input` where `condition` (booleans) holds, `other` elsewhere; all three are broadcast."""
+    """`input` where `condition` (booleans) holds, `other` elsewhere; all three are broadcast.
+
+    Raises:
+        UserError: a condition that is not made of booleans.
+
+    >>> import minigen
+    >>> x = minigen.tensor([-1.0, 2.0])
+    >>> minigen.where(x > 0, x, 0.1 * x)
+    tensor([-0.1,  2. ])
+    """
     x, y = pair(input, other)
     device = x.device if isinstance(x, Tensor) else y.device
     condition = condition if isinstance(condition, Tensor) else Tensor(condition, device=device)
@@ -517,7 +665,15 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
 
 
 def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
-    """min(max(x, min), max); the gradient is 0 outside [min, max]. Tensor bounds work too."""
+    """min(max(x, min), max) for every x of `input`; the gradient is 0 outside [min, max]. Tensor bounds work too.
+
+    Raises:
+        UserError: neither bound is given.
+
+    >>> import minigen
+    >>> minigen.clip(minigen.tensor([-3.0, 0.5, 3.0]), -1.0, 1.0)
+    tensor([-1. ,  0.5,  1. ])
+    """
     input = tensor(input)
     if min is None and max is None:
         raise UserError("clip: give min, max or both.")
@@ -537,7 +693,20 @@ clamp = clip
 
 
 def compare(relation: str, input: Any, other: Any) -> Tensor:
-    """An elementwise NumPy relation by name (``less``, ``equal``, …) as a tensor of booleans (no gradient)."""
+    """An elementwise NumPy relation by name (``less``, ``equal``, …) as a tensor of booleans (no gradient).
+
+    Args:
+        relation: the name; `&`, `|` and `^` are ``bitwise_and``, ``bitwise_or`` and ``bitwise_xor``.
+        input, other: tensors or numbers that broadcast.
+
+    Raises:
+        ShapeError: shapes that cannot be broadcast.
+        DtypeError: floating point where bits are asked for.
+
+    >>> import minigen
+    >>> minigen.functional.compare("less", minigen.tensor([1, 2, 3]), 2)
+    tensor([ True, False, False])
+    """
     x, y = pair(input, other)
     device = x.device if isinstance(x, Tensor) else y.device
     try:
@@ -551,7 +720,17 @@ def compare(relation: str, input: Any, other: Any) -> Tensor:
 
 
 def invert(input: Any) -> Tensor:
-    """not x, for booleans and the bits of integers."""
+    """not x, for booleans and the bits of integers.
+
+    Raises:
+        DtypeError: floating point.
+
+    >>> import minigen
+    >>> minigen.functional.invert(minigen.tensor([True, False]))
+    tensor([False,  True])
+    >>> minigen.functional.invert(minigen.tensor([5, -1]))
+    tensor([-6,  0])
+    """
     x = tensor(input)
     if x.dtype.kind == "f":
         raise DtypeError(f"~x is for booleans and integers, not {x.dtype}; for -x write -x, for 1 - x write 1 - x.")

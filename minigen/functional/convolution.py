@@ -119,6 +119,11 @@ def conv2d(
 
     Raises:
         ShapeError: shapes that do not fit, with the formula that failed.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[[[0.0, 0.0, 1.0, 1.0]]]])
+    >>> minigen.functional.conv2d(x, minigen.tensor([[[[-1.0, 1.0]]]]))[0, 0]  # where the brightness changes
+    tensor([[0., 1., 0.]])
     """
     x, w = _floating_pair("conv2d", input, weight)
     single = x.ndim == 3
@@ -157,6 +162,16 @@ def conv_transpose2d(
 
     Raises:
         ShapeError: shapes that do not fit, with the formula that failed.
+        UserError: an output_padding beside ``'same'``.
+
+    >>> import minigen
+    >>> g = minigen.Generator(0)
+    >>> x, w = minigen.randn(1, 2, 9, 9, generator=g), minigen.randn(4, 2, 3, 3, generator=g)
+    >>> y = minigen.randn(1, 4, 4, 4, generator=g)
+    >>> left = (minigen.functional.conv2d(x, w, stride=2) * y).sum()  # ⟨Ax, y⟩ = ⟨x, Aᵀy⟩
+    >>> right = (x * minigen.functional.conv_transpose2d(y, w, stride=2)).sum()
+    >>> bool(abs(left - right) < 1e-3)
+    True
     """
     name = "conv_transpose2d"
     y, w = _floating_pair(name, input, weight)
@@ -220,6 +235,14 @@ def conv2d_weight_grad(
 
     Returns:
         (O, C/groups, KH, KW).
+
+    >>> import minigen
+    >>> x = minigen.randn(2, 3, 8, 8, generator=minigen.Generator(0))
+    >>> w = minigen.zeros(4, 3, 3, 3, requires_grad=True)
+    >>> y = minigen.functional.conv2d(x, w, stride=2)
+    >>> direct = minigen.functional.conv2d_weight_grad(x, minigen.ones_like(y), kernel_size=3, stride=2)
+    >>> bool((direct - minigen.grad(y.sum(), w)[0]).abs().max() < 1e-4)
+    True
     """
     name = "conv2d_weight_grad"
     x, y = _floating_pair(name, input, grad_output)

@@ -77,7 +77,13 @@ class AddAlong(Function):
 
 
 def getitem(input: Any, index: Any) -> Tensor:
-    """input[index] with NumPy's meaning: slices, integers, boolean and integer arrays or tensors, ellipsis, None."""
+    """input[index] with NumPy's meaning: slices, integers, boolean and integer arrays or tensors, ellipsis, None.
+
+    >>> import minigen
+    >>> x = minigen.arange(6).reshape(2, 3)
+    >>> x[:, 1].tolist(), x[..., None].shape, x[x > 3].tolist()
+    ([1, 4], (2, 3, 1), [4, 5])
+    """
     input = tensor(input)
     return GetItem.apply(input, index=plain_index(index, input.device))
 
@@ -86,6 +92,14 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and likewise for the others.
 
     `index` has as many axes as `input`, and is no larger in the axes other than `dim`.
+
+    Raises:
+        ShapeError: an index of another number of axes, or larger than the input.
+
+    >>> import minigen
+    >>> minigen.gather(minigen.tensor([[1, 2], [3, 4]]), 1, minigen.tensor([[1], [0]]))
+    tensor([[2],
+            [3]])
     """
     input = tensor(input)
     dim = _axis_to_pick_along(dim, input, "gather")
@@ -99,7 +113,16 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 
 
 def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
-    """NumPy's name of `gather`; axes of size 1 other than `axis` are broadcast."""
+    """NumPy's name of `gather`: `input` at `indices` along `axis`; sizes of 1 in the other axes are broadcast.
+
+    Raises:
+        ShapeError: another number of axes, or sizes that do not broadcast.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[3, 1], [2, 4]])
+    >>> minigen.take_along_axis(x, minigen.tensor([[1, 0]]), 0)
+    tensor([[2, 1]])
+    """
     input = tensor(input)
     dim = _axis_to_pick_along(axis, input, "take_along_axis")
     index = _positions(input, indices, input.shape[dim], "take_along_axis")
@@ -117,7 +140,16 @@ def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
-    """The slices of `input` along `dim` at the positions of `index` (one axis, or one number)."""
+    """The slices of `input` along `dim` at the positions of `index` (one axis, or one number).
+
+    Raises:
+        ShapeError: an index with more axes.
+
+    >>> import minigen
+    >>> minigen.index_select(minigen.tensor([[1, 2, 3], [4, 5, 6]]), 1, minigen.tensor([2, 0]))
+    tensor([[3, 1],
+            [6, 4]])
+    """
     input = tensor(input)
     dim = _axis_to_pick_along(dim, input, "index_select")
     index = _positions(input, index, input.shape[dim], "index_select")
@@ -130,6 +162,15 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     """Rows of `weight` (number, features) at the integers `input` (any shape): shape (*input, features).
 
     The row `padding_idx` receives no gradient.
+
+    Raises:
+        ShapeError: a weight without two axes, or a padding_idx that is none of its rows.
+
+    >>> import minigen
+    >>> weight = minigen.tensor([[0.0, 0.0], [1.0, 10.0], [2.0, 20.0]])
+    >>> minigen.functional.embedding(minigen.tensor([2, 1]), weight)
+    tensor([[ 2., 20.],
+            [ 1., 10.]])
     """
     weight = tensor(weight)
     if weight.ndim != 2:
@@ -144,14 +185,28 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
 
 
 def one_hot(input: Any, num_classes: int) -> Tensor:
-    """float32 rows that are 1 at the class and 0 elsewhere: shape (*input, num_classes)."""
+    """float32 rows that are 1 at the class `input` (integers of any shape) and 0 elsewhere: shape (*input, num_classes).
+
+    >>> import minigen
+    >>> minigen.functional.one_hot(minigen.tensor([2, 0]), 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
     input = tensor(input)
     index = _positions(input, input, num_classes, "one_hot", least=0)
     return Tensor._wrap(input.device.xp.eye(num_classes, dtype="float32")[index], input.device)
 
 
 def plain_index(index: Any, device: Device) -> Any:
-    """`index` with arrays of the device in place of tensors, arrays and lists, which a later change of those cannot reach."""
+    """`index` with arrays of the device in place of tensors, arrays and lists, which a later change of those cannot reach.
+
+    Args:
+        index: what stands between the brackets.
+        device: where the indexed array lies.
+
+    Raises:
+        DtypeError: positions that are neither integers nor booleans.
+    """
     if isinstance(index, tuple):
         return tuple([plain_index(i, device) for i in index])
     if isinstance(index, Tensor):

@@ -90,7 +90,22 @@ class Einsum(Function):
 
 
 def matmul(input: Any, other: Any) -> Tensor:
-    """Matrix product; leading axes are stacks and are broadcast; a tensor of one axis is a vector, as in NumPy."""
+    """Matrix product Σⱼ xᵢⱼyⱼₖ; leading axes are stacks and are broadcast; a tensor of one axis is a vector, as in NumPy.
+
+    Args:
+        input: (*, n, m), or a vector (m,).
+        other: (*, m, p), or a vector (m,).
+
+    Returns:
+        (*, n, p), without the axis of a vector.
+
+    Raises:
+        ShapeError: the inner sizes differ, the stacks do not broadcast, or a number is multiplied.
+
+    >>> import minigen
+    >>> minigen.matmul(minigen.tensor([[1.0, 2.0], [3.0, 4.0]]), minigen.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
     x, y = floating(input), floating(other)
     if x.dtype != y.dtype:
         wide = np.promote_types(x.dtype, y.dtype)
@@ -120,7 +135,15 @@ def matmul(input: Any, other: Any) -> Tensor:
 
 
 def dot(input: Any, other: Any) -> Tensor:
-    """Σ xᵢyᵢ of two tensors with one axis."""
+    """Σ xᵢyᵢ of two tensors with one axis: `input` x and `other` y, both (n,).
+
+    Raises:
+        ShapeError: any other shapes.
+
+    >>> import minigen
+    >>> minigen.dot(minigen.tensor([1.0, 2.0]), minigen.tensor([3.0, 4.0])).item()
+    11.0
+    """
     x, y = tensor(input), tensor(other)
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(f"dot: needs two tensors with one axis of the same size, not {x.shape} and {y.shape}.")
@@ -128,7 +151,16 @@ def dot(input: Any, other: Any) -> Tensor:
 
 
 def outer(input: Any, other: Any) -> Tensor:
-    """zᵢⱼ = xᵢyⱼ of two tensors with one axis."""
+    """zᵢⱼ = xᵢyⱼ of two tensors with one axis: `input` x (n,) and `other` y (m,) give (n, m).
+
+    Raises:
+        ShapeError: any other shapes.
+
+    >>> import minigen
+    >>> minigen.outer(minigen.tensor([1.0, 2.0]), minigen.tensor([10.0, 20.0, 30.0]))
+    tensor([[10., 20., 30.],
+            [20., 40., 60.]])
+    """
     x, y = tensor(input), tensor(other)
     if x.ndim != 1 or y.ndim != 1:
         raise ShapeError(f"outer: needs two tensors with one axis, not {x.shape} and {y.shape}.")
@@ -142,6 +174,17 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         input: (*, in_features).
         weight: (out_features, in_features).
         bias: (out_features,), optional.
+
+    Returns:
+        (*, out_features).
+
+    Raises:
+        ShapeError: sizes that do not fit.
+
+    >>> import minigen
+    >>> w = minigen.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> minigen.functional.linear(minigen.tensor([[2.0, 3.0]]), w, minigen.tensor([0.0, 0.0, 10.0]))
+    tensor([[ 2.,  3., 15.]])
     """
     x, w = floating(input), floating(weight)
     b = None if bias is None else floating(bias)
@@ -162,6 +205,14 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
 
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Einstein summation: letters name axes, letters missing from the output are summed, `...` stands for the rest.
+
+    Args:
+        equation: the letters of every operand, then those of the output, as in ``ij,jk->ik``.
+        operands: one tensor for each group of letters.
+
+    Raises:
+        UserError: an equation that is not a string.
+        ShapeError: an axis for which two operands give two sizes.
 
     >>> import minigen
     >>> a, b = minigen.ones((2, 3)), minigen.ones((3, 4))

@@ -21,19 +21,48 @@ from minigen.tensor import Tensor
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """(input - target)², of equal shapes."""
+    """(input - target)², of equal shapes.
+
+    Args:
+        input, target: any shape, the same for both.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``, over all elements.
+
+    >>> import minigen
+    >>> minigen.functional.mse_loss(minigen.tensor([1.0, 2.0]), minigen.tensor([1.0, 4.0])).item()
+    2.0
+    """
     x, y = _same("mse_loss", input, target)
     return _reduce(square(x - y), reduction, "mse_loss")
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """|input - target|, of equal shapes."""
+    """|input - target|, of equal shapes.
+
+    Args:
+        input, target, reduction: as for `mse_loss`.
+
+    >>> import minigen
+    >>> minigen.functional.l1_loss(minigen.tensor([1.0, 2.0]), minigen.tensor([1.0, 4.0]), reduction="none")
+    tensor([0., 2.])
+    """
     x, y = _same("l1_loss", input, target)
     return _reduce(abs(x - y), reduction, "l1_loss")
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """½d² where |d| ≤ δ, else δ(|d| - ½δ), with d = input - target (Huber 1964)."""
+    """½d² where |d| ≤ δ, else δ(|d| - ½δ), with d = input - target (Huber 1964).
+
+    Args:
+        input, target, reduction: as for `mse_loss`.
+        delta: δ, where the square turns into a line.
+
+    Raises:
+        UserError: a delta that is not positive.
+
+    >>> import minigen
+    >>> minigen.functional.huber_loss(minigen.tensor([0.5, 10.0]), minigen.zeros(2), reduction="none")
+    tensor([0.125, 9.5  ])
+    """
     if delta <= 0:
         raise UserError(f"huber_loss: delta must be positive, not {delta}.")
     x, y = _same("huber_loss", input, target)
@@ -91,6 +120,19 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     """-(y ln p + (1 - y) ln(1 - p)) of probabilities p; logarithms are kept above -100, as in PyTorch.
 
     Prefer `binary_cross_entropy_with_logits`, which loses nothing near 0 and 1.
+
+    Args:
+        input: p from 0 to 1, of any shape.
+        target: y from 0 to 1, of the same shape.
+        weight: multiplies the loss of each element.
+        reduction: as for `mse_loss`.
+
+    Raises:
+        UserError: a p outside [0, 1].
+
+    >>> import minigen
+    >>> minigen.functional.binary_cross_entropy(minigen.tensor([0.5, 0.0]), minigen.tensor([1.0, 1.0]), reduction="none")
+    tensor([  0.6931, 100.    ])
     """
     p, y = _same("binary_cross_entropy", input, target)
     if p.data.size and may_look(p.device) and not bool(((p.data >= 0) & (p.data <= 1)).all()):
@@ -114,6 +156,12 @@ def binary_cross_entropy_with_logits(
         target: y from 0 to 1, of the same shape.
         weight: multiplies the loss of each element.
         pos_weight: multiplies the term of the positive class.
+        reduction: as for `mse_loss`.
+
+    >>> import minigen
+    >>> loss = minigen.functional.binary_cross_entropy_with_logits
+    >>> loss(minigen.tensor([0.0, -200.0]), minigen.tensor([1.0, 1.0]), reduction="none")
+    tensor([  0.6931, 200.    ])
     """
     x, y = _same("binary_cross_entropy_with_logits", input, target)
     if pos_weight is None and x.dtype == y.dtype and fused.applies(x):
@@ -132,6 +180,15 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         target: classes from 0 to C - 1, (N,) or (N, *), or one number.
         weight: (C,), how much each class counts; the mean is divided by the sum of the weights.
         ignore_index: targets with this value do not count.
+        reduction: as for `mse_loss`.
+
+    Raises:
+        ShapeError: sizes of input, target and weight that do not fit.
+
+    >>> import minigen
+    >>> logp = minigen.tensor([[0.5, 0.5], [0.9, 0.1]]).log()
+    >>> minigen.functional.nll_loss(logp, minigen.tensor([0, 1]), reduction="none")
+    tensor([0.6931, 2.3026])
     """
     x = floating(input)
     y = tensor(target, x.device)
@@ -169,6 +226,16 @@ def cross_entropy(
         target: classes, (N,) or (N, *); or probabilities, of the input's shape.
         weight, ignore_index: as for `nll_loss`.
         label_smoothing: this share of every target is spread evenly over the classes.
+        reduction: as for `mse_loss`.
+
+    Raises:
+        ShapeError: sizes that do not fit.
+        UserError: a label_smoothing outside [0, 1].
+
+    >>> import minigen
+    >>> logits = minigen.tensor([[0.0, 0.0], [5.0, 0.0]])
+    >>> minigen.functional.cross_entropy(logits, minigen.tensor([0, 0]), reduction="none")
+    tensor([0.6931, 0.0067])
     """
     x = floating(input)
     y = tensor(target, x.device)
@@ -202,7 +269,17 @@ def cross_entropy(
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t - input), the terms of KL(target ‖ exp(input)); `input` holds log-probabilities, as in PyTorch.
 
-    ``'batchmean'`` divides the sum by the size of the first axis, and is the divergence; ``'mean'`` divides by all.
+    Args:
+        input: log-probabilities, of any shape.
+        target: probabilities t, of the same shape.
+        reduction: ``'batchmean'`` divides the sum by the size of the first axis, and is the divergence; ``'mean'``, ``'sum'``
+            and ``'none'`` are as for `mse_loss`.
+        log_target: the target holds ln t.
+
+    >>> import minigen
+    >>> p, t = minigen.tensor([[0.5, 0.5]]), minigen.tensor([[0.75, 0.25]])
+    >>> minigen.functional.kl_div(p.log(), t, reduction="batchmean")  # 0.75 ln 1.5 + 0.25 ln 0.5
+    tensor(0.1308)
     """
     x, t = _same("kl_div", input, target)
     if log_target:

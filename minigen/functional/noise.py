@@ -21,13 +21,18 @@ from minigen.tensor import Tensor
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
-    """Each element is 0 with probability p, and otherwise divided by 1 - p (Srivastava et al. 2014).
+    """Each element is 0 with probability p, and otherwise divided by 1 - p (Srivastava et al. 2014, JMLR 15).
 
     Args:
         input: any shape.
         p: probability of dropping an element.
         training: when False, the input is returned as it is.
         generator: where the mask comes from; the default generator unless given.
+
+    >>> import minigen
+    >>> y = minigen.functional.dropout(minigen.ones(10_000), p=0.2, generator=minigen.Generator(0))
+    >>> sorted(set(y.tolist())), round((y == 0).float().mean().item(), 2)
+    ([0.0, 1.25], 0.2)
     """
     x = floating(input)
     _check_probability("dropout", p)
@@ -40,11 +45,19 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, generator: Genera
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
-    """Each channel of each image is 0 with probability p, and otherwise divided by 1 - p (Tompson et al. 2015).
+    """Each channel of each image is 0 with probability p, else divided by 1 - p (Tompson et al. 2015, arXiv 1411.4280).
 
     Args:
         input: (N, C, H, W) or (C, H, W).
         p, training, generator: as for `dropout`.
+
+    Raises:
+        ShapeError: another number of axes.
+
+    >>> import minigen
+    >>> y = minigen.functional.dropout2d(minigen.ones(2, 3, 4, 4), generator=minigen.Generator(0))
+    >>> y.mean((2, 3)).tolist()
+    [[2.0, 0.0, 2.0], [0.0, 0.0, 0.0]]
     """
     x = floating(input)
     if x.ndim not in (3, 4):

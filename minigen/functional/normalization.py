@@ -49,6 +49,18 @@ def batch_norm(
         input: (N, C) or (N, C, *).
         running_mean, running_var: (C,), or None.
         weight, bias: (C,), or None.
+        training: take the statistics from the batch, and move the running ones.
+        momentum: the share of the batch in the running statistics.
+        eps: keeps the divisor from 0.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[1.0, 10.0], [3.0, 30.0]])
+    >>> mean, var = minigen.zeros(2), minigen.ones(2)
+    >>> minigen.functional.batch_norm(x, mean, var, training=True)
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
+    >>> mean
+    tensor([0.2, 2. ])
     """
     return batch_norm_then(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
@@ -113,6 +125,15 @@ def layer_norm(
     Args:
         input: (*, *normalized_shape).
         weight, bias: of shape `normalized_shape`, or None.
+        eps: keeps the divisor from 0.
+
+    Raises:
+        ShapeError: last axes, weight or bias that are not `normalized_shape`.
+
+    >>> import minigen
+    >>> minigen.functional.layer_norm(minigen.tensor([[1.0, 3.0], [10.0, 30.0]]), 2)
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
     """
     x = floating(input)
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
@@ -141,6 +162,18 @@ def instance_norm(
     Args:
         input: (N, C, *) with at least one more axis.
         running_mean, running_var, weight, bias: (C,), or None.
+        use_input_stats: normalize by the statistics of the input; False by the running ones.
+        momentum, eps: as for `batch_norm`.
+
+    Raises:
+        ShapeError: fewer than three axes.
+        UserError: one value a channel, or running statistics that are asked for and missing.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[[1.0, 3.0], [10.0, 30.0]]])
+    >>> minigen.functional.instance_norm(x)
+    tensor([[[-1.,  1.],
+             [-1.,  1.]]])
     """
     x = floating(input)
     if x.ndim < 3:
@@ -168,6 +201,15 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         input: (N, C, *).
         num_groups: a divisor of C.
         weight, bias: (C,), or None.
+        eps: keeps the divisor from 0.
+
+    Raises:
+        ShapeError: channels that cannot be split into so many groups.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[1.0, 3.0, 10.0, 30.0]])
+    >>> minigen.functional.group_norm(x, 2)
+    tensor([[-1.,  1., -1.,  1.]])
     """
     x = floating(input)
     if not isinstance(num_groups, (int, np.integer)) or x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:

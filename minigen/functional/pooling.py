@@ -42,6 +42,12 @@ def max_pool2d(
 
     Returns:
         (N, C, OH, OW), OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1)/stride⌋ + 1, or rounded up with `ceil_mode`.
+
+    >>> import minigen
+    >>> x = minigen.arange(16.0).reshape(1, 1, 4, 4)
+    >>> minigen.functional.max_pool2d(x, 2)[0, 0]
+    tensor([[ 5.,  7.],
+            [13., 15.]])
     """
     x, single = _images("max_pool2d", input)
     kernel, steps, around, gaps = _window("max_pool2d", kernel_size, stride, padding, dilation)
@@ -88,6 +94,15 @@ def avg_pool2d(
 
     Returns:
         (N, C, OH, OW), as for `max_pool2d`.
+
+    Raises:
+        UserError: a divisor of 0.
+
+    >>> import minigen
+    >>> x = minigen.arange(16.0).reshape(1, 1, 4, 4)
+    >>> minigen.functional.avg_pool2d(x, 2)[0, 0]
+    tensor([[ 2.5,  4.5],
+            [10.5, 12.5]])
     """
     x, single = _images("avg_pool2d", input)
     kernel, steps, around, gaps = _window("avg_pool2d", kernel_size, stride, padding, 1)
@@ -122,6 +137,20 @@ def interpolate(
         scale_factor: or how many times larger, a number or a pair.
         mode: ``'nearest'`` (pixel ⌊i·H/OH⌋) or ``'bilinear'`` (between the four neighbours, pixel centres at ½).
         align_corners: bilinear with the centres of the corner pixels kept in place instead.
+
+    Returns:
+        (N, C, OH, OW).
+
+    Raises:
+        ShapeError: a size that is not positive, or no image.
+        UserError: both or neither of size and scale_factor, or an unknown mode.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[[[0.0, 4.0]]]])
+    >>> minigen.functional.interpolate(x, (1, 4))[0, 0]
+    tensor([[0., 0., 4., 4.]])
+    >>> minigen.functional.interpolate(x, (1, 4), mode="bilinear")[0, 0]
+    tensor([[0., 1., 3., 4.]])
     """
     x, single = _images("interpolate", input)
     if (size is None) == (scale_factor is None):

@@ -147,13 +147,32 @@ class Norm2(Function):
 
 
 def sum(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Σ over the axes `dim` (all of them unless given). Integers and booleans are summed as int64."""
+    """Σ over the axes `dim` (all of them unless given). Integers and booleans are summed as int64.
+
+    Args:
+        input: any shape.
+        dim: an axis, several, or None for all.
+        keepdim: keep the axes that are reduced, with size 1.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> minigen.sum(x).item(), minigen.sum(x, 0).tolist(), minigen.sum(x, 1, keepdim=True).tolist()
+    (21.0, [5.0, 7.0, 9.0], [[6.0], [15.0]])
+    """
     input = tensor(input)
     return Sum.apply(input, dims=axes(dim, input.ndim, "sum"), keepdim=keepdim)
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Arithmetic mean over the axes `dim`."""
+    """Arithmetic mean, Σx/n, over the axes `dim`.
+
+    Args:
+        input, dim, keepdim: as for `sum`; integers become float32.
+
+    >>> import minigen
+    >>> minigen.mean(minigen.tensor([[1.0, 2.0], [3.0, 6.0]]), 0)
+    tensor([2., 4.])
+    """
     input = floating(input)
     dims = axes(dim, input.ndim, "mean")
     return sum(input, dims, keepdim) / math.prod(input.shape[d] for d in dims)
@@ -162,7 +181,18 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
 def var(
     input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """Variance Σ(x - mean)²/(n - correction); `unbiased` is correction 1, otherwise 0."""
+    """Variance Σ(x - mean)²/(n - correction) over the axes `dim`.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+        unbiased: stands for correction 1; False for 0.
+        correction: what is taken from n, instead of `unbiased`.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1.0, 2.0, 3.0, 4.0])
+    >>> minigen.var(x), minigen.var(x, correction=0)
+    (tensor(1.6667), tensor(1.25))
+    """
     input = floating(input)
     dims = axes(dim, input.ndim, "var")
     n = math.prod(input.shape[d] for d in dims)
@@ -175,19 +205,44 @@ def var(
 def std(
     input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """Standard deviation, √var; where it is 0 its gradient is 0."""
+    """Standard deviation, √var; where it is 0 its gradient is 0.
+
+    Args:
+        input, dim, unbiased, keepdim, correction: as for `var`.
+
+    >>> import minigen
+    >>> minigen.std(minigen.tensor([[2.0, 4.0, 6.0], [5.0, 5.0, 5.0]]), 1)
+    tensor([2., 0.])
+    """
     variance = var(input, dim, unbiased, keepdim, correction=correction)
     zero = variance.data == 0
     return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
 
 
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The maximum over the axes `dim`; equal maxima share the gradient."""
+    """The maximum over the axes `dim`; equal maxima share the gradient.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1.0, 3.0, 3.0], requires_grad=True)
+    >>> minigen.grad(minigen.amax(x), x)[0]
+    tensor([0. , 0.5, 0.5])
+    """
     return _extreme(Amax, input, dim, keepdim, "amax")
 
 
 def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The minimum over the axes `dim`; equal minima share the gradient."""
+    """The minimum over the axes `dim`; equal minima share the gradient.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> minigen.amin(minigen.tensor([[1.0, 5.0], [4.0, 2.0]]), 1)
+    tensor([1., 2.])
+    """
     return _extreme(Amin, input, dim, keepdim, "amin")
 
 
@@ -195,17 +250,42 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The maximum of all elements; with `dim`, the pair (values, indices), and the gradient goes to the index.
 
     With several axes, an index counts through them in row-major order.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> values, indices = minigen.max(minigen.tensor([[1.0, 5.0], [4.0, 2.0]]), 1)
+    >>> values.tolist(), indices.tolist()
+    ([5.0, 4.0], [1, 0])
     """
     return amax(input) if dim is None else _pick("argmax", input, dim, keepdim, "max")
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The minimum of all elements; with `dim`, the pair (values, indices), and the gradient goes to the index."""
+    """The minimum of all elements; with `dim`, the pair (values, indices), and the gradient goes to the index.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> minigen.min(minigen.tensor([[1.0, 5.0], [4.0, 2.0]])).item()
+    1.0
+    """
     return amin(input) if dim is None else _pick("argmin", input, dim, keepdim, "min")
 
 
 def prod(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Π over the axes `dim`. The gradient is right with zeros too."""
+    """Π over the axes `dim`. The gradient is right with zeros too.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> x = minigen.tensor([2.0, 0.0, 5.0], requires_grad=True)
+    >>> minigen.prod(x).item(), minigen.grad(minigen.prod(x), x)[0].tolist()
+    (0.0, [0.0, 10.0, 0.0])
+    """
     input = tensor(input)
     dims = axes(dim, input.ndim, "prod")
     if input.dtype.kind != "f":
@@ -215,14 +295,28 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 def logsumexp(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """ln Σ eˣ over the axes `dim`, without overflow."""
+    """ln Σ eˣ over the axes `dim`, without overflow.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> minigen.logsumexp(minigen.tensor([[1000.0, 1000.0], [0.0, 0.0]]), 1)
+    tensor([1.0007e+03, 6.9315e-01])
+    """
     input = floating(input)
     dims = axes(dim, input.ndim, "logsumexp")
     return _drop(LogSumExp.apply(input, dims=dims), dims, keepdim)
 
 
 def cumsum(input: Any, dim: int) -> Tensor:
-    """Running sum along the axis `dim`."""
+    """Running sum yₖ = x₁ + … + xₖ along the axis `dim` of `input`, of the same shape.
+
+    >>> import minigen
+    >>> minigen.cumsum(minigen.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]), 1)
+    tensor([[1., 3., 6.],
+            [1., 2., 3.]])
+    """
     input = tensor(input)
     dim = axis(dim, input.ndim, "cumsum")
     return Cumsum.apply(input, dim=dim) if input.ndim else input
@@ -232,6 +326,18 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tens
     """The p-norm (Σ|x|ᵖ)^(1/p) over the axes `dim`, for p ≥ 1, or infinity (max |x|), -infinity, 0 (count), "fro" (2).
 
     Where the norm is 0, its gradient is 0.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+        p: a number, or ``'fro'``.
+
+    Raises:
+        UserError: a p that is neither.
+
+    >>> import minigen
+    >>> x = minigen.tensor([3.0, -4.0])
+    >>> minigen.norm(x).item(), minigen.norm(x, 1).item(), minigen.norm(x, float("inf")).item()
+    (5.0, 7.0, 4.0)
     """
     input = floating(input)
     dims = axes(dim, input.ndim, "norm")
@@ -259,24 +365,57 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tens
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the maximum stands along `dim` (in the flattened tensor unless given)."""
+    """Where the maximum stands along `dim` (in the flattened tensor unless given): int64, the first of equals.
+
+    Args:
+        input, dim, keepdim: as for `sum`, with one axis.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[1.0, 5.0], [4.0, 2.0]])
+    >>> minigen.argmax(x).item(), minigen.argmax(x, 1).tolist()
+    (1, [1, 0])
+    """
     return _arg("argmax", input, dim, keepdim)
 
 
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the minimum stands along `dim` (in the flattened tensor unless given)."""
+    """Where the minimum stands along `dim` (in the flattened tensor unless given): int64, the first of equals.
+
+    Args:
+        input, dim, keepdim: as for `sum`, with one axis.
+
+    >>> import minigen
+    >>> minigen.argmin(minigen.tensor([[1.0, 5.0], [4.0, 2.0]]), 0)
+    tensor([0, 1])
+    """
     return _arg("argmin", input, dim, keepdim)
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Whether some element is true."""
+    """Whether some element is true (not 0), over the axes `dim`.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> minigen.any(minigen.tensor([[0, 0], [0, 7]]), 1)
+    tensor([False,  True])
+    """
     input = tensor(input)
     dims = axes(dim, input.ndim, "any")
     return Tensor._wrap(input.device.xp.asarray(input.data.any(axis=dims, keepdims=keepdim)), input.device)
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Whether every element is true."""
+    """Whether every element is true (not 0), over the axes `dim`.
+
+    Args:
+        input, dim, keepdim: as for `sum`.
+
+    >>> import minigen
+    >>> minigen.all(minigen.tensor([[True, False], [True, True]]), 1)
+    tensor([False,  True])
+    """
     input = tensor(input)
     dims = axes(dim, input.ndim, "all")
     return Tensor._wrap(input.device.xp.asarray(input.data.all(axis=dims, keepdims=keepdim)), input.device)

@@ -143,7 +143,16 @@ class ToDevice(Function):
 
 
 def reshape(input: Any, shape: Sequence[int]) -> Tensor:
-    """The same elements, in row-major order, in `shape`; one size may be -1, and is worked out."""
+    """The elements of `input`, in row-major order, in `shape`; one size may be -1, and is worked out.
+
+    Raises:
+        ShapeError: a shape with another number of elements, or with more than one -1.
+
+    >>> import minigen
+    >>> minigen.reshape(minigen.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     input, shape = tensor(input), _sizes(shape)
     size, known = input.numel(), math.prod(n for n in shape if n != -1)
     free = shape.count(-1)
@@ -158,7 +167,15 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The axes from `start_dim` to `end_dim` made into one."""
+    """The axes of `input` from `start_dim` to `end_dim`, both included, made into one.
+
+    Raises:
+        ShapeError: start_dim comes after end_dim.
+
+    >>> import minigen
+    >>> minigen.flatten(minigen.zeros(8, 3, 4, 4), 1).shape
+    (8, 48)
+    """
     input = tensor(input)
     start, end = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
     if start > end:
@@ -168,7 +185,15 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def permute(input: Any, dims: Sequence[int]) -> Tensor:
-    """Axis i of the result is axis `dims[i]` of the input."""
+    """Axis i of the result is axis `dims[i]` of the input.
+
+    Raises:
+        ShapeError: dims that do not name each axis once.
+
+    >>> import minigen
+    >>> minigen.permute(minigen.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     input = tensor(input)
     order = axes(dims, input.ndim, "permute")
     if dims is None or len(order) != input.ndim:
@@ -177,7 +202,13 @@ def permute(input: Any, dims: Sequence[int]) -> Tensor:
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
-    """Two axes exchanged."""
+    """The axes `dim0` and `dim1` of `input` exchanged.
+
+    >>> import minigen
+    >>> minigen.transpose(minigen.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     input = tensor(input)
     order = list(range(input.ndim))
     a, b = axis(dim0, input.ndim, "transpose"), axis(dim1, input.ndim, "transpose")
@@ -187,26 +218,51 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
-    """Two axes exchanged (another name of `transpose`)."""
+    """The axes `axis0` and `axis1` of `input` exchanged (another name of `transpose`).
+
+    >>> import minigen
+    >>> minigen.swapaxes(minigen.zeros(2, 3, 4), 0, -1).shape
+    (4, 3, 2)
+    """
     return transpose(input, axis0, axis1)
 
 
 def squeeze(input: Any, dim: Any = None) -> Tensor:
-    """Without the axes of size 1: all of them, or those among `dim`."""
+    """`input` without its axes of size 1: all of them, or those among `dim`.
+
+    >>> import minigen
+    >>> x = minigen.zeros(1, 3, 1)
+    >>> minigen.squeeze(x).shape, minigen.squeeze(x, 0).shape
+    ((3,), (3, 1))
+    """
     input = tensor(input)
     dims = axes(dim, input.ndim, "squeeze")
     return reshape(input, [n for i, n in enumerate(input.shape) if not (i in dims and n == 1)])
 
 
 def unsqueeze(input: Any, dim: int) -> Tensor:
-    """With a new axis of size 1 at `dim`."""
+    """`input` with a new axis of size 1 at `dim`.
+
+    >>> import minigen
+    >>> minigen.unsqueeze(minigen.zeros(3), 0).shape, minigen.unsqueeze(minigen.zeros(3), -1).shape
+    ((1, 3), (3, 1))
+    """
     input = tensor(input)
     at = axis(dim, input.ndim + 1, "unsqueeze")
     return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
 
 
 def expand(input: Any, shape: Sequence[int]) -> Tensor:
-    """Axes of size 1 repeated to `shape` without a copy; -1 keeps a size, new axes come in front."""
+    """Axes of size 1 of `input` repeated to `shape` without a copy; -1 keeps a size, new axes come in front.
+
+    Raises:
+        ShapeError: an axis that is not 1 would have to grow.
+
+    >>> import minigen
+    >>> minigen.expand(minigen.tensor([[1], [2]]), (-1, 3))
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
     input, shape = tensor(input), _sizes(shape)
     lead = len(shape) - input.ndim
     full = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
@@ -216,7 +272,16 @@ def expand(input: Any, shape: Sequence[int]) -> Tensor:
 
 
 def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
-    """The adjoint of `expand`: summed over the axes along which `shape` would be repeated."""
+    """The adjoint of `expand`: `input` summed over the axes along which `shape` would be repeated.
+
+    Raises:
+        ShapeError: a shape that does not broadcast to the input's.
+
+    >>> import minigen
+    >>> minigen.functional.sum_to(minigen.tensor([[1.0, 2.0], [3.0, 4.0]]), (2, 1))
+    tensor([[3.],
+            [7.]])
+    """
     input, shape = tensor(input), _sizes(shape)
     lead = input.ndim - len(shape)
     if lead < 0 or any(m not in (1, n) for m, n in zip(shape, input.shape[lead:])):
@@ -225,13 +290,27 @@ def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
 
 
 def flip(input: Any, dims: Sequence[int]) -> Tensor:
-    """The order along the axes `dims` reversed."""
+    """The order along the axes `dims` of `input` reversed.
+
+    >>> import minigen
+    >>> minigen.flip(minigen.tensor([[1, 2], [3, 4]]), (1,))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     input = tensor(input)
     return Flip.apply(input, dims=axes(dims, input.ndim, "flip"))
 
 
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors one after another along the axis `dim`; all other sizes are equal."""
+    """`tensors` one after another along the axis `dim`; all other sizes are equal.
+
+    Raises:
+        ShapeError: no tensors, tensors without axes, or other sizes that differ.
+
+    >>> import minigen
+    >>> minigen.cat([minigen.tensor([1, 2]), minigen.tensor([3])])
+    tensor([1, 2, 3])
+    """
     xs = _tensors("concatenate", tensors)
     if not xs:
         raise ShapeError("concatenate: there are no tensors to join; give at least one.")
@@ -249,7 +328,16 @@ cat = concatenate
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new axis `dim`."""
+    """`tensors` of one shape side by side along a new axis `dim`.
+
+    Raises:
+        ShapeError: no tensors, or shapes that differ.
+
+    >>> import minigen
+    >>> minigen.stack([minigen.tensor([1, 2]), minigen.tensor([3, 4])], dim=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     xs = _tensors("stack", tensors)
     if len({x.shape for x in xs}) != 1:
         shapes = ", ".join(str(x.shape) for x in xs)
@@ -258,7 +346,22 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces along `dim`, each of one size (the last may be smaller), or of the sizes given."""
+    """Pieces of `input` along `dim`.
+
+    Args:
+        input: any shape with an axis.
+        split_size_or_sections: one size for every piece (the last may be smaller), or a list with the size of each.
+        dim: the axis that is cut.
+
+    Raises:
+        ShapeError: no axis to cut, a size that is not positive, or sizes that do not add up to the axis.
+
+    >>> import minigen
+    >>> [piece.tolist() for piece in minigen.split(minigen.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    >>> [piece.tolist() for piece in minigen.split(minigen.arange(5), [1, 4])]
+    [[0], [1, 2, 3, 4]]
+    """
     input = tensor(input)
     dim = axis(dim, input.ndim, "split")
     if input.ndim == 0:
@@ -281,7 +384,15 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` pieces of one size along `dim` (the last may be smaller)."""
+    """`input` in at most `chunks` pieces of one size along `dim` (the last may be smaller).
+
+    Raises:
+        ShapeError: a number of chunks that is not a positive integer.
+
+    >>> import minigen
+    >>> [piece.tolist() for piece in minigen.chunk(minigen.arange(5), 2)]
+    [[0, 1, 2], [3, 4]]
+    """
     input = tensor(input)
     if not isinstance(chunks, (int, np.integer)) or chunks <= 0:
         raise ShapeError(f"chunk: the number of chunks must be a positive integer, not {chunks!r}.")
@@ -290,10 +401,21 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """Elements around the tensor. `pad` is (before, after) for the last axis, then the one before it, as in PyTorch.
+    """`input` with elements around it.
 
-    Negative widths cut off. `mode` is ``constant``, ``reflect`` (without repeating the edge), ``replicate`` or
-    ``circular``.
+    Args:
+        input: any shape.
+        pad: (before, after) for the last axis, then the one before it, as in PyTorch. Negative widths cut off.
+        mode: ``constant``, ``reflect`` (without repeating the edge), ``replicate`` or ``circular``.
+        value: of the elements in the mode ``constant``.
+
+    Raises:
+        ShapeError: widths that do not come in pairs or are more pairs than axes, or that cut off more than there is.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1, 2, 3])
+    >>> minigen.functional.pad(x, (2, 1)).tolist(), minigen.functional.pad(x, (2, 1), mode="reflect").tolist()
+    ([0, 0, 1, 2, 3, 0], [3, 2, 1, 2, 3, 2])
     """
     input, amounts = tensor(input), _sizes(pad)
     if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
@@ -331,18 +453,36 @@ def _source_index(where: np.ndarray, n: int, mode: str, width: tuple[int, int]) 
 
 
 def astype(input: Any, dtype: Any) -> Tensor:
-    """The same numbers in another type. The gradient comes back in the type of the input."""
+    """The numbers of `input` in another type, `dtype`. The gradient comes back in the type of the input.
+
+    >>> import minigen
+    >>> minigen.functional.astype(minigen.tensor([1.7, -1.7]), "int64")
+    tensor([ 1, -1])
+    """
     input, target = tensor(input), real_dtype(dtype)
     return input if input.dtype == target else Astype.apply(input, dtype=target)
 
 
 def clone(input: Any) -> Tensor:
-    """A copy with memory of its own; the gradient passes through."""
+    """A copy with memory of its own; the gradient passes through.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1.0, 2.0])
+    >>> y = minigen.clone(x)
+    >>> y[0] = 5.0
+    >>> x.tolist(), y.tolist()
+    ([1.0, 2.0], [5.0, 2.0])
+    """
     return Clone.apply(tensor(input))
 
 
 def to_device(input: Any, device: Device) -> Tensor:
-    """The same tensor on `device`; the gradient comes back to where the input is."""
+    """`input` on `device`; the gradient comes back to where the input is.
+
+    >>> import minigen
+    >>> minigen.functional.to_device(minigen.ones(2), minigen.device("cudasim")).device
+    device('cudasim')
+    """
     input = tensor(input)
     return input if input.device is device else ToDevice.apply(input, target=device)
 
