@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,7 +23,8 @@ def new_figure(width: float, height: float, dpi: int = 120, fitted: bool = True)
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # not pyplot, which would choose a backend
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained" if fitted else None, facecolor="white")
+    layout: Any = "constrained" if fitted else "none"  # not even where the user's style fits all figures
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

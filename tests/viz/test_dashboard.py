@@ -1,3 +1,4 @@
+import matplotlib
 import numpy as np
 import pytest
 
@@ -19,6 +20,13 @@ def test_any_number_of_panels_and_samples_make_a_picture(panels):
     assert (plain[:40, :60] < 100).any()  # the title
     with_samples = draw_dashboard(series, np.zeros((4, 1, 8, 8))).pixels
     assert (with_samples == 0).all(axis=2).sum() > 5000
+
+
+def test_a_style_that_fits_figures_leaves_the_fixed_places_alone(recwarn):
+    plain = draw_dashboard({"loss": LINE}).pixels
+    with matplotlib.rc_context({"figure.constrained_layout.use": True}):
+        np.testing.assert_array_equal(draw_dashboard({"loss": LINE}).pixels, plain)
+    assert not recwarn.list
 
 
 def test_samples_are_images_or_points():
