@@ -163,6 +163,10 @@ def device(name: str | Device) -> Device:
 
     Raises:
         DeviceError: an unknown name, or a device that cannot be used here, with the reason.
+
+    >>> import minigen
+    >>> minigen.device("cpu").name, minigen.ones(2, device="cudasim").device
+    ('cpu', device('cudasim'))
     """
     if isinstance(name, Device):
         return name

@@ -33,5 +33,9 @@ def set_float32_precision(precision: str) -> None:
 
 
 def get_float32_precision() -> str:
-    """The choice of `set_float32_precision` that holds: 'ieee' or 'tf32'."""
+    """The choice of `set_float32_precision` that holds: 'ieee' or 'tf32'.
+
+    >>> get_float32_precision()
+    'ieee'
+    """
     return chosen()

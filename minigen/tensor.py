@@ -40,6 +40,15 @@ class Tensor(TensorMethods):
         grad: the gradient, a Tensor of the same shape and dtype, or None when none was computed.
         grad_fn: the operation that produced it, or None for a leaf.
         device: where its array lives.
+
+    Raises:
+        DtypeError: data that are no numbers, or a gradient asked of integers.
+
+    >>> import minigen
+    >>> x = minigen.Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
     """
 
     __slots__ = (
@@ -101,6 +110,7 @@ class Tensor(TensorMethods):
 
     @property
     def data(self) -> Any:
+        """The bare array, which the graph knows nothing of."""
         return self._data
 
     @data.setter
@@ -125,14 +135,17 @@ class Tensor(TensorMethods):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size of every axis."""
         return self._data.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The type of the numbers, as NumPy's."""
         return self._data.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return self._data.ndim
 
     @property
@@ -146,6 +159,11 @@ class Tensor(TensorMethods):
         return F.permute(self, tuple(range(self.ndim))[::-1])
 
     def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of the axis `dim`.
+
+        Raises:
+            ShapeError: there is no such axis.
+        """
         if dim is None:
             return self.shape
         if not -self.ndim <= dim < self.ndim:
@@ -153,9 +171,11 @@ class Tensor(TensorMethods):
         return self.shape[dim]
 
     def dim(self) -> int:
+        """The number of axes, as `ndim`."""
         return self.ndim
 
     def numel(self) -> int:
+        """The number of elements."""
         return int(self._data.size)
 
     def __len__(self) -> int:
@@ -195,12 +215,17 @@ class Tensor(TensorMethods):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:
-        """The only value, as a Python number."""
+        """The only value, as a Python number.
+
+        Raises:
+            UserError: there are more values, or none.
+        """
         if self._data.size != 1:
             raise UserError(f"item: a tensor of shape {self.shape} has {self._data.size} values, not one.")
         return self._host().item()
 
     def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; one number for a tensor without axes."""
         return self._host().tolist()
 
     def __float__(self) -> float:
@@ -237,7 +262,11 @@ class Tensor(TensorMethods):
         engine.backward(self, gradient, retain_graph, create_graph)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Switch the gradient of a leaf on or off."""
+        """Switch the gradient of a leaf on or off.
+
+        Raises:
+            DtypeError: integers or booleans, which have no gradient.
+        """
         if requires_grad and self.dtype.kind != "f":
             raise DtypeError(f"Only floating-point tensors can require a gradient, not {self.dtype}.")
         if not requires_grad and self.grad_fn is not None:
@@ -261,6 +290,10 @@ class Tensor(TensorMethods):
         """Call `hook(gradient)` when this tensor's gradient is complete; what it returns, if not None, replaces it.
 
         Returns a function that removes the hook.
+
+        Raises:
+            UserError: a hook that is no function.
+            AutogradError: a tensor that requires no gradient, and so never has one.
         """
         if not callable(hook):
             raise UserError(f"register_hook: a hook is a function of the gradient, not {hook!r}.")
@@ -370,7 +403,11 @@ class Tensor(TensorMethods):
         return self.fill_(0)
 
     def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
-        """x ← min(max(x, min), max), in place."""
+        """x ← min(max(x, min), max), in place.
+
+        Raises:
+            UserError: neither bound is given.
+        """
         if min is None and max is None:
             raise UserError("clamp_: give min, max or both.")
         low, high = (bound if bound is None else _plain(bound, self) for bound in (min, max))

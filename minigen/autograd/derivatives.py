@@ -20,6 +20,8 @@ def vjp(func: Callable[..., Tensor], inputs: Inputs, v: Tensor | None = None, cr
     """(output, Jᵀv): the vector-Jacobian product, one backward pass.
 
     Args:
+        func: takes the inputs and returns a tensor.
+        inputs: a tensor, or several.
         v: of the output's shape; 1 for a scalar.
         create_graph: let the product be differentiated, with respect to the inputs and v.
 
@@ -39,6 +41,7 @@ def jvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bo
     """(output, Jv): the Jacobian-vector product, by differentiating u ↦ Jᵀu, which is linear, and whose transpose is J.
 
     Args:
+        func, inputs, create_graph: as for `vjp`.
         v: one tensor for each input, of its shape.
 
     >>> import minigen
@@ -62,7 +65,17 @@ def jvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bo
 
 
 def hvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bool = False) -> Any:
-    """(output, Hv) of a scalar function: the gradient of ⟨∇f, v⟩, without ever forming H (Pearlmutter 1994)."""
+    """(output, Hv) of a scalar function: the gradient of ⟨∇f, v⟩, without ever forming H (Pearlmutter 1994).
+
+    Args:
+        func, inputs, create_graph: as for `vjp`; the output is a scalar.
+        v: one tensor for each input, of its shape.
+
+    >>> import minigen
+    >>> x = minigen.tensor([1.0, 2.0])
+    >>> minigen.hvp(lambda x: (x**3).sum(), x, minigen.tensor([1.0, 1.0]))[1]  # H = diag 6x
+    tensor([ 6., 12.])
+    """
     xs, vs = _leaves(inputs, create_graph), listed("v", v)
     _check_directions("hvp", xs, vs)
     with modes.enable_grad():
@@ -80,6 +93,9 @@ def hvp(func: Callable[..., Tensor], inputs: Inputs, v: Inputs, create_graph: bo
 
 def jacobian(func: Callable[..., Tensor], inputs: Inputs, create_graph: bool = False) -> Any:
     """The whole Jacobian, of shape (*output.shape, *input.shape) for each input: one backward pass an output element.
+
+    Args:
+        func, inputs, create_graph: as for `vjp`.
 
     >>> import minigen
     >>> minigen.jacobian(lambda x: x**2, minigen.tensor([1.0, 2.0])).tolist()
@@ -106,7 +122,16 @@ def jacobian(func: Callable[..., Tensor], inputs: Inputs, create_graph: bool = F
 def hessian(func: Callable[..., Tensor], inputs: Inputs, create_graph: bool = False) -> Any:
     """The matrix of second derivatives of a scalar function: the Jacobian of its gradient.
 
-    For one input, of shape (*input.shape, *input.shape); for several, the block for inputs i and j at [i][j].
+    Args:
+        func, inputs, create_graph: as for `vjp`; the output is a scalar.
+
+    Returns:
+        For one input, (*input.shape, *input.shape); for several, the block for inputs i and j at [i][j].
+
+    >>> import minigen
+    >>> minigen.hessian(lambda x: x[0] ** 2 * x[1], minigen.tensor([1.0, 3.0]))
+    tensor([[6., 2.],
+            [2., 0.]])
     """
     xs = listed("inputs", inputs)
 

@@ -95,7 +95,16 @@ class Function:
 
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Tensor:
-        """Compute the operation and, where a gradient is wanted, leave a node in the graph."""
+        """Run the operation on `inputs`, recording it for the backward pass where one of them needs a gradient.
+
+        Args:
+            inputs: tensors, which `forward` gets as arrays, and anything else, which it gets as it is.
+            params: keyword arguments of `forward`.
+
+        Raises:
+            DeviceError: tensors on different devices.
+            ShapeError: shapes that an operation with `broadcasts` cannot broadcast.
+        """
         if modes.state.watch is not None:
             return modes.state.watch.operation(cls, inputs, params)
         node = cls()
@@ -266,6 +275,18 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises:
         DoubleBackwardError: when the gradient it computed is differentiated.
+
+    >>> import minigen
+    >>> class Twice(minigen.Function):
+    ...     '''y = 2x,  x̄ = 2g.'''
+    ...     def forward(self, x):
+    ...         return 2 * x
+    ...     @minigen.once_differentiable
+    ...     def backward(self, g):
+    ...         return 2 * g
+    >>> x = minigen.tensor(3.0, requires_grad=True)
+    >>> minigen.grad(Twice.apply(x), x)[0].item()
+    2.0
     """
 
     @wraps(backward)

@@ -97,6 +97,7 @@ def gradcheck(
             function changes its inputs, gives other values when called again or with other strides, or has a kink
             wherever it was tried (at the inputs, then beside them).
         DtypeError: a checked input or an output that is not float64.
+        UserError: an order below 1, or no input to check.
 
     >>> import minigen
     >>> x = minigen.tensor([0.5, 2.0], dtype="float64", requires_grad=True)

@@ -84,7 +84,15 @@ class no_grad(_Switch):
 
 
 class enable_grad(_Switch):
-    """Inside, the graph is recorded even within `no_grad`."""
+    """Inside, the graph is recorded even within `no_grad`.
+
+    >>> import minigen
+    >>> w = minigen.ones(2, requires_grad=True)
+    >>> with minigen.no_grad(), minigen.enable_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    True
+    """
 
     switch, value = "recording", True
 
@@ -92,13 +100,28 @@ class enable_grad(_Switch):
 class detect_anomaly(_Switch):
     """Inside, the first operation that makes a NaN or an infinity, forwards or backwards, raises an `AnomalyError`
     that names the operation and the line of the program that called it. Slow: for finding a fault, not for training.
+
+    >>> import minigen
+    >>> x = minigen.tensor([0.0, 1.0], requires_grad=True)
+    >>> try:
+    ...     with minigen.detect_anomaly():
+    ...         (1 / x).sum().backward()
+    ... except minigen.errors.AnomalyError as error:
+    ...     print(str(error).split(" ")[0])
+    Div
     """
 
     switch, value = "anomaly", True
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread."""
+    """Whether operations are being recorded in this thread.
+
+    >>> import minigen
+    >>> with minigen.no_grad():
+    ...     print(minigen.is_grad_enabled())
+    False
+    """
     return state.recording
 
 
