@@ -32,32 +32,77 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, smoothing: floa
         smoothing: s of one-sided label smoothing (Salimans et al. 2016, arXiv 1606.03498): the label of real samples is
             1 - s, so that r has its best value at a finite height. The label of generated ones stays 0: raised, it
             would hold generated samples where they are.
+
+    >>> import minigen
+    >>> undecided = minigen.zeros(4)
+    >>> discriminator_loss(undecided, undecided)  # 2 log 2
+    tensor(1.3863)
     """
     return _minus_log_smoothed(real_logits, smoothing).mean() + _softplus(fake_logits).mean()
 
 
 def generator_loss(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """L_G = -E log σ(f), the non-saturating form: a strong gradient where the discriminator is sure of a fake."""
+    """L_G = -E log σ(f), the non-saturating form: a strong gradient where the discriminator is sure of a fake.
+
+    Args:
+        real_logits: not looked at; here so that all losses are called alike.
+        fake_logits: f, of any shape.
+
+    >>> import minigen
+    >>> f = minigen.tensor([-10.0], requires_grad=True)
+    >>> minigen.grad(generator_loss(None, f), f)[0], minigen.grad(generator_loss_minimax(None, f), f)[0]
+    (tensor([-1.]), tensor([-4.5398e-05]))
+    """
     return _softplus(-fake_logits).mean()
 
 
 def generator_loss_minimax(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """L_G = E log(1 - σ(f)), the other side of the minimax game; its gradient vanishes as σ(f) → 0."""
+    """L_G = E log(1 - σ(f)), the other side of the minimax game; its gradient vanishes as σ(f) → 0.
+
+    Args:
+        real_logits, fake_logits: as for `generator_loss`, whose example has both.
+    """
     return -_softplus(fake_logits).mean()
 
 
 def least_squares_discriminator_loss(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """L_D = ½ E(r - 1)² + ½ E f² (Mao et al. 2017, arXiv 1611.04076, labels 0 and 1). With smoothing s, ½ E(r - (1 - s))²."""
+    """L_D = ½ E(r - 1)² + ½ E f² (Mao et al. 2017, arXiv 1611.04076, labels 0 and 1).
+
+    Args:
+        real_logits, fake_logits: r and f, of any shape.
+        smoothing: s, with which it is ½ E(r - (1 - s))².
+
+    >>> import minigen
+    >>> least_squares_discriminator_loss(minigen.tensor([3.0]), minigen.tensor([1.0]))
+    tensor(2.5)
+    """
     return (square(real_logits - (1 - smoothing)).mean() + square(fake_logits).mean()) * 0.5
 
 
 def least_squares_generator_loss(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """L_G = ½ E(f - 1)²: generated samples far on the real side are pulled back too."""
+    """L_G = ½ E(f - 1)²: generated samples far on the real side are pulled back too.
+
+    Args:
+        real_logits, fake_logits: as for `generator_loss`.
+
+    >>> import minigen
+    >>> f = minigen.tensor([3.0], requires_grad=True)
+    >>> minigen.grad(least_squares_generator_loss(None, f), f)[0]
+    tensor([2.])
+    """
     return square(fake_logits - 1).mean() * 0.5
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """L_D = E max(0, 1 - r) + E max(0, 1 + f) (Lim & Ye 2017, arXiv 1705.02894): beyond the margin nothing more is gained."""
+    """L_D = E max(0, 1 - r) + E max(0, 1 + f) (Lim & Ye 2017, arXiv 1705.02894): beyond the margin nothing more is gained.
+
+    Args:
+        real_logits, fake_logits: r and f, of any shape.
+
+    >>> import minigen
+    >>> hinge_discriminator_loss(minigen.tensor([5.0, 0.5]), minigen.tensor([-5.0]))
+    tensor(0.25)
+    """
     return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
 
@@ -65,38 +110,93 @@ def wasserstein_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> 
     """L_D = E f - E r (Arjovsky et al. 2017, arXiv 1701.07875); -L_D estimates the distance, up to the Lipschitz constant.
 
     Only of use with a critic that is kept Lipschitz: by `clip_weights`, by the penalty of WGAN-GP, or by spectral norm.
+
+    Args:
+        real_logits, fake_logits: r and f, of any shape.
+
+    >>> import minigen
+    >>> wasserstein_discriminator_loss(minigen.tensor([3.0, 5.0]), minigen.tensor([1.0]))
+    tensor(-3.)
     """
     return fake_logits.mean() - real_logits.mean()
 
 
 def wasserstein_generator_loss(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """L_G = -E f, the generator's side of the Wasserstein and of the hinge loss."""
+    """L_G = -E f, the generator's side of the Wasserstein and of the hinge loss.
+
+    Args:
+        real_logits, fake_logits: as for `generator_loss`.
+
+    >>> import minigen
+    >>> wasserstein_generator_loss(None, minigen.tensor([1.0, 3.0]))
+    tensor(-2.)
+    """
     return -fake_logits.mean()
 
 
 def relativistic_average_discriminator_loss(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """L_D = -E log σ(r - E f) - E log(1 - σ(f - E r)) (Jolicoeur-Martineau 2018, arXiv 1807.00734, RaSGAN).
 
-    D says how much more real a real sample is than the average generated one. With smoothing, the label of real
-    samples is 1 - s.
+    D says how much more real a real sample is than the average generated one.
+
+    Args:
+        real_logits, fake_logits: r and f, of any shape.
+        smoothing: s; the label of real samples is 1 - s.
+
+    >>> import minigen
+    >>> r, f = minigen.tensor([1.0, 2.0]), minigen.tensor([-1.0])
+    >>> same = relativistic_average_discriminator_loss(r + 100, f + 100)  # only differences count
+    >>> relativistic_average_discriminator_loss(r, f), same
+    (tensor(0.1666), tensor(0.1666))
     """
     real, fake = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
     return _minus_log_smoothed(real, smoothing).mean() + _softplus(fake).mean()
 
 
 def relativistic_average_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """L_G = -E log σ(f - E r) - E log(1 - σ(r - E f)): the same with the roles exchanged. Both terms teach G."""
+    """L_G = -E log σ(f - E r) - E log(1 - σ(r - E f)): the same with the roles exchanged. Both terms teach G.
+
+    Args:
+        real_logits, fake_logits: r and f, of any shape.
+
+    >>> import minigen
+    >>> relativistic_average_generator_loss(minigen.tensor([1.0, 2.0]), minigen.tensor([-1.0]))
+    tensor(5.1666)
+    """
     return relativistic_average_discriminator_loss(fake_logits, real_logits)
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """L_D = -E log σ(r - f), each real sample paired with a generated one (Jolicoeur-Martineau 2018, RSGAN)."""
+    """L_D = -E log σ(r - f), each real sample paired with a generated one (RSGAN, arXiv 1807.00734).
+
+    Args:
+        real_logits, fake_logits: r and f, of one shape.
+        smoothing: s; the label of real samples is 1 - s.
+
+    Raises:
+        ShapeError: not as many of the one as of the other.
+
+    >>> import minigen
+    >>> relativistic_discriminator_loss(minigen.tensor([2.0]), minigen.tensor([2.0]))  # log 2
+    tensor(0.6931)
+    """
     _check_pairs(real_logits, fake_logits)
     return _minus_log_smoothed(real_logits - fake_logits, smoothing).mean()
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """L_G = -E log σ(f - r)."""
+    """L_G = -E log σ(f - r).
+
+    Args:
+        real_logits, fake_logits: r and f, of one shape.
+
+    Raises:
+        ShapeError: not as many of the one as of the other.
+
+    >>> import minigen
+    >>> relativistic_generator_loss(minigen.tensor([10.0]), minigen.tensor([0.0]))
+    tensor(10.)
+    """
     return relativistic_discriminator_loss(fake_logits, real_logits)
 
 
@@ -167,10 +267,20 @@ def gan_loss(name: str, label_smoothing: float = 0.0) -> GanLoss:
 def clip_weights(parameters: Any, limit: float) -> None:
     """w ← min(max(w, -limit), limit) for every weight, in place: the first WGAN's way to a Lipschitz critic.
 
-    Call it after every step of the critic; Arjovsky et al. (2017) take limit = 0.01.
+    Call it after every step of the critic; Arjovsky et al. (2017, arXiv 1701.07875) take limit = 0.01.
+
+    Args:
+        parameters: the critic's, of any shapes.
+        limit: above 0.
 
     Raises:
         UserError: a limit that is not positive.
+
+    >>> import minigen
+    >>> critic = minigen.nn.Linear(8, 1)
+    >>> clip_weights(critic.parameters(), 0.01)
+    >>> round(critic.weight.abs().max().item(), 4)
+    0.01
     """
     if not limit > 0:
         raise UserError(f"Weights are clipped to a positive limit, not {limit}.")

@@ -50,6 +50,13 @@ def contractive_penalty_estimate(
         encoder, x: as for `contractive_penalty`.
         generator: where the signs come from.
         draws: the mean is over so many v.
+
+    Raises:
+        UserError: draws below 1.
+
+    >>> import minigen
+    >>> contractive_penalty_estimate(lambda x: 3 * x, minigen.zeros(5, 2), minigen.Generator(0)).item()
+    18.0
     """
     if draws < 1:
         raise UserError(f"contractive_penalty_estimate: draws must be at least 1, not {draws}.")

@@ -35,6 +35,14 @@ def wgan_gp_penalty(
         real, fake: x and x̃, (N, *) both.
         generator: where ε comes from.
         weight: λ.
+
+    Raises:
+        ShapeError: real and generated samples of different shapes.
+
+    >>> import minigen
+    >>> x = minigen.zeros(4, 1)
+    >>> wgan_gp_penalty(lambda x: 3 * x, x, x, minigen.Generator(0), weight=10.0).item()  # 10·(3 - 1)²
+    40.0
     """
     if real.shape != fake.shape:
         raise ShapeError(
@@ -56,6 +64,11 @@ def r1_penalty(
         real: x, (N, *).
         fake, generator: not looked at; here so that all penalties are called alike.
         weight: γ.
+
+    >>> import minigen
+    >>> x = minigen.tensor([[1.0], [2.0]])
+    >>> r1_penalty(lambda x: x * x, x, x, weight=2.0).item()  # the mean of (2x)²
+    10.0
     """
     return 0.5 * weight * _mean_squared_norm(discriminator, real)
 
@@ -63,7 +76,19 @@ def r1_penalty(
 def r2_penalty(
     discriminator: Discriminator, real: Tensor, fake: Tensor, generator: Generator | None = None, weight: float = 10.0
 ) -> Tensor:
-    """½γ E‖∇D(x̃)‖₂² on generated samples: R1's twin (Mescheder et al. 2018)."""
+    """½γ E‖∇D(x̃)‖₂² on generated samples: R1's twin (Mescheder et al. 2018, arXiv 1801.04406).
+
+    Args:
+        discriminator: samples to outputs, one for each.
+        real, generator: not looked at; here so that all penalties are called alike.
+        fake: x̃, (N, *).
+        weight: γ.
+
+    >>> import minigen
+    >>> x = minigen.zeros(4, 1)
+    >>> r2_penalty(lambda x: 3 * x, x, x, weight=2.0).item()
+    9.0
+    """
     return 0.5 * weight * _mean_squared_norm(discriminator, fake)
 
 
@@ -73,7 +98,19 @@ def dragan_penalty(
     """λ E(‖∇D(x + δ)‖₂ - 1)² around real samples, δ ~ N(0, (½ std x)² I) (Kodali et al. 2017, arXiv 1705.07215).
 
     As every penalty it is *added* to the discriminator's loss; trained on it alone, a discriminator learns a slope of 1
-    and nothing about the data. `fake` is not looked at.
+    and nothing about the data.
+
+    Args:
+        discriminator: samples to outputs, one for each.
+        real: x, (N, *).
+        fake: not looked at; here so that all penalties are called alike.
+        generator: where δ comes from.
+        weight: λ.
+
+    >>> import minigen
+    >>> x = minigen.zeros(4, 1)
+    >>> dragan_penalty(lambda x: 3 * x, x, x, minigen.Generator(0), weight=1.0).item()  # (3 - 1)²
+    4.0
     """
     x = real.detach()
     noise = 0.5 * std(x, unbiased=False) * randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -98,6 +135,11 @@ def gan_penalty(name: str, weight: float, generator: Generator) -> Penalty | Non
 
     Raises:
         UserError: an unknown name, or a negative weight.
+
+    >>> import minigen
+    >>> penalty = gan_penalty("wgan-gp", 10.0, minigen.Generator(0))
+    >>> penalty(lambda x: 3 * x, minigen.ones(4, 1), minigen.zeros(4, 1)).item()
+    40.0
     """
     if name not in GAN_PENALTIES and name != "none":
         raise unknown_name("gradient penalty", name, ["none", *GAN_PENALTIES])

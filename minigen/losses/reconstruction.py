@@ -16,7 +16,15 @@ from minigen.tensor import Tensor
 
 
 def squared_error(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """(1/N) Σₙ ‖x̂ₙ - xₙ‖², both (N, *)."""
+    """(1/N) Σₙ ‖x̂ₙ - xₙ‖².
+
+    Args:
+        reconstruction, image: x̂ and x, (N, *).
+
+    >>> import minigen
+    >>> squared_error(minigen.zeros(2, 3), minigen.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])).item()
+    2.0
+    """
     return mse_loss(reconstruction, image, reduction="sum") / image.shape[0]
 
 
@@ -30,6 +38,10 @@ def bernoulli_nll(logits: Tensor, image: Tensor, reduction: str = "mean") -> Ten
         logits: a, (N, *).
         image: x, (N, *).
         reduction: ``'mean'`` over the batch, or ``'none'`` for one number an image, (N,).
+
+    >>> import minigen
+    >>> bernoulli_nll(minigen.zeros(2, 3), minigen.ones(2, 3))  # 3 log 2
+    tensor(2.0794)
     """
     return _over_batch(binary_cross_entropy_with_logits(logits, image, reduction="none"), reduction, "bernoulli_nll")
 

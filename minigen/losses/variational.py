@@ -27,12 +27,25 @@ def reparametrize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
     Args:
         mu, logvar: (N, Z).
         noise: ε ~ N(0, 1), (N, Z), or (k, N, Z) for k samples each.
+
+    >>> import minigen
+    >>> logvar = minigen.zeros(1, 2, requires_grad=True)
+    >>> z = reparametrize(minigen.zeros(1, 2), logvar, minigen.tensor([[1.0, -2.0]]))
+    >>> z.tolist(), minigen.grad(z.sum(), logvar)[0].tolist()
+    ([[1.0, -2.0]], [[0.5, -1.0]])
     """
     return mu + exp(logvar * 0.5) * noise
 
 
 def log_normal(z: Tensor, mu: Tensor | float, logvar: Tensor | float) -> Tensor:
-    """log N(z; μ, σ²) = -½ Σ (z - μ)²/σ² + log σ² + log 2π over the last axis. (…, Z) to (…,); μ and log σ² fit z.
+    """log N(z; μ, σ²) = -½ Σ (z - μ)²/σ² + log σ² + log 2π over the last axis.
+
+    Args:
+        z: (…, Z).
+        mu, logvar: μ and log σ², numbers or tensors that fit z.
+
+    Returns:
+        (…,), in nats.
 
     >>> import minigen
     >>> round(log_normal(minigen.zeros(2), 0.0, 0.0).item(), 4)  # -log 2π
@@ -43,16 +56,34 @@ def log_normal(z: Tensor, mu: Tensor | float, logvar: Tensor | float) -> Tensor:
 
 
 def kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
-    """(1/N) Σₙ ½ (μ² + σ² - 1 - log σ²) for each dimension of z on its own, (Z,); μ and log σ² are (N, Z).
+    """(1/N) Σₙ ½ (μ² + σ² - 1 - log σ²) for each dimension of z on its own.
 
     The prior and q(z|x) both have independent dimensions, so KL(q(z|x) ‖ N(0, I)) is their sum. A dimension near 0
     carries nothing about x: it has collapsed onto the prior.
+
+    Args:
+        mu, logvar: μ and log σ², (N, Z).
+
+    Returns:
+        (Z,), in nats.
+
+    >>> import minigen
+    >>> kl_per_dimension(minigen.tensor([[0.0, 2.0]]), minigen.zeros(1, 2))
+    tensor([0., 2.])
     """
     return (square(mu) + exp(logvar) - 1 - logvar).mean(0) * 0.5
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
-    """(1/N) Σₙ KL(N(μₙ, σₙ²) ‖ N(0, I)) = (1/N) Σₙ ½ Σ (μ² + σ² - 1 - log σ²), never negative. Both (N, Z)."""
+    """(1/N) Σₙ KL(N(μₙ, σₙ²) ‖ N(0, I)) = (1/N) Σₙ ½ Σ (μ² + σ² - 1 - log σ²), never negative, in nats.
+
+    Args:
+        mu, logvar: μ and log σ², (N, Z).
+
+    >>> import minigen
+    >>> kl_to_standard_normal(minigen.tensor([[1.0, 2.0]]), minigen.zeros(1, 2)).item()
+    2.5
+    """
     return kl_per_dimension(mu, logvar).sum()
 
 
@@ -65,12 +96,26 @@ def free_bits(kl: Tensor, minimum: float) -> Tensor:
     Args:
         kl: KLⱼ, (Z,), as `kl_per_dimension` gives them; for groups of dimensions, their sums, (groups,).
         minimum: λ, in nats for each of them.
+
+    >>> import minigen
+    >>> free_bits(minigen.tensor([0.01, 2.0]), 0.5).item()
+    2.5
     """
     return maximum(kl, minimum).sum()
 
 
 def negative_elbo(reconstruction_nll: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
-    """E[-log p(x|z)] + β·KL, to be minimized. The first term is a sum over pixels, or β means something else."""
+    """E[-log p(x|z)] + β·KL, to be minimized (Kingma & Welling 2014, arXiv 1312.6114; β: Higgins et al. 2017).
+
+    Args:
+        reconstruction_nll: E[-log p(x|z)], a scalar: a sum over pixels, or β means something else.
+        kl: KL(q(z|x) ‖ p(z)), a scalar.
+        beta: β; 1 for the bound itself.
+
+    >>> import minigen
+    >>> negative_elbo(minigen.tensor(80.0), minigen.tensor(10.0), beta=2.0).item()
+    100.0
+    """
     return reconstruction_nll + beta * kl
 
 
@@ -100,6 +145,9 @@ def cyclical_annealing(step: int, period: int, ratio: float = 0.5) -> float:
         period: batches in a cycle.
         ratio: R, the part of a cycle in which the weight grows, from 0 (always 1) to 1 (a sawtooth).
 
+    Raises:
+        UserError: a ratio outside [0, 1], or a period below 1.
+
     >>> [cyclical_annealing(step, 4) for step in range(8)]
     [0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0, 1.0]
     """
@@ -118,6 +166,11 @@ def iwae_loss(log_w: Tensor) -> Tensor:
 
     Args:
         log_w: log wᵢₙ, (k, N). From logarithms, so that nothing overflows.
+
+    >>> import minigen
+    >>> log_w = minigen.tensor([[0.0], [1.0]])
+    >>> iwae_loss(log_w).item() < -log_w.mean().item()  # closer to -log p(x) than the ELBO is
+    True
     """
     k = _check_weights(log_w, "iwae_loss")
     return (math.log(k) - logsumexp(log_w, 0)).mean()
@@ -128,6 +181,11 @@ def normalized_weights(log_w: Tensor) -> Tensor:
 
     They weigh the samples in the gradient of `iwae_loss`, which is that of -(1/N) Σ w̃·log w. Had the weights a
     gradient of their own it would be another one. 1/Σᵢ w̃ᵢ² is how many equally good samples the k are worth.
+
+    >>> import minigen
+    >>> normalized_weights(minigen.tensor([[0.0], [1.0986123]]))  # weights 1 and 3
+    tensor([[0.25],
+            [0.75]])
     """
     _check_weights(log_w, "normalized_weights")
     return softmax(log_w, 0).detach()
