@@ -17,10 +17,11 @@ from minigen.course.trial import Trial
 Dim = tuple[int, int, int]
 
 CURES = {
+    "'a pointer'": "x and y are pointers, not NumPy's arrays: a thread reads and writes single numbers, such as x[i].",
     "is out of bounds": "An index lies outside an array. Threads that have no number to work on must do nothing with memory: "
     "guard it with `if`.",
     "race on y": "Two threads touch the same number of y, so it depends on the order what is there in the end: is the index "
-    "of the thread in its block taken for that in the whole grid?",
+    "of the thread in its block taken for that in the whole grid, or does every thread do the work of all?",
     "race on": "Threads share a number with no barrier between, so it depends on the order what they get: "
     "cuda.syncthreads() belongs between the writing and the reading, where all threads come by, not inside an `if`.",
     "have returned": "Some threads never reach the barrier at which the others wait: no `return` before a barrier, and no "
@@ -39,6 +40,7 @@ def _of_kernel(trial: Trial, name: str, arguments: Sequence[str]) -> Callable[..
         len(taken) == len(arguments),
         f"{name} takes the arguments {', '.join(arguments)}, and this function takes {', '.join(taken) or 'none'}.",
     )
+    trial.require(function.__name__ != "<lambda>", f"Write the kernel with `def {name}(...):`, not as a lambda.")
     return function
 
 
@@ -62,7 +64,7 @@ def _run(
         try:
             simulate(Kernel(function, kinds, grid, block), arguments, order, traffic)
         except KernelFault as fault:
-            return str(fault)
+            return str(fault).replace("CountedMemory", "a pointer")
         return ""
 
     fault = trial.run(launch, tried)

@@ -82,6 +82,10 @@ def reads_twice(x, b, y, size, C):
         y[i] = x[i] + b[i % C] if x[i] + b[i % C] > 0 else float32(0)
 
 
+def whole_arrays(x, b, y, size, C):
+    y[cuda.grid(1)] = max(x + b, 0)
+
+
 def stops(x, b, y, size, C):
     y[cuda.grid(1)] = undefined_name  # noqa: F821
 
@@ -185,6 +189,8 @@ WRONG = [
     ("13.1", one_does_all, "64 requests of a warp to read x, and 2 would do"),
     ("13.1", reads_twice, "times for 64 numbers"),
     ("13.1", stops, "undefined_name"),
+    ("13.1", whole_arrays, "x and y are pointers"),
+    ("13.1", lambda x, b, y, size, C: x[0], "not as a lambda"),
     ("13.1", cuda.jit(bias_relu), "Leave `@cuda.jit` away"),
     ("13.1", lambda x, y: x, "takes the arguments x, b, y, size, C"),
     ("13.1", None, "Give check the function"),

@@ -564,7 +564,7 @@ plt.show()
 #
 # A multiprocessor has 65,536 registers, and holds up to 2,048 threads (64 warps; sm_80, sm_90). A kernel of many registers
 # has fewer warps there, and fewer warps hide less waiting. What a thread takes only the compiler knows. Compiling needs no
-# GPU: where NVIDIA's compiler is installed (`pip install "minigen[cuda13]"`), the rungs are compiled here for the layer
+# GPU: where NVIDIA's compiler is installed (`pip install "numba-cuda[cu13]"`), the rungs are compiled here for the layer
 # above. Elsewhere we take the figures from the rungs' docstrings; a test of minigen holds those to the compiler's, which
 # are on record for all architectures and kernels in `benchmarks/cuda_resources.json`.
 
@@ -589,7 +589,9 @@ def compiled(name):
 names = list(RUNGS)
 here = {name: compiled(name) for name in names[: course.short(len(names), 2)]}
 taken = {name: here.get(name) or on_record(name) for name in names}
-print(f"compiled here: {sum(found is not None for found in here.values())} of {len(names)} rungs")
+built = [name for name in here if here[name]]
+differing = [name for name in built if here[name] != on_record(name)]
+print(f"compiled here: {len(built)} of {len(names)} rungs, {len(differing)} of them with other figures than on record")
 print(f"{'':16} registers  shared  threads  blocks on a multiprocessor  warps")
 for name, (registers, shared) in taken.items():
     threads = RUNGS[name].kernel(layer).threads

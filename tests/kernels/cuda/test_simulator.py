@@ -1,6 +1,7 @@
 """The simulator: what it must notice in a kernel that is wrong, and what a kernel that is right may count on."""
 
 import inspect
+import linecache
 import os
 from types import SimpleNamespace
 
@@ -384,3 +385,14 @@ def test_a_kernel_that_cannot_be_is_refused(change, match):
     fields = {"parameters": ("float32*",) * 2, "grid": (1, 1, 1), "block": (64, 1, 1)} | change
     with pytest.raises(ValueError, match=match):
         Kernel(reversed_block, **fields)
+
+
+def test_a_fault_quotes_the_line_and_says_that_it_is_a_cells_instead_of_the_name_of_its_file():
+    text, file = "def kernel(x):\n    x[1] = x[cuda.grid(1)]\n", "/tmp/ipykernel_1/4224.py"
+    linecache.cache[file] = len(text), None, text.splitlines(True), file
+    names = {"cuda": cuda}
+    exec(compile(text, file, "exec"), names)
+    with pytest.raises(
+        KernelFault, match=r"kernel, the cell's line 2, `x\[1\] = x\[cuda.grid\(1\)\]`, thread \(0, 0, 0\)"
+    ):
+        simulate(Kernel(names["kernel"], ("float32*",), (1, 1, 1), (1, 1, 1)), (np.zeros(1, np.float32),))
