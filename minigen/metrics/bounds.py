@@ -19,6 +19,9 @@ def elbo(log_w: Any) -> float:
     Raises:
         ShapeError, DtypeError: other shapes or numbers.
         UserError: NaN or +∞; -∞, a weight of 0, is a number like any other.
+
+    >>> elbo([[0.0], [1.0]]), iwae_bound([[0.0], [1.0]]) > 0.5
+    (0.5, True)
     """
     return float(_log_weights("elbo", log_w).mean())
 
@@ -56,6 +59,9 @@ def kl_per_dimension(mu: Any, logvar: Any) -> list[float]:
 
     Raises:
         ShapeError, DtypeError, UserError: other shapes, or not finite numbers.
+
+    >>> kl_per_dimension([[0.0, 2.0]], [[0.0, 0.0]])
+    [0.0, 2.0]
     """
     m, v = _codes("kl_per_dimension", mu), _codes("kl_per_dimension", logvar)
     if m.shape != v.shape:
@@ -72,6 +78,9 @@ def active_units(mu: Any, threshold: float = 1e-2) -> int:
 
     Raises:
         ShapeError, DtypeError, UserError: other shapes, or not finite numbers.
+
+    >>> active_units([[0.0, 3.0], [0.0, -3.0]])  # the first never moves
+    1
     """
     means = _codes("active_units", mu)
     if len(means) < 2:

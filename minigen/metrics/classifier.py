@@ -30,6 +30,10 @@ class Classifier(nn.Module):
     Args:
         image_shape: (C, H, W).
         classes: how many.
+
+    >>> import minigen
+    >>> Classifier((1, 8, 8), classes=10)(minigen.zeros(2, 1, 8, 8)).shape
+    (2, 10)
     """
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
@@ -96,14 +100,39 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int | None 
 
 @no_grad()
 def class_probabilities(model: Classifier, images: np.ndarray, batch: int = 512) -> np.ndarray:
-    """p(class | image), (N, classes), for images (N, C, H, W) from 0 to 1."""
+    """p(class | image) = softmax of the classifier's logits.
+
+    Args:
+        model: from `train_classifier`.
+        images: (N, C, H, W) from 0 to 1.
+        batch: images at a time.
+
+    Returns:
+        (N, classes), of sum 1 in each row.
+
+    >>> p = class_probabilities(Classifier((1, 8, 8), classes=10), np.zeros((3, 1, 8, 8), "float32"))
+    >>> p.shape, p.sum(1).round(3).tolist()
+    ((3, 10), [1.0, 1.0, 1.0])
+    """
     parts = _batches("class_probabilities", model, images, batch)
     return np.concatenate([softmax(model(x), 1).numpy() for x in parts])
 
 
 @no_grad()
 def classifier_features(model: Classifier, images: np.ndarray, batch: int = 512) -> np.ndarray:
-    """`Classifier.features`, (N, 64), of images (N, C, H, W) from 0 to 1."""
+    """`Classifier.features` of images, before the last layer.
+
+    Args:
+        model: from `train_classifier`.
+        images: (N, C, H, W) from 0 to 1.
+        batch: images at a time.
+
+    Returns:
+        (N, 64).
+
+    >>> classifier_features(Classifier((1, 8, 8), classes=10), np.zeros((3, 1, 8, 8), "float32")).shape
+    (3, 64)
+    """
     parts = _batches("classifier_features", model, images, batch)
     return np.concatenate([model.features(x).numpy() for x in parts])
 

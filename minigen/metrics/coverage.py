@@ -25,6 +25,10 @@ def class_coverage(probabilities: np.ndarray, share: float = 0.01, confidence: f
 
     Raises:
         ShapeError, UserError: not probabilities.
+
+    >>> report = class_coverage(np.array([[0.9, 0.05, 0.05], [0.95, 0.0, 0.05], [0.0, 0.9, 0.1]]))
+    >>> report["classes_covered"], report["confident_share"]
+    (2, 1.0)
     """
     probabilities = as_probabilities("class_coverage", probabilities)
     n, classes = probabilities.shape

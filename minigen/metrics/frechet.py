@@ -45,6 +45,9 @@ def frechet_from_statistics(mu_a: Any, cov_a: Any, mu_b: Any, cov_b: Any) -> flo
     Raises:
         ShapeError: other shapes.
         UserError: NaN, infinity, or a matrix that is no covariance.
+
+    >>> round(frechet_from_statistics([0.0], [[1.0]], [0.0], [[9.0]]), 6)  # (3 - 1)²
+    4.0
     """
     name = "frechet_from_statistics"
     mean_a, mean_b, a, b = (as_numbers(name, value) for value in (mu_a, mu_b, cov_a, cov_b))

@@ -41,6 +41,12 @@ def kernel_distance(
     Raises:
         ShapeError: fewer than two samples, or features of different sizes.
         UserError: NaN or infinity, no subsets, or subsets of one sample.
+
+    >>> x = Generator(0).normal((40, 2))
+    >>> near, _ = kernel_distance(x[:20], x[20:], Generator(1), subsets=5)
+    >>> far, _ = kernel_distance(x[:20], x[20:] + 3, Generator(1), subsets=5)
+    >>> near < far
+    True
     """
     a, b = feature_pair("kernel_distance", features_a, features_b, least=(2, 2))
     if subsets < 1 or subset_size < 2:
@@ -90,6 +96,12 @@ def median_distance(features_a: Any, features_b: Any) -> float:
 
     Taken from at most 1,000 of the samples, always the same ones. Pairs at distance 0 do not count; 1 if there are
     only such.
+
+    Args:
+        features_a, features_b: (N, d) and (M, d).
+
+    >>> median_distance([[0.0], [1.0]], [[3.0]])  # of 1, 2 and 3
+    2.0
     """
     pooled = np.concatenate(feature_pair("median_distance", features_a, features_b))
     if len(pooled) > MEDIAN_OF:

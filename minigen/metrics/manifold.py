@@ -28,6 +28,10 @@ def precision_recall(real: Any, fake: Any, k: int = 3) -> tuple[float, float]:
     Raises:
         ShapeError: too few samples, or features of different sizes.
         UserError: NaN or infinity, or a k below 1.
+
+    >>> line = np.arange(10.0)[:, None]
+    >>> precision_recall(line, line[:5] + 0.25)  # all fakes are near real ones, and not all real ones near fakes
+    (1.0, 0.8)
     """
     least = _neighbours("precision_recall", k) + 1
     x, y = feature_pair("precision_recall", real, fake, (least, least))
@@ -48,6 +52,10 @@ def density_coverage(real: Any, fake: Any, k: int = 5) -> tuple[float, float]:
     Raises:
         ShapeError: too few samples, or features of different sizes.
         UserError: NaN or infinity, or a k below 1.
+
+    >>> line = np.arange(10.0)[:, None]
+    >>> density_coverage(line, line, k=2), density_coverage(line, line + 100, k=2)
+    ((1.5, 1.0), (0.0, 0.0))
     """
     x, y = feature_pair("density_coverage", real, fake, (_neighbours("density_coverage", k) + 1, 1))
     radii, hit = squared_radii(x, k), np.zeros(len(x), bool)

@@ -25,6 +25,9 @@ def mode_radius(std: float, dimensions: int) -> float:
         std: the standard deviation within a mode, along each axis.
         dimensions: in which a mode spreads. For a mixture of 700 dimensions laid into 1,200 (VEEGAN), 700.
 
+    Raises:
+        UserError: a std that is not positive, or no dimensions.
+
     >>> round(mode_radius(0.01, 2), 6), round(mode_radius(1.0, 700), 2)
     (0.03, 28.08)
     """
@@ -59,6 +62,10 @@ def mode_report(samples: Any, centers: Any, std: float, radius: float | None = N
     Raises:
         ShapeError: no samples, or centers of another dimension.
         UserError: NaN or infinity, a std or a radius that is not positive.
+
+    >>> report = mode_report([[0.0, 0.0], [0.01, 0.0], [0.5, 0.0]], [[0.0, 0.0], [1.0, 0.0]], std=0.01)
+    >>> report["modes_covered"], round(report["high_quality_share"], 3)
+    (1, 0.667)
     """
     x, means = feature_pair("mode_report", samples, centers)
     radius = mode_radius(std, means.shape[1]) if radius is None else radius

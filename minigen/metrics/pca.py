@@ -14,6 +14,13 @@ def pca_error(train: np.ndarray, images: np.ndarray, components: int) -> float:
         train: (N, *), what the mean and the components are computed from.
         images: (M, *), of the same shape otherwise.
         components: how many, from 0 to the number of pixels.
+
+    Raises:
+        UserError: more components than pixels, or a negative number.
+
+    >>> points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    >>> round(pca_error(points, np.array([[0.0, 2.0]]), components=1), 6)  # (1, 1) is nearest on the line
+    2.0
     """
     x = train.reshape(len(train), -1).astype(np.float64)
     y = images.reshape(len(images), -1).astype(np.float64)

@@ -20,7 +20,11 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # the weights of `ms_ssim`, t
 
 
 def psnr_of_mse(mean_squared_error: float, data_range: float = 1.0) -> float:
-    """Peak signal-to-noise ratio 10·log₁₀(L²/MSE) in decibels, MSE a mean over pixels; infinite when MSE is 0.
+    """Peak signal-to-noise ratio 10·log₁₀(L²/MSE) in decibels.
+
+    Args:
+        mean_squared_error: MSE, a mean over pixels; at 0 the ratio is infinite.
+        data_range: L, as for `psnr`.
 
     >>> round(psnr_of_mse(0.01), 9)
     20.0
@@ -65,6 +69,11 @@ def ssim(image: Any, reference: Any, data_range: float = 1.0) -> float:
 
     Raises:
         ShapeError, UserError: as for `psnr`.
+
+    >>> from minigen import Generator
+    >>> x = Generator(0).uniform((16, 16))
+    >>> round(ssim(x, x), 6), ssim(x * 0.5, x) < 0.9
+    (1.0, True)
     """
     x, y = _images("ssim", image, reference, data_range)
     return float(np.mean([np.prod(_similarity(a, b, data_range), axis=0).mean() for a, b in zip(x, y)]))
@@ -82,6 +91,11 @@ def ms_ssim(image: Any, reference: Any, data_range: float = 1.0) -> float:
 
     Raises:
         ShapeError, UserError: as for `psnr`, and for smaller images.
+
+    >>> from minigen import Generator
+    >>> x = Generator(0).uniform((192, 192))
+    >>> round(ms_ssim(x, x), 6)
+    1.0
     """
     x, y = _images("ms_ssim", image, reference, data_range)
     least = (WINDOW - 1) * 2 ** (len(SCALES) - 1) + 1

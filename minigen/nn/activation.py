@@ -12,7 +12,12 @@ from minigen.tensor import Tensor
 
 
 class ReLU(Module):
-    """max(x, 0)."""
+    """max(x, 0). Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.ReLU()(minigen.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -26,7 +31,12 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else negative_slope·x."""
+    """x where x > 0, else negative_slope·x (Maas et al. 2013). Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.LeakyReLU(0.2)(minigen.tensor([-1.0, 2.0]))
+    tensor([-0.2,  2. ])
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -40,7 +50,18 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where x > 0, else alpha·(eˣ - 1)."""
+    """x where x > 0, else alpha·(eˣ - 1) (Clevert et al. 2016, arXiv 1511.07289).
+
+    Args:
+        alpha: how far below 0 it goes.
+        inplace: taken as PyTorch takes it; the result is a new tensor all the same.
+
+    Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.ELU()(minigen.tensor([-100.0, 2.0]))
+    tensor([-1.,  2.])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -54,7 +75,14 @@ class ELU(Module):
 
 
 class SELU(Module):
-    """The scaled ELU that keeps mean 0 and variance 1."""
+    """The scaled ELU that keeps mean 0 and variance 1. Shapes: any, output the same.
+
+    Klambauer et al. 2017, arXiv 1706.02515.
+
+    >>> import minigen
+    >>> minigen.nn.SELU()(minigen.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -68,7 +96,14 @@ class SELU(Module):
 
 
 class GELU(Module):
-    """x·Φ(x), Φ the normal distribution function; ``approximate='tanh'`` for a cheaper form."""
+    """x·Φ(x), Φ the normal distribution function; ``approximate='tanh'`` for a cheaper form. Shapes: any, output the same.
+
+    Hendrycks & Gimpel 2016, arXiv 1606.08415.
+
+    >>> import minigen
+    >>> minigen.nn.GELU()(minigen.tensor([-1.0, 1.0]))
+    tensor([-0.1587,  0.8413])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -82,7 +117,12 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """x·σ(x), also called swish."""
+    """x·σ(x), also called swish (Ramachandran et al. 2017, arXiv 1710.05941). Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.SiLU()(minigen.tensor([-1.0, 1.0]))
+    tensor([-0.2689,  0.7311])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -96,7 +136,12 @@ class SiLU(Module):
 
 
 class Hardtanh(Module):
-    """x kept within [min_val, max_val]."""
+    """x kept within [min_val, max_val]. Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.Hardtanh(0.0, 6.0)(minigen.tensor([-3.0, 3.0, 9.0]))
+    tensor([0., 3., 6.])
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -110,7 +155,12 @@ class Hardtanh(Module):
 
 
 class Softplus(Module):
-    """ln(1 + e^(βx))/β; x itself where βx > threshold."""
+    """ln(1 + e^(βx))/β, β = `beta`; x itself where βx > threshold. Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.Softplus()(minigen.tensor([0.0, 100.0]))
+    tensor([  0.6931, 100.    ])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -124,21 +174,36 @@ class Softplus(Module):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent. Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.Tanh()(minigen.tensor([-1.0, 0.0]))
+    tensor([-0.7616,  0.    ])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
 class Sigmoid(Module):
-    """σ(x) = 1/(1 + e⁻ˣ)."""
+    """σ(x) = 1/(1 + e⁻ˣ). Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.Sigmoid()(minigen.tensor([-2.0, 0.0, 2.0]))
+    tensor([0.1192, 0.5   , 0.8808])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class Softmax(Module):
-    """e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `dim`."""
+    """e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `dim`. Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.Softmax(1)(minigen.tensor([[0.0, 0.0, 1.0986123]]))
+    tensor([[0.2, 0.2, 0.6]])
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -152,7 +217,12 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """xᵢ - ln Σⱼ e^(xⱼ) over the axis `dim`."""
+    """xᵢ - ln Σⱼ e^(xⱼ) over the axis `dim`. Shapes: any, output the same.
+
+    >>> import minigen
+    >>> minigen.nn.LogSoftmax(1)(minigen.zeros(1, 2))
+    tensor([[-0.6931, -0.6931]])
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()

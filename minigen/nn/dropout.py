@@ -29,6 +29,11 @@ class Dropout(_Dropout):
         generator: where the masks come from; the default generator unless given.
 
     Shapes: any, output the same.
+
+    >>> import minigen
+    >>> layer = minigen.nn.Dropout(0.5, generator=minigen.Generator(0))
+    >>> sorted(set(layer(minigen.ones(100)).tolist())), set(layer.eval()(minigen.ones(100)).tolist())
+    ([0.0, 2.0], {1.0})
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -42,6 +47,11 @@ class Dropout2d(_Dropout):
         p, inplace, generator: as for `Dropout`.
 
     Shapes: (N, C, H, W) or (C, H, W), output the same.
+
+    >>> import minigen
+    >>> layer = minigen.nn.Dropout2d(0.5, generator=minigen.Generator(0))
+    >>> layer(minigen.ones(2, 3, 4, 4)).mean((2, 3)).tolist()
+    [[2.0, 0.0, 2.0], [0.0, 0.0, 0.0]]
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -16,7 +16,12 @@ from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
 class Identity(Module):
-    """Returns what it is given. Any arguments are ignored, so that it can stand in for another layer."""
+    """Returns what it is given. Any arguments are ignored, so that it can stand in for another layer.
+
+    >>> import minigen
+    >>> minigen.nn.Identity(54, unused=True)(minigen.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()

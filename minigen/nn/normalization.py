@@ -24,6 +24,11 @@ class LayerNorm(Module):
         bias: whether there is a bias beside the weight.
 
     Shapes: (*, *normalized_shape), output the same.
+
+    >>> import minigen
+    >>> minigen.nn.LayerNorm(2)(minigen.tensor([[1.0, 3.0], [10.0, 30.0]]))
+    tensor([[-1.,  1.],
+            [-1.,  1.]], grad_fn=<Add>)
     """
 
     weight: Parameter | None
@@ -65,6 +70,13 @@ class GroupNorm(Module):
         affine: whether there are weight and bias, of shape (C,).
 
     Shapes: (N, C, *), output the same.
+
+    Raises:
+        UserError: channels that do not split into so many groups.
+
+    >>> import minigen
+    >>> minigen.nn.GroupNorm(2, 4)(minigen.tensor([[1.0, 3.0, 10.0, 30.0]]))
+    tensor([[-1.,  1., -1.,  1.]], grad_fn=<Add>)
     """
 
     weight: Parameter | None

@@ -49,6 +49,10 @@ class AvgPool2d(Module):
     """The mean under each window; arguments as for `minigen.functional.avg_pool2d`.
 
     Shapes: (N, C, H, W) or (C, H, W) to (N, C, OH, OW).
+
+    >>> import minigen
+    >>> minigen.nn.AvgPool2d(2)(minigen.arange(4.0).reshape(1, 1, 2, 2)).item()
+    1.5
     """
 
     def __init__(

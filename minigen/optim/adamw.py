@@ -16,6 +16,13 @@ class AdamW(Adam):
     Args:
         params, lr, betas, eps: as for `Adam`.
         weight_decay: the part of the weight, per unit of lr, that is lost at each step.
+
+    >>> import minigen
+    >>> w = minigen.tensor([1.0], requires_grad=True)
+    >>> w.grad = minigen.zeros(1)
+    >>> minigen.optim.AdamW([w], lr=0.1, weight_decay=0.5).step()  # nothing but decay
+    >>> w
+    tensor([0.95], requires_grad=True)
     """
 
     def __init__(

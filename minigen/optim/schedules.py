@@ -87,7 +87,20 @@ class StepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """r·gammaᵗ."""
+    """r·gammaᵗ after t steps.
+
+    Args:
+        optimizer: whose rates r are changed.
+        gamma: the factor of a step.
+
+    >>> import minigen
+    >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
+    >>> schedule = minigen.optim.ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(3):
+    ...     schedule.step()
+    >>> optimizer.param_groups[0]["lr"]
+    0.125
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         self.gamma = gamma
@@ -98,9 +111,23 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (r - eta_min)·(1 + cos(πt/T_max))/2: from r down to `eta_min` in `T_max` steps (Loshchilov & Hutter 2017).
+    """eta_min + (r - eta_min)·(1 + cos(πt/T_max))/2: from r down to `eta_min` in `T_max` steps.
 
-    Stepped further, it goes up again as the cosine does.
+    Loshchilov & Hutter 2017, arXiv 1608.03983. Stepped further, it goes up again as the cosine does.
+
+    Args:
+        optimizer: whose rates r are changed.
+        T_max: steps, at least 1.
+        eta_min: the lowest rate.
+
+    Raises:
+        UserError: a T_max that is not positive.
+
+    >>> import minigen
+    >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
+    >>> schedule = minigen.optim.CosineAnnealingLR(optimizer, T_max=4)
+    >>> [round(schedule.rate(1.0, t), 3) for t in range(5)]
+    [1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
@@ -114,7 +141,22 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """r times a factor that goes in a straight line from `start_factor` to `end_factor` in `total_iters` steps: warm-up."""
+    """r times a factor that goes in a straight line from `start_factor` to `end_factor` in `total_iters` steps: warm-up.
+
+    Args:
+        optimizer: whose rates r are changed.
+        start_factor, end_factor: of r, at first and at the end.
+        total_iters: steps between the two.
+
+    Raises:
+        UserError: factors or a number of steps that cannot be.
+
+    >>> import minigen
+    >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
+    >>> schedule = minigen.optim.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> [schedule.rate(1.0, t) for t in range(4)]
+    [0.5, 0.75, 1.0, 1.0]
+    """
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -184,6 +226,17 @@ class ReduceLROnPlateau:
         cooldown: steps after a reduction in which nothing is counted.
         min_lr: the lowest rate, one for all groups or one for each.
         eps: a smaller change of the rate is not made.
+
+    Raises:
+        UserError: a mode, a factor or a list of rates that cannot be.
+
+    >>> import minigen
+    >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
+    >>> schedule = minigen.optim.ReduceLROnPlateau(optimizer, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     schedule.step(loss)
+    >>> optimizer.param_groups[0]["lr"]
+    0.1
     """
 
     def __init__(

@@ -33,6 +33,7 @@ def clip_grad_norm_(
 
     Raises:
         TrainingError: a norm that is not finite, when `error_if_nonfinite`.
+        UserError: a negative max_norm, or a norm_type below 1.
 
     >>> import minigen
     >>> w = minigen.zeros(2, requires_grad=True)
@@ -61,7 +62,22 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Bring every element of every gradient into [-clip_value, clip_value]; NaN stays."""
+    """Bring every element of every gradient into [-clip_value, clip_value]; NaN stays.
+
+    Args:
+        parameters: a tensor or several, of any shape; those without a gradient are passed over.
+        clip_value: at least 0.
+
+    Raises:
+        UserError: a negative clip_value.
+
+    >>> import minigen
+    >>> w = minigen.zeros(2, requires_grad=True)
+    >>> (w * minigen.tensor([3.0, -0.5])).sum().backward()
+    >>> minigen.nn.utils.clip_grad_value_([w], 1.0)
+    >>> w.grad
+    tensor([ 1. , -0.5])
+    """
     if not clip_value >= 0:
         raise UserError(f"clip_grad_value_: clip_value={clip_value} must be at least 0.")
     with no_grad():
