@@ -444,8 +444,8 @@ climb("register_tile", "shared_memory")
 # ### Rung 5, loads of four
 #
 # Four neighbouring floats move by one instruction. For that the tile of $a$ lies turned in shared memory. And the divisions
-# that found tap and channel of each $k$ are gone: the way along $K$ is walked by additions. The numbers asked for are the
-# same; what falls is the count of *instructions*, and of sectors that were fetched for a half.
+# that found tap and channel of each $k$ are gone: the way along $K$ is walked by additions. The numbers and bytes
+# asked for are the same; what falls is the count of *instructions* for them, and of passes.
 
 # %%
 climb("vector_loads", "register_tile")
