@@ -247,7 +247,7 @@ def beat_components(trial: Trial) -> str:
 
     def array(f: Any, given: np.ndarray, shape: tuple[int, int], tried: str) -> np.ndarray:
         got = trial.call(f, given, tried=tried)
-        got = got.numpy() if hasattr(got, "numpy") else np.asarray(got)
+        got = trial.run(lambda: np.asarray(got.numpy() if hasattr(got, "numpy") else got, dtype=np.float64), tried)
         if got.shape != shape and f is encode and got.ndim == 2:
             trial.fail(
                 f"The code has {got.shape[1]} numbers, and may have {CODE}: with more, components too would do better.",
@@ -256,7 +256,7 @@ def beat_components(trial: Trial) -> str:
                 str(shape),
             )
         trial.require(got.shape == shape, "It has the wrong shape.", tried, str(got.shape), str(shape))
-        return got.astype(np.float64)
+        return got
 
     codes = array(encode, test, (len(test), CODE), "encode(held-out digits)")
     back = array(decode, codes.astype(np.float32), test.shape, "decode(their codes)")

@@ -102,13 +102,13 @@ def objectives(trial: Trial) -> str:
     outcomes = ", ".join(f'"{outcome}"' for outcome in OUTCOMES)
     if not isinstance(answers, dict):
         trial.fail(f"Give check the dictionary: a letter of {', '.join(_TRUTH)} → one of {outcomes}.")
-    if all(answer in (None, ...) for answer in answers.values()):
+    if all(answer is None or answer is ... for answer in answers.values()):
         trial.not_written("answers")
     for found, (letter, place) in enumerate(_TRUTH.items()):
         answer = answers.get(letter, ...)
-        if answer in (None, ...):
+        if answer is None or answer is ...:
             trial.fail(f"{found} are right so far; {letter} has no answer yet.")
-        if answer not in OUTCOMES:
+        if not isinstance(answer, str) or answer not in OUTCOMES:
             trial.fail(f"{answer!r}, for {letter}, is none of {outcomes}.")
         if answer != OUTCOMES[place]:
             trial.fail(f"{found} are right so far. {letter} is not {answer!r}. {_QUESTIONS[letter]}")

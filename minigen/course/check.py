@@ -41,6 +41,10 @@ def check(number: str, answer: Any) -> Result:
         remark = exercise.judge(Trial(exercise, answer))
     except Verdict as verdict:
         return verdict.result(exercise)
+    except Exception as error:  # in the judge: the answer is of a kind that it did not expect
+        said = " ".join(str(error).split())[:200]
+        message = f"What came out is of a kind that cannot be judged: look at its type and shape. ({type(error).__name__}: {said})"
+        return Result(exercise.number, exercise.title, "not yet", message)
     return Result(exercise.number, exercise.title, "passed", remark)
 
 

@@ -42,7 +42,7 @@ def numbers(value: Any) -> np.ndarray | None:
 
 def complaint(got: Any, expected: Any, rtol: float) -> Complaint:
     """One or two sentences on how `got` differs from `expected`, and what that looks like."""
-    if isinstance(expected, (tuple, list)) and not isinstance(got, np.ndarray):
+    if isinstance(expected, (tuple, list)) and (not isinstance(got, np.ndarray) or numbers(expected) is None):
         return _of_several(got, expected, rtol)
     if isinstance(expected, (str, bool, np.bool_)):
         return f"The answer is a {type(expected).__name__}, and not this one."
@@ -59,7 +59,8 @@ def complaint(got: Any, expected: Any, rtol: float) -> Complaint:
 def _of_several(got: Any, expected: Any, rtol: float) -> Complaint:
     n = len(expected)
     if not isinstance(got, (tuple, list)) or len(got) != n:
-        what = f"{len(got)} results" if isinstance(got, (tuple, list)) else _a(type(got).__name__)
+        what = "one array" if isinstance(got, np.ndarray) else _a(type(got).__name__)
+        what = f"{len(got)} results" if isinstance(got, (tuple, list)) else what
         return f"It should return {n} results, separated by commas; it returned {what}."
     if n == 2 and close(got[::-1], expected, rtol):
         return "Both results are right, but in the other order."

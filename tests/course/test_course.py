@@ -144,6 +144,14 @@ def test_what_is_no_number_is_told():
     assert message == "It returned a str, where an array of shape (3,) was expected."
 
 
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
+def test_an_answer_of_a_strange_kind_gets_a_sentence_too(exercise):
+    ragged, numbers = [[1], [2, 3]], np.ones((2, 3))
+    for strange in ((numbers, [1, 2]), "text", {}, np.zeros(2, complex), ragged, lambda x: x, minigen.zeros(3)):
+        for answer in (lambda *args, strange=strange: strange, strange, {"A": numbers, "B": ...}):
+            assert course.check(exercise.number, answer).message
+
+
 def test_changing_an_argument_in_place_is_told():
     def slope(x):
         result = 2 * x * np.cos(x**2)
@@ -227,6 +235,7 @@ X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
         ((2.0, 1.0), (1.0, 2.0), "in the other order"),
         ((1.0, 5.0), (1.0, 2.0), "Result 2 of 2 is wrong, the others are right. It is off by 3"),
         ((1.0,), (1.0, 2.0), "should return 2 results"),
+        (X, (X, X[0]), "should return 2 results, separated by commas; it returned one array"),
         (None, X, "a NoneType"),
         ("left", "right", "not this one"),
     ],
