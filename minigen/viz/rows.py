@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +14,11 @@ from minigen.viz.picture import Picture, saver
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
-_FONT = 16
-_SMALL = 11
+_LETTERS = 14
+_SMALL = 9
+_UNIT = 16  # pixels: half the height of a title, and the space around text
 _LINE = 14  # pixels from one line of a caption to the next
 
 
@@ -55,23 +58,23 @@ def draw_panels(
     Raises:
         ShapeError, UserError: As `draw_image_grid`.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font = ImageFont.load_default(_FONT)
+    font = _font(_LETTERS)
     parts = []
     for title, images in panels.items():
         grid = Image.fromarray(enlarge(image_grid(images, columns, 1, value_range), np.shape(images), scale))
-        width = max(grid.width, int(font.getlength(title)) + _FONT)
-        part = Image.new("RGB", (width, grid.height + 2 * _FONT), "white")
-        part.paste(grid, ((width - grid.width) // 2, 2 * _FONT))
-        ImageDraw.Draw(part).text((width / 2, _FONT), title, fill="black", font=font, anchor="mm")
+        width = max(grid.width, int(font.getlength(title)) + _UNIT)
+        part = Image.new("RGB", (width, grid.height + 2 * _UNIT), "white")
+        part.paste(grid, ((width - grid.width) // 2, 2 * _UNIT))
+        ImageDraw.Draw(part).text((width / 2, _UNIT), title, fill="black", font=font, anchor="mm")
         parts.append(part)
-    picture = Image.new("RGB", (sum(p.width for p in parts) + _FONT * (len(parts) - 1), max(p.height for p in parts)))
+    picture = Image.new("RGB", (sum(p.width for p in parts) + _UNIT * (len(parts) - 1), max(p.height for p in parts)))
     picture.paste("white", (0, 0, *picture.size))
     left = 0
     for part in parts:
         picture.paste(part, (left, 0))
-        left += part.width + _FONT
+        left += part.width + _UNIT
     return Picture(np.asarray(picture))
 
 
@@ -123,26 +126,34 @@ def _strip(
     scale: int | None,
 ) -> Image:
     """Labelled rows of images, with a caption below each column."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font, small = ImageFont.load_default(_FONT), ImageFont.load_default(_SMALL)
+    font, small = _font(_LETTERS), _font(_SMALL)
     columns = max((len(images) for _, images in rows), default=0)
     filled = [_fill_up(np.asarray(images), columns, value_range) for _, images in rows]
     images = np.concatenate(filled) if filled else np.empty((0, 1, 1, 1))
     grid = enlarge(image_grid(images, columns or None, 1, value_range), images.shape, scale)
-    margin = int(max(font.getlength(label) for label, _ in rows)) + _FONT
+    margin = int(max(font.getlength(label) for label, _ in rows)) + _UNIT
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     strip = Image.new("RGB", (margin + grid.shape[1], len(grid) + _LINE * lines), "white")
     strip.paste(Image.fromarray(grid), (margin, 0))
     draw = ImageDraw.Draw(strip)
     for number, (label, _) in enumerate(rows):
         middle = (number + 0.5) * len(grid) / len(rows)
-        draw.text((margin - _FONT / 2, middle), label, fill="black", font=font, anchor="rm")
+        draw.text((margin - _UNIT / 2, middle), label, fill="black", font=font, anchor="rm")
     for number, caption in enumerate(captions):
         middle = margin + (number + 0.5) * grid.shape[1] / columns
         for line, text in enumerate(caption.split("\n")):
             draw.text((middle, len(grid) + (line + 0.5) * _LINE), text, fill="black", font=small, anchor="mm")
     return strip
+
+
+def _font(size: int) -> FreeTypeFont:
+    """The font that comes with matplotlib: Pillow's own has no Greek letters."""
+    from matplotlib import get_data_path
+    from PIL import ImageFont
+
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def _fill_up(images: np.ndarray, columns: int, value_range: tuple[float, float]) -> np.ndarray:
@@ -158,7 +169,7 @@ def _stack(strips: Sequence[Image]) -> Image:
     """Strips below one another, with a white gap between."""
     from PIL import Image
 
-    gap = _FONT // 2
+    gap = _UNIT // 2
     height = sum(strip.height for strip in strips) + gap * (len(strips) - 1)
     picture = Image.new("RGB", (max(strip.width for strip in strips), height), "white")
     top = 0

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from minigen.errors import ShapeError
-from minigen.viz import save_panels, save_paths, save_reconstructions, save_rows
+from minigen.viz import draw_rows, save_panels, save_paths, save_reconstructions, save_rows
 from minigen.viz.grid import BACKGROUND
 
 
@@ -26,6 +26,12 @@ def test_each_row_stands_beside_its_label_and_a_shorter_one_leaves_grey(tmp_path
     assert cells(picture, left, 0, 3, 3) == [[10, 20, 30], [40] + [BACKGROUND] * 2, [BACKGROUND] * 3]
     ink = [(picture[i * 49 : (i + 1) * 49, : left - 1] < 100).sum() for i in range(3)]
     assert ink[1] > ink[0] > 0 == ink[2]
+
+
+def test_labels_may_be_greek():
+    labels = [np.asarray(draw_rows([(letter, flat([200]))]).pixels)[:, :30] for letter in "βλσ"]
+    assert not np.array_equal(labels[0], labels[1]), "each is drawn, and none as the box of a missing letter"
+    assert not np.array_equal(labels[0], labels[2])
 
 
 def test_panels_stand_side_by_side_under_their_titles(tmp_path):
