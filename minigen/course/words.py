@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import minigen_kernels
 import numpy as np
 
 from minigen.tensor import Tensor
 
-_FOLDERS = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
+_OWN = (str(Path(__file__).parents[1]), *minigen_kernels.__path__)
+_FOLDERS = (*_OWN, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 _FOREIGN = (*(folder + os.sep for folder in _FOLDERS), "<")  # where code lies that no student wrote
 
 

@@ -142,7 +142,7 @@ class _Captured:
             with self._graph.captured():
                 self.result = _call(step, names, [self._argument(i) for i in range(len(given))])
         except capture.CaptureError as error:
-            raise GraphError(f"graph: {error} The step asked for it in {_line(error)}.") from error
+            raise GraphError(f"graph: {error.reason} The step asks for it in {_line(error)}.") from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] != "cupy":
                 raise

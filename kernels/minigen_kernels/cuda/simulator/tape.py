@@ -25,7 +25,13 @@ RULES = {
 
 
 class CaptureError(RuntimeError):
-    """Something was asked for during a recording that a graph cannot hold. The message has the line and the reason."""
+    """Something was asked for during a recording that a graph cannot hold. The message has the reason, and where there is
+    one the line. `reason` is the message without the line.
+    """
+
+    def __init__(self, reason: str, line: str = "") -> None:
+        super().__init__(reason + (f" ({line})" if line else ""))
+        self.reason = reason
 
 
 class Transfers:
@@ -118,7 +124,7 @@ def note(kind: str, what: str, again: bool = False) -> None:
     for found in _now.watching:
         getattr(found, kind).append(f"{what} at {_calling_line()}")
     if _now.tape is not None and kind in RULES and not again:
-        raise CaptureError(refusal(kind, f"{what}, at {_calling_line()}"))
+        raise CaptureError(refusal(kind, what), _calling_line())
 
 
 def refusal(kind: str, what: str) -> str:
