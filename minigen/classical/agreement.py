@@ -18,6 +18,9 @@ def cluster_purity(labels_true: Any, labels_pred: Any) -> float:
 
     From above 0 to 1. It rises with the number of clusters, and is 1 where each sample is one: compare only at equal K.
 
+    Args:
+        labels_true, labels_pred: classes and clusters, (n,), of any names.
+
     >>> round(cluster_purity([0, 0, 1, 1, 2], [0, 0, 0, 1, 1]), 3)
     0.6
     """
@@ -30,6 +33,9 @@ def adjusted_rand_score(labels_true: Any, labels_pred: Any) -> float:
 
     With t pairs together in both, a in the classes, b in the clusters, N pairs in all: (t - ab/N) / ((a + b)/2 - ab/N).
     1 for the same grouping, 0 in the mean for a random one; it can be negative.
+
+    Args:
+        labels_true, labels_pred: classes and clusters, (n,), of any names.
 
     >>> adjusted_rand_score([0, 0, 1, 1], ["b", "b", "a", "a"])
     1.0
@@ -46,6 +52,9 @@ def normalized_mutual_info_score(labels_true: Any, labels_pred: Any) -> float:
     """I(classes; clusters) / ((H(classes) + H(clusters))/2): 0 where independent, 1 for the same grouping.
 
     Strehl & Ghosh (2002), with the arithmetic mean. Where both put all samples together it is 1.
+
+    Args:
+        labels_true, labels_pred: classes and clusters, (n,), of any names.
 
     >>> normalized_mutual_info_score([0, 0, 1, 1], [0, 1, 0, 1])
     0.0

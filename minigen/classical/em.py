@@ -45,6 +45,9 @@ class MixtureParameters:
 
     Raises:
         UserError: an unknown type, or shapes that do not belong together.
+
+    >>> MixtureParameters([1.0], [[0.0, 0.0]], [1.0], "spherical").means.shape
+    (1, 2)
     """
 
     weights: np.ndarray
@@ -121,6 +124,10 @@ def expectation(x: Any, parameters: MixtureParameters) -> tuple[np.ndarray, np.n
     Returns:
         log_prob: ln p(xₙ) = ln Σₖ πₖ N(xₙ; μₖ, Σₖ), (n,); its sum is the log-likelihood
         responsibilities: rₙₖ = p(component k | xₙ), (n, K), of sum 1 in each row
+
+    >>> mixture = MixtureParameters([0.5, 0.5], [[-1.0], [1.0]], [1.0, 1.0], "spherical")
+    >>> expectation([[0.0], [3.0]], mixture)[1].round(3).tolist()  # half each; e⁻⁶ to 1
+    [[0.5, 0.5], [0.002, 0.998]]
     """
     with np.errstate(divide="ignore"):  # ln 0 = -∞ for a component that has lost all its samples
         joint = component_log_prob(x, parameters) + np.log(parameters.weights)
@@ -147,6 +154,14 @@ def maximization(
         reg_covar: the least variance of a component in any direction, in features of unit variance (spherical: as a part
             of the mean of the features' variances). So clusters narrower than √reg_covar of the data are widened, and
             singular covariances are mended; see `minigen.classical.covariance`.
+
+    Raises:
+        ShapeError: not as many rows of responsibilities as samples.
+        UserError: responsibilities that are negative or of another sum, an unknown type, a negative reg_covar.
+
+    >>> halves = maximization([[0.0], [2.0], [10.0], [14.0]], [[1, 0], [1, 0], [0, 1], [0, 1]], "spherical")
+    >>> halves.means.tolist(), halves.covariances.round(6).tolist()
+    ([[1.0], [12.0]], [1.0, 4.0])
     """
     x, r = samples(x, "maximization", least=2), samples(responsibilities, "maximization: the responsibilities")
     if len(r) != len(x):
@@ -162,7 +177,19 @@ def maximization(
 
 
 def kmeans_responsibilities(x: Any, n_components: int, generator: Generator | None = None) -> np.ndarray:
-    """Responsibilities to start EM from: 1 for a sample's cluster by k-means (from k-means++), 0 for others. (n, K)"""
+    """Responsibilities to start EM from: 1 for a sample's cluster by k-means (from k-means++), 0 for others.
+
+    Args:
+        x: (n, D).
+        n_components: K.
+        generator: of `KMeans` (the default one unless given).
+
+    Returns:
+        (n, K).
+
+    >>> kmeans_responsibilities([[0.0], [0.1], [9.0]], 2, Generator(0)).sum(0).tolist() in ([2.0, 1.0], [1.0, 2.0])
+    True
+    """
     labels = KMeans(n_components, generator=generator).fit(x).labels_
     return np.eye(n_components)[labels]
 

@@ -20,6 +20,9 @@ class Gaussian:
         variance: σ², above 0.
         dtype: the type of its samples.
 
+    Raises:
+        UserError: a variance that is not positive.
+
     >>> normal = Gaussian.fit([1.0, 2.0, 3.0, 6.0])
     >>> normal.mean, normal.variance
     (3.0, 3.5)
@@ -50,7 +53,7 @@ class Gaussian:
         return log_density(values(x, "Gaussian")[:, None], np.array([self.mean]), np.sqrt([self.variance]))
 
     def sample(self, n: int, generator: Generator | None = None) -> np.ndarray:
-        """`n` numbers, (n,), of the type of the data that were fitted."""
+        """`n` numbers, (n,), drawn by `generator`, of the type of the data that were fitted."""
         z = pick(generator).normal((count(n, "n", "Gaussian", least=0),), dtype=np.float64)
         return (self.mean + np.sqrt(self.variance) * z).astype(self.dtype)
 
@@ -113,7 +116,7 @@ class MultivariateNormal:
         return log_density(samples(x, "MultivariateNormal", features=len(self.mean)), self.mean, self.root)
 
     def sample(self, n: int, generator: Generator | None = None) -> np.ndarray:
-        """`n` samples μ + Lz with LLᵀ = Σ and z ~ N(0, I), (n, D), of the type of the data that were fitted."""
+        """`n` samples μ + Lz with LLᵀ = Σ and z ~ N(0, I) from `generator`, (n, D), of the type of the fitted data."""
         z = pick(generator).normal((count(n, "n", "MultivariateNormal", least=0), len(self.mean)), dtype=np.float64)
         return (self.mean + z @ self.root.T).astype(self.dtype)
 

@@ -37,6 +37,14 @@ class GradientMixture(nn.Module):
 
     Shapes:
         logits (K,), means (K, D); factors (K, D, D) full, (1, D, D) tied, (K, D) diag, (K, 1) spherical. All float64.
+
+    >>> import minigen
+    >>> from minigen.classical import kmeans_responsibilities, maximization
+    >>> x = Generator(0).normal((50, 2))
+    >>> start = maximization(x, kmeans_responsibilities(x, 2, Generator(1)))
+    >>> model = GradientMixture(start)
+    >>> bool(np.allclose(model.mixture_parameters().means, start.means)), model(minigen.tensor(x, "float64")).shape
+    (True, (50,))
     """
 
     def __init__(self, start: MixtureParameters) -> None:

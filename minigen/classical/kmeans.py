@@ -97,7 +97,11 @@ class KMeans:
         return self.fit(x).predict(x)
 
     def transform(self, x: Any) -> np.ndarray:
-        """The distance of each sample to each centre, (n, K) float64."""
+        """The distance of each sample to each centre, (n, K) float64.
+
+        Raises:
+            UserError: before `fit`.
+        """
         if not hasattr(self, "cluster_centers_"):
             raise UserError("KMeans: has no centres yet; call fit first.")
         x = samples(x, "KMeans", features=self.cluster_centers_.shape[1])
@@ -128,6 +132,10 @@ def kmeans_plus_plus(x: Any, n_clusters: int, generator: Generator | None = None
     Returns:
         centres: (K, D) float64, rows of `x`
         indices: (K,) int64, which rows; all different as long as there are distinct samples left
+
+    >>> centres, indices = kmeans_plus_plus([[0.0], [0.1], [9.0]], 2, Generator(0))
+    >>> 2 in indices  # one of the two is the sample far away
+    True
     """
     k = count(n_clusters, "n_clusters", "kmeans_plus_plus")
     given, random = samples(x, "kmeans_plus_plus", least=k), pick(generator)

@@ -42,6 +42,9 @@ class GaussianMixture:
         lower_bounds_: the mean log-likelihood of a sample at each of them, never falling.
         lower_bound_: the last of these. (The parameters are one M step further, and not less likely.)
 
+    Raises:
+        UserError: an unknown type of covariance, or a number out of range.
+
     >>> x = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]
     >>> mixture = GaussianMixture(2, generator=Generator(0)).fit(x)
     >>> sorted(mixture.means_.ravel().round(3).tolist()), mixture.weights_.round(3).tolist()

@@ -44,7 +44,7 @@ class NaiveBayes:
         return self
 
     def fit_features(self, x: np.ndarray, member: np.ndarray) -> None:
-        """Fit p(xⱼ | c) to (n, D) samples; `member` (n, C) is 1 for a sample's class and 0 for the others."""
+        """Fit p(xⱼ | c) to samples `x` (n, D); `member` (n, C) is 1 for a sample's class and 0 for the others."""
         raise NotImplementedError
 
     def feature_log_prob(self, x: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ class NaiveBayes:
         raise NotImplementedError
 
     def check(self, x: np.ndarray) -> np.ndarray:
-        """`x`, made fit for the model."""
+        """`x`, made fit for the model; a UserError where it cannot be."""
         return x
 
     def predict_joint_log_proba(self, x: Any) -> np.ndarray:
@@ -125,7 +125,7 @@ class GaussianNB(NaiveBayes):
         return np.stack([log_density(x, m, np.sqrt(v)) for m, v in zip(self.theta_, self.var_)], axis=1)
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """`n` samples (n, D), of the type of the data that were fitted, and their labels (n,)."""
+        """`n` samples (n, D) from `generator`, of the type of the data that were fitted, and their labels (n,)."""
         random = pick(generator)
         c = self._draw_classes(n, random)
         x = self.theta_[c] + np.sqrt(self.var_[c]) * random.normal((n, self.n_features_), dtype=np.float64)
@@ -165,7 +165,7 @@ class BernoulliNB(NaiveBayes):
         return x @ self.feature_log_prob_.T + (1 - x) @ self._log_off.T
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """`n` samples (n, D) of zeros and ones, of the type of the data that were fitted, and their labels (n,)."""
+        """`n` samples (n, D) of zeros and ones from `generator`, of the type of the fitted data, and their labels (n,)."""
         random = pick(generator)
         c = self._draw_classes(n, random)
         u = random.uniform((n, self.n_features_), dtype=np.float64)

@@ -17,7 +17,12 @@ CRITERIA = ("bic", "aic", "cv")
 
 
 class Choice(NamedTuple):
-    """What `choose_components` found."""
+    """What `choose_components` found.
+
+    Attributes:
+        mixture: the chosen `GaussianMixture`, fitted.
+        table: a row for each candidate.
+    """
 
     mixture: GaussianMixture  # the chosen one, fitted to all the samples
     table: list[dict[str, float]]  # a row for each candidate
@@ -38,6 +43,9 @@ def cross_validate(
         x: (n, *), n of at least `folds`.
         folds: how many parts, at least 2.
         generator: where the order comes from (the default one unless given).
+
+    Raises:
+        ShapeError: fewer samples than folds.
 
     >>> from minigen.classical import MultivariateNormal
     >>> x = Generator(0).normal((100, 2))
@@ -76,6 +84,9 @@ def choose_components(
     Returns:
         `mixture`, the chosen one, and `table`, in the order of the candidates, with in each row ``n_components``,
         ``n_parameters``, ``log_likelihood`` (of all samples together), ``aic``, ``bic`` and, where asked for, ``cv``.
+
+    Raises:
+        UserError: an unknown criterion, or no candidates.
 
     >>> from minigen.data.mixtures import ring
     >>> x, _ = ring(400, Generator(0), modes=3)
