@@ -14,7 +14,17 @@ from minigen.errors import ShapeError, UserError
 
 
 class Dataset(Protocol):
-    """What `DataLoader` reads from: any class with these two methods."""
+    """What `DataLoader` reads from: any class with these two methods.
+
+    >>> class Squares:
+    ...     def __len__(self):
+    ...         return 5
+    ...     def __getitem__(self, index):
+    ...         return (np.asarray(index) ** 2,)
+    >>> from minigen.data import DataLoader
+    >>> [batch.tolist() for (batch,) in DataLoader(Squares(), batch_size=2)]
+    [[0, 1], [4, 9], [16]]
+    """
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -72,6 +82,9 @@ class ImageDataset:
             `dtype` and `images[indices]` (`minigen.data.photographs.Patches`)
         labels: (n,) int64
         scale: of what is handed out: 'unit' for [0, 1], 'tanh' for [-1, 1]
+
+    Raises:
+        ShapeError: no images (n, C, H, W), or not as many labels.
 
     >>> dataset = ImageDataset(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1), np.array([3, 4]), scale="tanh")
     >>> images, labels = dataset[np.array([1, 0])]

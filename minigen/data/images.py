@@ -128,6 +128,12 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
         ShapeError: Another shape, or no pixels.
         UserError: Another ending, NaN, or a path that cannot be written.
         TrainingError: The disk failed or is full.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "red.png"
+    >>> write_image(path, np.array([[[1.0]], [[0.0]], [[0.0]]]))
+    >>> read_image(path).ravel().tolist()
+    [1.0, 0.0, 0.0]
     """
     from io import BytesIO
 

@@ -139,7 +139,7 @@ class Corruption:
         return (damaged if mask is None else damaged * mask), mask
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse blocks that hide images of this size altogether.
+        """Refuse blocks that hide images of `height` by `width` pixels altogether.
 
         Raises:
             UserError: with the largest block that leaves something.
@@ -181,7 +181,11 @@ def make_corruption(spec: str) -> Corruption:
 
 
 def known_kinds() -> str:
-    """All kinds with their parameters, in a line."""
+    """All kinds with their parameters, in a line.
+
+    >>> "noise" in known_kinds()
+    True
+    """
     words = []
     for name, kind in KINDS.items():
         parameters = [*kind.parameters, *(["noise"] if name in _BLURS else [])]
