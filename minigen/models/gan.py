@@ -19,6 +19,10 @@ class ConvGenerator(nn.Module):
         image_shape: (C, H, W), H and W multiples of 4.
         width: channels before the last layer; twice as many at the start.
         latent_dim: size of z.
+
+    >>> import minigen
+    >>> ConvGenerator((1, 28, 28), width=8, latent_dim=16)(minigen.zeros(2, 16)).shape
+    (2, 1, 28, 28)
     """
 
     def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8), width: int = 48, latent_dim: int = 16) -> None:
@@ -54,6 +58,10 @@ class ConvDiscriminator(nn.Module):
         packing: m, how many images it sees side by side in its channels (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value.
         generator: where the dropout masks come from.
+
+    >>> import minigen
+    >>> ConvDiscriminator((1, 28, 28), width=8)(minigen.zeros(2, 1, 28, 28)).shape
+    (2, 1)
     """
 
     def __init__(

@@ -32,6 +32,12 @@ class VAE(nn.Module):
 
     Raises:
         UserError: a likelihood that there is not, or a sigma that is not positive or belongs to no Gaussian.
+
+    >>> import minigen
+    >>> model = DenseVAE((1, 8, 8), latent_dim=2)
+    >>> mu, logvar = model.encode(minigen.zeros(3, 1, 8, 8))
+    >>> mu.shape, logvar.shape, model.decode(mu).shape
+    ((3, 2), (3, 2), (3, 1, 8, 8))
     """
 
     def __init__(
@@ -75,7 +81,13 @@ class VAE(nn.Module):
         return self.decode(reparametrize(mu, logvar, noise)), mu, logvar
 
     def nll(self, decoded: Tensor, x: Tensor, reduction: str = "mean") -> Tensor:
-        """-log p(x|z) in nats, from what `decode` gave; ``'mean'`` over the batch, or ``'none'`` for (N,)."""
+        """-log p(x|z) in nats: one number, or (N,).
+
+        Args:
+            decoded: what `decode` gave, (N, C, H, W).
+            x: the images, of that shape.
+            reduction: ``'mean'`` over the batch, or ``'none'``.
+        """
         if self.likelihood == "bernoulli":
             return bernoulli_nll(decoded, x, reduction)
         return gaussian_nll(decoded, x, self.pixel_logvar, reduction)
@@ -95,6 +107,10 @@ class DenseVAE(VAE):
         image_shape: (C, H, W), values from 0 to 1.
         hidden: widths of the hidden layers of the encoder; the decoder has them backwards.
         latent_dim, likelihood, sigma: as for `VAE`.
+
+    >>> import minigen
+    >>> DenseVAE((1, 28, 28), hidden=(200, 200), latent_dim=50).decode(minigen.zeros(2, 50)).shape
+    (2, 1, 28, 28)
     """
 
     def __init__(
@@ -123,6 +139,12 @@ class ConvVAE(VAE):
         image_shape: (C, H, W), of any size; values from 0 to 1.
         width: channels of the first convolution.
         latent_dim, likelihood, sigma: as for `VAE`.
+
+    >>> import minigen
+    >>> model = ConvVAE((3, 17, 30), width=4, likelihood="gaussian")
+    >>> decoded = model.decode(model.encode(minigen.zeros(2, 3, 17, 30))[0])
+    >>> decoded.shape, model.nll(decoded, minigen.zeros(2, 3, 17, 30), reduction="none").shape
+    ((2, 3, 17, 30), (2,))
     """
 
     def __init__(
