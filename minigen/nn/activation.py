@@ -31,7 +31,7 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else negative_slope·x (Maas et al. 2013). Shapes: any, output the same.
+    """x where x > 0, else negative_slope·x (Maas et al. 2013). Shapes: any, output the same; `inplace` as for `ELU`.
 
     >>> import minigen
     >>> minigen.nn.LeakyReLU(0.2)(minigen.tensor([-1.0, 2.0]))
@@ -136,7 +136,7 @@ class SiLU(Module):
 
 
 class Hardtanh(Module):
-    """x kept within [min_val, max_val]. Shapes: any, output the same.
+    """x kept within [min_val, max_val]. Shapes: any, output the same; `inplace` as for `ELU`.
 
     >>> import minigen
     >>> minigen.nn.Hardtanh(0.0, 6.0)(minigen.tensor([-3.0, 3.0, 9.0]))

@@ -63,6 +63,9 @@ class Sequential(_Row):
 
     Indexing with a slice gives a Sequential of the same modules under their names.
 
+    Raises:
+        UserError: modules beside a dictionary.
+
     >>> from minigen import nn
     >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU())
     Sequential(

@@ -86,6 +86,9 @@ class Conv2d(_Conv):
     Shapes: input (N, C, H, W) or (C, H, W), weight (O, C/groups, KH, KW), bias (O,), output (N, O, OH, OW), with
     OH = ⌊(H + top + bottom - dilation·(KH - 1) - 1)/stride⌋ + 1.
 
+    Raises:
+        UserError: sizes, a padding or a padding_mode that cannot be.
+
     >>> import minigen
     >>> minigen.nn.Conv2d(3, 8, kernel_size=4, stride=2, padding=1)(minigen.ones(1, 3, 32, 32)).shape
     (1, 8, 16, 16)
@@ -143,6 +146,9 @@ class ConvTranspose2d(_Conv):
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (C, O/groups, KH, KW), bias (O,), output (N, O, OH, OW), with
     OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+
+    Raises:
+        UserError: sizes that cannot be, or another padding_mode than ``'zeros'``.
 
     >>> import minigen
     >>> up = minigen.nn.ConvTranspose2d(8, 3, kernel_size=3, stride=2, padding=1)

@@ -26,6 +26,9 @@ class Embedding(Module):
     Shapes: input (*) of integers, output (*, embedding_dim), weight (num_embeddings, embedding_dim), which starts
     Gaussian with variance 1.
 
+    Raises:
+        UserError: a padding_idx that is no row.
+
     >>> import minigen
     >>> minigen.nn.Embedding(10, 4, padding_idx=0)(minigen.tensor([[0, 1], [2, 0]])).shape
     (2, 2, 4)

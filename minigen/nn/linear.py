@@ -40,6 +40,9 @@ class Linear(Module):
     Shapes: input (*, in_features), output (*, out_features), weight (out_features, in_features), bias (out_features,).
     Both start uniform on ±1/√in_features, as in PyTorch.
 
+    Raises:
+        UserError: a negative size.
+
     >>> import minigen
     >>> minigen.nn.Linear(3, 2)(minigen.ones(5, 3)).shape
     (5, 2)

@@ -139,7 +139,11 @@ class Module:
         return bool(found)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter; None keeps the name for a parameter that this module does without (``bias=False``)."""
+        """Add a parameter; a `param` of None keeps the name for one that this module does without (``bias=False``).
+
+        Raises:
+            UserError: what is neither a `Parameter` nor None, or a name that is taken.
+        """
         self._check_free(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise UserError(f"Parameter {name!r} must be a minigen.nn.Parameter or None, not {type(param).__name__}.")
@@ -150,6 +154,9 @@ class Module:
 
         Args:
             persistent: whether `state_dict` holds it.
+
+        Raises:
+            UserError: what is neither a tensor nor None, or a name that is taken.
         """
         self._check_free(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
@@ -158,7 +165,11 @@ class Module:
         (self._not_saved.discard if persistent else self._not_saved.add)(name)
 
     def add_module(self, name: str, module: Module) -> None:
-        """Add a child under a name that need not be a Python identifier."""
+        """Add `module` under a name that need not be a Python identifier.
+
+        Raises:
+            UserError: what is no module, or a name that is taken.
+        """
         self._check_free(name, "_modules")
         if not isinstance(module, Module):
             raise UserError(f"Layer {name!r} must be a minigen.nn.Module, not {type(module).__name__}.")
@@ -191,7 +202,12 @@ class Module:
         return (module for _, module in self.named_children())
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with dotted names, in the order of assignment; one that is shared comes once."""
+        """The parameters with dotted names, in the order of assignment; one that is shared comes once.
+
+        Args:
+            prefix: put before every name.
+            recurse: those of modules inside as well.
+        """
         return once(members(self, "_parameters", prefix, recurse))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -199,7 +215,11 @@ class Module:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """The buffers with dotted names, in the order of registration; one that is shared comes once."""
+        """The buffers with dotted names, in the order of registration; one that is shared comes once.
+
+        Args:
+            prefix, recurse: as for `named_parameters`.
+        """
         return once(members(self, "_buffers", prefix, recurse))
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:

@@ -30,6 +30,9 @@ class ExponentialMovingAverage(Module):
         decay: d, from 0 to 1: an average over about the last 1/(1 - d) steps.
         use_num_updates: start with a lower d.
 
+    Raises:
+        UserError: a decay outside [0, 1].
+
     >>> import minigen
     >>> model = minigen.nn.Linear(1, 1)
     >>> average = minigen.optim.ExponentialMovingAverage(model, decay=0.5, use_num_updates=False)

@@ -67,13 +67,23 @@ class Optimizer:
         """What a step takes: arrays of the state, made where it has none yet, and a function that gives the numbers.
 
         Each call of the function counts one more step: a graph that is replayed (`minigen.cuda.graph`) calls it again.
+
+        Args:
+            parameter: what is moved.
+            state: what is kept for it from step to step.
+            group: the options.
         """
         raise NotImplementedError
 
     def formula(self, parameter: Tensor, gradient: Any, arrays: Arrays, numbers: Numbers) -> None:
-        """One step of one parameter, in place, as array operations, from what `operands` returned.
+        """One step of one parameter, in place, as array operations.
 
         The plain twin of the compiled loop, for other devices and for memory that the loop cannot take.
+
+        Args:
+            parameter: what is moved.
+            gradient: an array of its shape.
+            arrays, numbers: what `operands` returned, and what its function gives.
         """
         raise NotImplementedError
 
@@ -202,7 +212,7 @@ class Optimizer:
         return {"steps": steps, "param_groups": state["param_groups"]}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, Any]) -> None:
-        """Take over what `state_arrays` and `state_numbers` returned."""
+        """Take over the `arrays` and `numbers` that `state_arrays` and `state_numbers` returned."""
         state: dict[int, dict[str, Any]] = {}
         for i, step in numbers["steps"].items():
             state.setdefault(int(i), {})["step"] = step

@@ -30,7 +30,7 @@ class LRScheduler:
         self._write()
 
     def rate(self, base_lr: float, epoch: int) -> float:
-        """The learning rate after `epoch` steps."""
+        """The learning rate after `epoch` steps, where it was `base_lr` at first."""
         raise NotImplementedError
 
     def step(self) -> None:
@@ -47,7 +47,11 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the optimizer's rates are set accordingly."""
+        """Go on from what `state_dict` returned; the optimizer's rates are set accordingly.
+
+        Raises:
+            UserError: a state of another number of groups.
+        """
         base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
         if len(base_lrs) != len(self.base_lrs):
             raise UserError(
@@ -66,6 +70,14 @@ class LRScheduler:
 
 class StepLR(LRScheduler):
     """r·gamma^⌊t/step_size⌋: a drop every `step_size` steps.
+
+    Args:
+        optimizer: whose rates r are changed.
+        step_size: steps between drops, at least 1.
+        gamma: the factor of a drop.
+
+    Raises:
+        UserError: a step_size below 1.
 
     >>> import minigen
     >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
@@ -183,6 +195,9 @@ class SequentialLR(LRScheduler):
         optimizer: the one that all the schedules were made for.
         schedulers: the schedules. Only this one is to be stepped.
         milestones: when each but the first begins, rising.
+
+    Raises:
+        UserError: schedules of another optimizer, or milestones that do not rise or are not one fewer.
 
     >>> import minigen
     >>> from minigen.optim import CosineAnnealingLR, LinearLR, SequentialLR
