@@ -35,7 +35,12 @@ Point = tuple[float, float]
 
 
 class Graph:
-    """A picture of a computation graph, for a notebook (`_repr_svg_`), a file (`save`) or a page (`str`)."""
+    """A picture of a computation graph, for a notebook (`_repr_svg_`), a file (`save`) or a page (`str`).
+
+    Args:
+        svg: the picture.
+        operations: how many it shows.
+    """
 
     def __init__(self, svg: str, operations: int) -> None:
         self._svg = svg

@@ -72,6 +72,9 @@ def draw_image_grid(
 
     Raises:
         ShapeError, UserError: As `image_grid`; a scale below 1.
+
+    >>> draw_image_grid(np.zeros((4, 1, 8, 8)), scale=1)
+    <Picture 19×19>
     """
     return Picture(enlarge(image_grid(images, columns, padding, value_range), np.shape(images), scale))
 

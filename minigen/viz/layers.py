@@ -34,6 +34,9 @@ def draw_kernels(layer: Any, title: str = "") -> Picture:
     Raises:
         ShapeError: A weight that is not (O, C, KH, KW), or has nothing in it.
         UserError: Values that are NaN or infinite.
+
+    >>> from minigen import nn
+    >>> picture = draw_kernels(nn.Conv2d(3, 4, 5))
     """
     weight = np.asarray(getattr(layer, "weight", layer))
     if weight.ndim != 4 or not weight.size:

@@ -26,6 +26,9 @@ def draw_points(samples: np.ndarray, real: np.ndarray) -> Picture:
 
     Raises:
         ShapeError: Not (n, 2) and (m, 2).
+
+    >>> ring = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
+    >>> picture = draw_points(ring * 1.1, ring)
     """
     samples, real = np.asarray(samples), np.asarray(real)
     if samples.ndim != 2 or samples.shape[1] != 2 or real.ndim != 2 or real.shape[1] != 2 or not len(real):

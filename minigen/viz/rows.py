@@ -35,6 +35,8 @@ def draw_rows(
 
     Raises:
         ShapeError, UserError: As `draw_image_grid`.
+
+    >>> picture = draw_rows([("real", np.zeros((3, 1, 8, 8))), ("fake", np.ones((2, 1, 8, 8)))])
     """
     return Picture(np.asarray(_strip(rows, (), value_range, scale)))
 
@@ -57,6 +59,8 @@ def draw_panels(
 
     Raises:
         ShapeError, UserError: As `draw_image_grid`.
+
+    >>> picture = draw_panels({"real": np.zeros((4, 1, 8, 8)), "fake": np.ones((4, 1, 8, 8))}, columns=2)
     """
     from PIL import Image, ImageDraw
 
@@ -99,6 +103,9 @@ def draw_reconstructions(
 
     Raises:
         ShapeError, UserError: As `draw_image_grid`; shapes that differ.
+
+    >>> digits = np.zeros((2, 1, 8, 8))
+    >>> picture = draw_reconstructions(digits, digits, columns=2)
     """
     originals, reconstructions = np.asarray(originals), np.asarray(reconstructions)
     if originals.shape != reconstructions.shape:

@@ -46,6 +46,9 @@ def draw_surface(
     Raises:
         ShapeError: Samples that are not (n, 2), or values that are not one for each point.
         UserError: Not one value is finite.
+
+    >>> ring = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
+    >>> picture = draw_surface(lambda x: 1 - (x * x).sum(1), ring)
     """
     real, samples = np.asarray(real), np.zeros((0, 2)) if samples is None else np.asarray(samples)
     if any(x.ndim != 2 or x.shape[1] != 2 for x in (real, samples)) or not len(real):

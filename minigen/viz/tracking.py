@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class LiveView:
-    """Made by `live`, which says what it shows."""
+    """Made by `live`, which says what it shows; `every`, `value_range` and `real` as for `live`."""
 
     def __init__(self, every: float, value_range: tuple[float, float], real: Any) -> None:
         display = notebook_display()
