@@ -65,6 +65,11 @@ class TrainingError(MinigenError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the closest one that is, and all of them.
 
+    Args:
+        what: the table is of, such as "loss".
+        name: that was asked for.
+        known: those that there are.
+
     >>> print(unknown_name("colour", "rde", ["red", "green"]))
     Unknown colour 'rde': did you mean 'red'? There are red, green.
     """

@@ -40,12 +40,16 @@ class Demo(Protocol):
     DESCRIPTION: str
 
     def run(self, out: Path, quiet: bool = False) -> Path:
-        """Train, draw, write the picture to the file `out`, and return its path."""
+        """Train, draw, write the picture to the file `out`, and return its path; `quiet` keeps the progress bar away."""
         ...
 
 
 def demo_names() -> list[str]:
-    """The names of all demos, in the order of the course."""
+    """The names of all demos, in the order of the course.
+
+    >>> demo_names()[0]
+    'mode-collapse'
+    """
     return [name for name in NAMES if find_spec(_module(name)) is not None]
 
 
@@ -54,6 +58,9 @@ def find_demo(name: str) -> Demo:
 
     Raises:
         UserError: there is none; the sentence lists them, and the closest name.
+
+    >>> find_demo("mode-collapse").NAME
+    'mode-collapse'
     """
     names = demo_names()
     if name not in names:

@@ -85,6 +85,11 @@ def measure_augmentation(system: System, augmentation: Augmentation, seeds: int 
     Returns:
         rows of ``trained_on``, ``images``, ``accuracy``, ``error`` (standard error of the mean over seeds) and
         ``class_accuracy``, a list with the share of each class that is recognized
+
+    Args:
+        system: of images with labels.
+        augmentation: what `augment` made.
+        seeds: classifiers for each row.
     """
     images, labels = _labelled(system, "train")
     held_out, truth = _labelled(system, "test")

@@ -77,6 +77,9 @@ class Table:
         Args:
             by: 'milliseconds', 'multiply_adds', 'bytes', 'gradient_norm', 'alive', 'calls', 'order', 'operation',
                 'module' or 'phase'.
+
+        Raises:
+            UserError: another word.
         """
         if by in KEYS:
             rows = sorted(self.rows, key=lambda row: getattr(row, by))
@@ -91,6 +94,9 @@ class Table:
 
         Args:
             by: 'operation', 'module' or 'phase'.
+
+        Raises:
+            UserError: another word.
         """
         if by not in KEYS:
             raise unknown_name("column to group by", by, KEYS)

@@ -85,7 +85,7 @@ class Draw:
         return generator.normal(shape, dtype=np.float64)
 
     def uniform(self, shape: Shape, low: float, high: float) -> np.ndarray:
-        """Numbers from `low` to `high`."""
+        """Numbers from `low` to `high`, float64 of that shape."""
         return self.generator().uniform(shape, low, high, np.float64)
 
     def positive(self, shape: Shape) -> np.ndarray:
@@ -99,7 +99,7 @@ class Draw:
         return (0.3 * (places + generator.uniform((n,), -0.3, 0.3, np.float64))).reshape(shape)
 
     def positions(self, shape: Shape, size: int, negative: bool = True) -> np.ndarray:
-        """Positions in an axis of `size`, repeated and counted from the end too."""
+        """Positions of that shape in an axis of `size`, repeated and, with `negative`, counted from the end too."""
         return self.generator().integers(-size if negative else 0, size, shape)
 
     def mask(self, shape: Shape) -> np.ndarray:
@@ -108,5 +108,10 @@ class Draw:
 
 
 def from_generator(generator: Generator) -> Draw:
-    """A source of examples from a seeded generator."""
+    """A source of examples from a seeded generator.
+
+    >>> draw = from_generator(Generator(0))
+    >>> draw.uniform((2, 3), 0.0, 1.0).shape
+    (2, 3)
+    """
     return Draw(lambda low, high: int(generator.integers(low, high + 1, ())))

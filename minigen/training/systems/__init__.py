@@ -48,6 +48,9 @@ def find_system(name: str) -> type[System]:
 
     Raises:
         UserError: there is none; the sentence lists them, and the closest name.
+
+    >>> find_system("gmm").__name__
+    'Mixture'
     """
     if name in SYSTEMS:
         return SYSTEMS[name]

@@ -76,7 +76,7 @@ class AutoencoderSystem(System):
         raise NotImplementedError
 
     def run_loop(self, session: Session, held_out: np.ndarray) -> None:
-        """The algorithm."""
+        """The algorithm: one epoch after another of `session`, watched on the `held_out` images (n, C, H, W)."""
         train_autoencoder(self.model, self.optimizers["adam"], session, held_out)
 
     def train(self, session: Session) -> None:

@@ -52,7 +52,11 @@ def encoder(text: str) -> Config:
 
 
 class Mixture(System):
-    """``minigen train gmm``."""
+    """``minigen train gmm``.
+
+    Raises:
+        UserError: more components than training samples.
+    """
 
     name = "gmm"
     description = "mixture of Gaussians by EM, on pixels or, with --encoder RUN, on a run's codes"
@@ -157,10 +161,11 @@ class Mixture(System):
         return samples.reshape(len(samples), -1)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
+        """The run's codes of images, (n, Z); without --encoder, the pixels."""
         return self.features(images)
 
     def prior(self, n: int, generator: Generator) -> np.ndarray:
-        """Draws of the mixture."""
+        """`n` draws of the mixture by `generator`, (n, Z)."""
         return self._fitted().sample(n, generator)[0].astype(np.float32)
 
     def decode(self, z: np.ndarray) -> np.ndarray:

@@ -226,7 +226,11 @@ class CorrectionAutoencoder(Restorer):
 
 
 class RestorationGan(Restorer):
-    """``minigen train restoration-gan``: G(x̃, z), a discriminator on restored against clean, and λ·‖y - G(x̃, z)‖₁."""
+    """``minigen train restoration-gan``: G(x̃, z), a discriminator on restored against clean, and λ·‖y - G(x̃, z)‖₁.
+
+    Raises:
+        UserError: the Wasserstein loss without --spectral-norm.
+    """
 
     name = "restoration-gan"
     description = "U-Net and patch discriminator that remove noise, blur or missing parts"

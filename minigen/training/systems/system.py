@@ -138,7 +138,11 @@ class System:
         self.generators = {"noise": self.noise}
 
     def check_data(self) -> None:
-        """Refuse data that this model is not made for."""
+        """Refuse data that this model is not made for.
+
+        Raises:
+            UserError: with what the data are, and what the model is made for.
+        """
         shape, name = tuple(self.source.shape), self.source.name
         if self.source.kind not in self.kinds:
             made_for = {"image": "images", "point": "points"}
@@ -201,6 +205,9 @@ class System:
             *modules: names in `modules`.
             lr: --lr unless given.
             betas: of Adam and AdamW.
+
+        Raises:
+            UserError: everything in those modules is frozen.
         """
         patterns = [pattern for pattern in (self.config["freeze"] or "").split(",") if pattern]
         self.trained += modules
@@ -218,7 +225,11 @@ class System:
         return self.optimizers[name]
 
     def check_freeze(self) -> None:
-        """Refuse a --freeze pattern that names no weight."""
+        """Refuse a --freeze pattern that names no weight.
+
+        Raises:
+            UserError: with the names that there are.
+        """
         names = [(f"{name}.{key}", key) for name in self.trained for key, _ in self.modules[name].named_parameters()]
         for pattern in filter(None, (self.config.get("freeze") or "").split(",")):
             if not any(_matches(full, pattern) or _matches(key, pattern) for full, key in names):
@@ -247,7 +258,7 @@ class System:
         return self.prior is not None and self.decode is not None
 
     def sample(self, n: int, generator: Generator) -> np.ndarray:
-        """n new samples: images (n, C, H, W) from 0 to 1, or points (n, d)."""
+        """`n` new samples drawn by `generator`: images (n, C, H, W) from 0 to 1, or points (n, d)."""
         if self.prior is None or self.decode is None:
             raise self.cannot("draw samples")
         return self.decode(self.prior(n, generator))

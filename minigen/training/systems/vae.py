@@ -127,7 +127,7 @@ class VariationalAutoencoder(System):
         return binarize(Tensor(images), Generator(0)).numpy() if self.config["binarize"] else images
 
     def prior(self, n: int, generator: Generator) -> np.ndarray:
-        """N(0, I)."""
+        """`n` draws from N(0, I) by `generator`, (n, Z)."""
         return generator.normal((n, self.config["latent_dim"]))
 
     @no_grad()
