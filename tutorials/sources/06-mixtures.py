@@ -121,7 +121,7 @@ print(f"largest difference from the library: {np.abs(single.covariance - covaria
 triple = GaussianMixture(3, generator=Generator(0)).fit(points)
 print(f"mean ln p: one Gaussian {single.log_prob(points).mean():.3f}, a mixture of three {triple.score(points):.3f}")
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
 for axis in axes:
     axis.scatter(*points.T, s=6, color="0.6")
 ellipse(axes[0], single.mean, single.covariance, COLORS[1])
@@ -331,7 +331,7 @@ draw = Generator(11)
 stripes = np.concatenate([draw.normal((80, 2)) * (0.9, 0.15) + (0.5 * i, 1.1 * i) for i in range(3)])
 truth = np.repeat([0, 1, 2], 80)
 curved, moon = moons(240, draw)
-figure, axes = plt.subplots(2, 3, figsize=(8, 4))
+figure, axes = plt.subplots(2, 3, figsize=(7.2, 3.6))
 for row, (data, classes, k, eps) in zip(axes, ((stripes, truth, 3, 0.35), (curved, moon, 2, 0.25))):
     for axis, name, assigned in (
         (row[0], "k-means", KMeans(k, n_init=5, generator=Generator(0)).fit(data).labels_),
