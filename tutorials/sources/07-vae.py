@@ -592,9 +592,10 @@ print(f"largest difference from ours: {np.abs(same.kl - measured['sum over pixel
 # ## β: rate against distortion
 #
 # Read the two terms as in the theory of compression. The *rate* $R = KL$ is what the code costs, in nats an image; the
-# *distortion* $D$ is what is lost. A VAE of any β gives one point $(R, D)$, and β is the exchange rate: at the optimum one
-# more nat saves as much distortion as it costs (Alemi et al. 2018, arXiv 1711.00464). β below 1 buys better pictures, β
-# above 1 a shorter code. The linear case gives a curve that can be computed.
+# *distortion* $D = E_q[-\ln p(x|z)]$ is what is lost. A VAE of any β gives one point $(R, D)$, and β is the exchange rate: at
+# the optimum $dD = -\beta\, dR$ (Alemi et al. 2018, arXiv 1711.00464). β below 1 buys better pictures, β above 1 a shorter
+# code. With a Gaussian of fixed $\sigma$ the distortion is the squared error divided by $2\sigma^2$, and a constant; the squared
+# error is what is shown. The linear case gives a curve that can be computed.
 
 # %%
 SIGMA = 0.3
