@@ -29,7 +29,13 @@ SIMULATOR = "minigen_kernels.cuda.simulator"
 
 
 class Device:
-    """A place for tensors: `name`, its array module `xp` and its convolution and matrix kernels `kernels`."""
+    """A place for tensors: `name`, its array module `xp` and its convolution and matrix kernels `kernels`.
+
+    Args:
+        name: as users write it.
+        xp: NumPy, CuPy, or what behaves alike.
+        kernels, special: names of the modules that the attributes of those names load at first use.
+    """
 
     def __init__(self, name: str, xp: ModuleType, kernels: str, special: str) -> None:
         self.name = name
@@ -50,6 +56,10 @@ class Device:
         """`values`, numbers or an array of any device, as an array of this device. Axes lie in memory in the same order.
 
         A single number is not copied to a GPU but written there by a kernel, which need not wait.
+
+        Args:
+            values: what is to be an array.
+            dtype: its type; that of the values unless given.
         """
         if isinstance(values, self.xp.ndarray):
             return self.xp.asarray(values, dtype=dtype)

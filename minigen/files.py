@@ -78,7 +78,9 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 
 def write_error(path: str | os.PathLike[str], error: OSError) -> MinigenError:
-    """The sentence for a file that could not be written: a UserError where the path is at fault, or a TrainingError."""
+    """What to say of an `error` for which `path` could not be written: a UserError where the path is at fault, else a
+    TrainingError.
+    """
     reason = error.strerror or str(error)
     if error.errno in _MISTAKES:
         return UserError(

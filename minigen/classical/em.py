@@ -109,7 +109,7 @@ class MixtureParameters:
 
 
 def component_log_prob(x: Any, parameters: MixtureParameters) -> np.ndarray:
-    """ln N(xₙ; μₖ, Σₖ), (n, K)."""
+    """ln N(xₙ; μₖ, Σₖ) of samples `x` (n, D) under each Gaussian of `parameters`, (n, K)."""
     x = samples(x, "The mixture", features=parameters.n_features)
     return np.stack([log_density(x, m, root) for m, root in zip(parameters.means, parameters.roots())], axis=1)
 

@@ -24,6 +24,10 @@ class DCGANGenerator(nn.Module):
         dropout: after each activation.
         generator: where the dropout masks come from.
         width: channels before the last layer, the tutorial's 64; four times as many at the start.
+
+    >>> import minigen
+    >>> DCGANGenerator(latent_dim=8, width=4)(minigen.zeros(2, 8)).shape
+    (2, 1, 28, 28)
     """
 
     def __init__(
@@ -71,6 +75,10 @@ class DCGANDiscriminator(nn.Module):
         spectral: divide every weight by its largest singular value.
         generator: where the dropout masks come from.
         width: channels of the first convolution, the tutorial's 64; the second has twice as many.
+
+    >>> import minigen
+    >>> DCGANDiscriminator(width=4)(minigen.zeros(2, 1, 28, 28)).shape
+    (2, 1)
     """
 
     def __init__(

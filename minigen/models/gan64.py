@@ -23,6 +23,10 @@ class DenseGenerator(nn.Module):
         image_shape: (C, H, W).
         latent_dim: size of z.
         hidden: widths of the hidden layers.
+
+    >>> import minigen
+    >>> DenseGenerator((1, 8, 8), latent_dim=4, hidden=(16, 32))(minigen.zeros(2, 4)).shape
+    (2, 1, 8, 8)
     """
 
     def __init__(
@@ -55,6 +59,10 @@ class DenseDiscriminator(nn.Module):
         hidden: widths of the hidden layers.
         packing: m, how many images it sees at once (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value.
+
+    >>> import minigen
+    >>> DenseDiscriminator((1, 8, 8), hidden=(32, 16), packing=2)(minigen.zeros(3, 2, 8, 8)).shape
+    (3, 1)
     """
 
     def __init__(
@@ -88,6 +96,10 @@ class ConvGenerator64(nn.Module):
         image_shape: (C, H, W), H and W multiples of 16.
         width: channels before the last layer; eight times as many at the start. DCGAN takes 64.
         latent_dim: size of z.
+
+    >>> import minigen
+    >>> ConvGenerator64(width=2, latent_dim=4)(minigen.zeros(2, 4)).shape
+    (2, 3, 64, 64)
     """
 
     def __init__(self, image_shape: tuple[int, int, int] = (3, 64, 64), width: int = 32, latent_dim: int = 100) -> None:
@@ -122,6 +134,10 @@ class ConvDiscriminator64(nn.Module):
         width: channels of the first convolution; eight times as many in the last.
         packing: m, how many images it sees side by side in its channels (`minigen.losses.pack`).
         spectral: divide every weight by its largest singular value.
+
+    >>> import minigen
+    >>> ConvDiscriminator64(width=2)(minigen.zeros(2, 3, 64, 64)).shape
+    (2, 1)
     """
 
     def __init__(

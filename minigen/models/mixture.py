@@ -21,6 +21,10 @@ class MixtureModel(nn.Module):
     Shapes:
         weights (K,), means (K, D), covariances (K, D, D), (D, D), (K, D) or (K,); float64. At first all components are
         N(0, I).
+
+    >>> import minigen
+    >>> MixtureModel(3, 2, "diag").covariances.shape
+    (3, 2)
     """
 
     def __init__(self, n_components: int, n_features: int, covariance_type: str = "full") -> None:

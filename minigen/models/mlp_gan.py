@@ -38,6 +38,10 @@ class MLPGenerator(nn.Module):
         activation: after each of them, a key of `ACTIVATIONS`.
         batch_norm: before each activation.
         he_start: start from `start_large`, and not as PyTorch does.
+
+    >>> import minigen
+    >>> MLPGenerator(dim=2, latent_dim=3, hidden=(8,))(minigen.zeros(5, 3)).shape
+    (5, 2)
     """
 
     def __init__(
@@ -79,6 +83,10 @@ class MLPDiscriminator(nn.Module):
         he_start: start from `start_large`, and not as PyTorch does.
         proportions: what the numbers of a point are multiplied by, all 1 unless given. A start is made for inputs of one
             size, so that the first layer's is enlarged by √(dim/Σ proportions²).
+
+    >>> import minigen
+    >>> MLPDiscriminator(dim=2, hidden=(8,), packing=4)(minigen.zeros(5, 8)).shape
+    (5, 1)
     """
 
     def __init__(

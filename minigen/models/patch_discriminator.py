@@ -26,6 +26,13 @@ class PatchDiscriminator(nn.Module):
         spectral: divide each weight by its largest singular value (Miyato et al. 2018, arXiv 1802.05957), which keeps
             the discriminator from changing faster than the generator can follow.
         generator: where the first vectors of that come from.
+
+    Raises:
+        UserError: a size below 1.
+
+    >>> import minigen
+    >>> PatchDiscriminator(1, width=4)(minigen.zeros(2, 1, 32, 32)).shape
+    (2, 1, 8, 8)
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def halving_stacks(
 
 
 def halved_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes that a stack of halving convolutions gives an image, twice or until no side is above 8.
+    """The sizes (`height`, `width`) that a stack of halving convolutions gives an image, twice or until no side is above 8.
 
     An odd side loses half a pixel, which the way back has to add; a side of one pixel cannot be halved.
 

@@ -36,6 +36,15 @@ class UNet(nn.Module):
         mask: whether the network is told which pixels are known.
         keep_known: with a mask, give known pixels back as they came, and restore only the others.
         latent_dim: size of z, which reaches the lowest resolution; 0 for a network without.
+
+    Raises:
+        UserError: a size below 1, or keep_known without a mask.
+
+    >>> import minigen
+    >>> network = UNet(1, widths=(4, 8))
+    >>> x = minigen.rand(2, 1, 13, 9, generator=minigen.Generator(0))
+    >>> network(x).shape
+    (2, 1, 13, 9)
     """
 
     def __init__(
@@ -124,6 +133,17 @@ def mirror(images: Tensor, rows: int, columns: int) -> Tensor:
     """Images with so many rows below and columns at the right, the mirror image of what is there, as often as it takes.
 
     One row has nothing to be mirrored, and is repeated.
+
+    Args:
+        images: (N, C, H, W).
+        rows, columns: how many to add.
+
+    Returns:
+        (N, C, H + rows, W + columns).
+
+    >>> import minigen
+    >>> mirror(minigen.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 3)[0, 0]
+    tensor([[1., 2., 3., 2., 1., 2.]])
     """
     while rows or columns:
         h, w = images.shape[2:]

@@ -102,6 +102,7 @@ def total_variation_denoising(
     s = div p - x/weight, with τ = ¼. TV is isotropic, and each channel counts for itself.
 
     Args:
+        image: x, (C, H, W).
         weight: positive; more of it is flatter.
         iterations: at most so many,
         tolerance: or until u changes by less than this, as a root mean square.
@@ -179,7 +180,11 @@ def biharmonic_inpainting(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     at all the image becomes grey, 0.5.
 
     Args:
+        image: (C, H, W).
         mask: (H, W), 1 where a pixel is known and 0 where it is missing.
+
+    Raises:
+        ShapeError: a mask of another size than the image.
 
     >>> ramp = np.linspace(0.0, 1.0, 5) * np.ones((1, 5, 5))
     >>> mask = np.ones((5, 5))

@@ -89,7 +89,14 @@ def restore_image(
 def damage_and_restore(
     system: System, clean: np.ndarray, corruption: Corruption, generator: Generator, ensemble: bool = False
 ) -> Restored:
-    """Damage a clean image (C, H, W), restore it, and keep all three for comparison."""
+    """Damage a clean image, restore it, and keep all three for comparison.
+
+    Args:
+        system, ensemble: as for `restore_image`.
+        clean: (C, H, W) from 0 to 1.
+        corruption: what spoils it.
+        generator: where the damage comes from.
+    """
     damaged, mask = corruption(clean[None], generator)
     known = None if mask is None else mask[0, 0]
     used = known if takes_mask(system) else None
@@ -152,7 +159,13 @@ def grey_of(colours: np.ndarray) -> np.ndarray:
 
 
 def write_with_alpha(path: str | os.PathLike[str], image: np.ndarray, alpha: np.ndarray | None) -> None:
-    """Write an image (1 or 3, H, W) from 0 to 1 as PNG, with its transparency if there is any."""
+    """Write an image as PNG, with its transparency if there is any.
+
+    Args:
+        path: of the file.
+        image: (1 or 3, H, W) from 0 to 1.
+        alpha: (H, W) from 0 to 1, or None.
+    """
     from io import BytesIO
 
     from PIL import Image

@@ -26,6 +26,9 @@ def train_autoencoder(model: AnyAutoencoder, optimizer: Optimizer, session: Sess
     """Minimize (1/N) Σ ‖x - g(f(x))‖² over the batches.
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         held_out: images (M, C, H, W) that the error is also measured on, after every epoch.
     """
     for _ in session.epochs():
@@ -52,6 +55,9 @@ def train_sparse_autoencoder(
     """Minimize (1/N) Σ ‖x - g(f(x))‖² + λ·sparsity of the code.
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         held_out: images that the error and the mean activity are measured on, after every epoch.
         penalty: ``'kl'``, with a sigmoid code, or ``'l1'``.
         weight: λ.
@@ -87,6 +93,9 @@ def train_contractive_autoencoder(
     """Minimize (1/N) Σ ‖x - g(f(x))‖² + λ‖∂f(x)/∂x‖²_F.
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         held_out: images that the error and the norm of the Jacobian are measured on, after every epoch.
         weight: λ.
         noise: where the random directions of an estimate come from.
@@ -120,6 +129,9 @@ def train_denoising_autoencoder(
     """Minimize (1/N) Σ ‖x - g(f(x̃))‖², x̃ a damaged x, damaged anew each time (Vincent et al. 2008).
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         held_out: clean images; the error on them is measured from damaged ones, the same after every epoch.
         corruption: what does the damage.
         noise: where its random numbers come from.
@@ -140,18 +152,30 @@ def train_denoising_autoencoder(
 
 
 def autoencoder_error(model: AnyAutoencoder, images: np.ndarray, inputs: np.ndarray | None = None) -> float:
-    """The mean over the images of ‖x - x̂‖², x̂ from the image itself, or from another input for each."""
+    """The mean over the images of ‖x - x̂‖².
+
+    Args:
+        model: an autoencoder.
+        images: x, (n, C, H, W).
+        inputs: what x̂ is made from, of the same shape; the images themselves unless given.
+    """
     made = in_parts(model, images if inputs is None else inputs)
     return float(((images - made) ** 2).sum(dtype=np.float64)) / len(images)
 
 
 def codes_of(model: AnyAutoencoder, images: np.ndarray) -> np.ndarray:
-    """The codes of images (n, C, H, W): (n, latent_dim)."""
+    """The codes f(x) of images (n, C, H, W) by `model`: (n, latent_dim)."""
     return in_parts(model, images, model.encode)
 
 
 def jacobian_norm(model: AnyAutoencoder, images: np.ndarray, draws: int = 16) -> float:
-    """√ of the mean over the images of ‖∂f(x)/∂x‖²_F, estimated from the same random directions each time."""
+    """√ of the mean over the images of ‖∂f(x)/∂x‖²_F, estimated from the same random directions each time.
+
+    Args:
+        model: an autoencoder, whose encoder is f.
+        images: (n, C, H, W).
+        draws: directions for each image.
+    """
     model.eval()
     device = next(model.parameters()).device
     generator, total = Generator(0), 0.0

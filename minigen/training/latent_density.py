@@ -57,7 +57,7 @@ class LatentDensity:
         self.mixture = _fit(coordinates, sizes)
 
     def sample(self, n: int, generator: Generator) -> np.ndarray:
-        """n codes, (n, latent_dim) float32; what lies off the principal coordinates is left at its mean."""
+        """`n` codes drawn by `generator`, (n, latent_dim) float32; off the principal coordinates they lie at their mean."""
         return (self.mean + self.mixture.sample(n, generator)[0] @ self.axes).astype(np.float32)
 
     def score_samples(self, codes: np.ndarray) -> np.ndarray:
@@ -70,7 +70,11 @@ class LatentDensity:
 
 
 def check_components(components: int | None, n: int) -> None:
-    """Refuse a mixture of more components than n training images can tell apart."""
+    """Refuse a mixture of more components than n training images can tell apart.
+
+    Raises:
+        UserError: with the most components that so many images allow.
+    """
     if components is not None and n < SAMPLES_PER_COMPONENT * components:
         raise UserError(
             f"A mixture of {components} needs {SAMPLES_PER_COMPONENT * components} training images, and there are {n}: give "

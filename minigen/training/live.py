@@ -112,7 +112,7 @@ class LivePicture:
         self._spent = self._cost = 0.0  # seconds on all pictures so far; on the newest
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
-        """Take note of what belongs to a step."""
+        """Take note of the `values` that belong to a step, by name."""
         for name, value in values.items():
             self._last[name] = float(value)
             self._curves.setdefault(name, Curve()).add(step, float(value))

@@ -22,6 +22,8 @@ def train_by_em(
     """Expectation and maximization in turn, an epoch a round, over all the data at once (Dempster et al. 1977).
 
     Args:
+        mixture: changed in place.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         features: what the mixture is fitted to.
         held_out: rows (M, D) whose likelihood is also measured.
         reg_covar: the least variance, see `maximization`.
@@ -49,6 +51,9 @@ def train_by_gradient(
     """Ascent on the mean log-likelihood, stochastic when the batches are parts of the data.
 
     Args:
+        mixture: changed in place.
+        optimizer: of its parameters.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         features: what the mixture is fitted to.
         held_out: rows (M, D) whose likelihood is also measured.
     """

@@ -46,6 +46,9 @@ def train_correction(
     Every batch is spoilt anew, so that no damage is seen twice.
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         corruption: C.
         noise: where the damage and the turns of the images come from.
         average: a running average of the model's weights, which is what restores in the end.
@@ -99,6 +102,8 @@ def train_restoration_gan(
     own target, without which any clean image would do.
 
     Args:
+        optimizer_g, optimizer_d: of the two networks' weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
         generator: G; where its latent_dim is 0, there is no z.
         discriminator: D; a conditional one is shown x̃ beside y or G(x̃, z).
         corruption, noise, average, held_out, augment: as for `train_correction`.
@@ -146,11 +151,21 @@ def train_restoration_gan(
 def spoil(
     batch: Tensor, corruption: Corruption, noise: Generator, augment: bool, device: Device = CPU
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """On the device, clean images (N, C, H, W), the same damaged, and the mask of known pixels (N, 1, H, W) if the damage has one.
+    """Clean images, the same damaged, and where they are known.
 
     Half of the damaged images, by chance, are clipped to 0 and 1 as a file would have them, for the network will meet
     both. Missing pixels are filled by the smoothest surface through their borders, so that it has to learn only what
     such a surface lacks.
+
+    Args:
+        batch: (N, C, H, W) from 0 to 1.
+        corruption: what damages.
+        noise: where all chance comes from.
+        augment: as for `train_correction`.
+        device: where the results are to be.
+
+    Returns:
+        clean and damaged images, (N, C, H, W), and the mask of known pixels (N, 1, H, W) if the damage has one, or None.
     """
     image = batch.numpy()
     if augment:
@@ -167,7 +182,12 @@ def spoil(
 
 
 def enlarge(images: np.ndarray, generator: Generator) -> np.ndarray:
-    """About half of the images (C, H, W) become a part of themselves, enlarged up to twice to their size, bicubically."""
+    """About half of the images (C, H, W) become a part of themselves, enlarged up to twice to their size, bicubically.
+
+    Args:
+        images: (N, C, H, W).
+        generator: where the choices come from.
+    """
     from scipy.ndimage import zoom
 
     n, _, h, w = images.shape
@@ -185,7 +205,16 @@ def enlarge(images: np.ndarray, generator: Generator) -> np.ndarray:
 
 
 def turn(images: np.ndarray, generator: Generator) -> np.ndarray:
-    """Each image (C, H, W) mirrored or not, upside down or not, and, where it is square, its diagonals exchanged or not."""
+    """Each image (C, H, W) mirrored or not, upside down or not, and, where it is square, its diagonals exchanged or not.
+
+    Args:
+        images: (N, C, H, W).
+        generator: where the choices come from.
+
+    >>> x = np.arange(4.0).reshape(1, 1, 2, 2)
+    >>> sorted(turn(x, Generator(0)).ravel().tolist())
+    [0.0, 1.0, 2.0, 3.0]
+    """
     mirrored, flipped, transposed = generator.integers(0, 2, (3, len(images))).astype(bool)
     images = images.copy()
     images[mirrored] = images[mirrored][:, :, :, ::-1]
@@ -196,7 +225,12 @@ def turn(images: np.ndarray, generator: Generator) -> np.ndarray:
 
 
 def exchange_colours(images: np.ndarray, generator: Generator) -> np.ndarray:
-    """About half of the images (C, H, W) with their channels in any order: a few photographs show few colours."""
+    """About half of the images (C, H, W) with their channels in any order: a few photographs show few colours.
+
+    Args:
+        images: (N, C, H, W).
+        generator: where the choices come from.
+    """
     key = generator.uniform(images.shape[:2])  # (N, C)
     chosen = generator.integers(0, 2, (len(images), 1)) == 1
     order = np.where(chosen, key, np.arange(images.shape[1])).argsort(axis=1)
@@ -205,7 +239,17 @@ def exchange_colours(images: np.ndarray, generator: Generator) -> np.ndarray:
 
 @no_grad()
 def held_out_psnr(model: nn.Module, corruption: Corruption, held_out: np.ndarray, device: Device) -> float:
-    """The mean PSNR of some held-out images, damaged the same way each time and restored with z = 0."""
+    """The mean PSNR of some held-out images, damaged the same way each time and restored with z = 0.
+
+    Args:
+        model: what restores.
+        corruption: what damages.
+        held_out: images (N, C, H, W) from 0 to 1.
+        device: where the model is.
+
+    Returns:
+        decibels.
+    """
     images = held_out[:: max(1, len(held_out) // _WATCHED)][:_WATCHED]
     damaged, mask = corruption(images, Generator(0))
     damaged = damaged if mask is None else fill_missing(damaged, mask)

@@ -63,6 +63,9 @@ class RunFolder:
         path, checkpoints: where the run and its checkpoints are
         config: the settings it was created with
 
+    Args:
+        lock: the open file that keeps others out; None where the run is only read.
+
     >>> import tempfile
     >>> with RunFolder.create(new_run_path("vae", tempfile.mkdtemp()), {"model": "vae", "seed": 0}) as run:
     ...     run.append({"epoch": 1, "loss": 0.7})

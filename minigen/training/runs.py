@@ -38,7 +38,12 @@ class Training:
 
 
 def start_run(config: dict[str, Any], out: str | PathLike[str] | None = None, quiet: bool = False) -> Training:
-    """A new run with this configuration, in `out` or the first free folder of runs/.
+    """A new run.
+
+    Args:
+        config: the settings, by name, as on the command line.
+        out: its folder; the first free one of runs/ unless given.
+        quiet: without a progress bar.
 
     Raises:
         UserError: a configuration that cannot be, or a folder that is in use.
@@ -60,6 +65,7 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
     """The run in `path`, as its newest whole checkpoint left it.
 
     Args:
+        quiet: without a progress bar.
         changes: ``epochs``, how long to train in all; ``model``, which must be the run's.
 
     Raises:

@@ -44,6 +44,10 @@ def train_vae(
     """Minimize E[-log p(x|z)] + β·Σⱼ max(λ, KLⱼ) over the batches, z drawn once for each image.
 
     Args:
+        model: changed in place.
+        optimizer: of its weights.
+        session: gives the batches, epoch by epoch, and keeps records and checkpoints.
+        beta: β.
         noise: where ε of z = μ + σ·ε comes from.
         held_out: images (M, C, H, W) on which the bound is also measured, after every epoch.
         annealing: from the number of batches done to a factor of β, such as `linear_annealing`.
@@ -84,6 +88,7 @@ def train_iwae(
     """Minimize -log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x) over the batches, z₁ … z_k drawn from q(z|x) (Burda et al. 2016).
 
     Args:
+        model, optimizer, session: as for `train_vae`.
         noise, held_out, binary: as for `train_vae`.
         k: samples an image; with one it is a VAE whose KL term is an estimate.
     """
@@ -109,11 +114,15 @@ def log_weights(model: VAE, x: Tensor, k: int, generator: Generator) -> Tensor:
     Their mean over i estimates the ELBO of xₙ, the logarithm of the mean of w the bound of `iwae_loss`.
 
     Args:
+        model: a VAE.
         x: images (N, C, H, W).
         generator: where ε comes from.
 
     Returns:
         (k, N); the gradient flows through z, by reparametrization.
+
+    Raises:
+        UserError: a k below 1.
     """
     if k < 1:
         raise UserError(f"Importance weights need k of at least 1, not {k}.")
@@ -127,7 +136,15 @@ def log_weights(model: VAE, x: Tensor, k: int, generator: Generator) -> Tensor:
 
 
 def binarize(x: Tensor, generator: Generator) -> Tensor:
-    """Black and white images, each pixel 1 with the probability of its grey value (Salakhutdinov & Murray 2008)."""
+    """Black and white images, each pixel 1 with the probability of its grey value (Salakhutdinov & Murray 2008).
+
+    Args:
+        x: grey images, (N, *) from 0 to 1.
+        generator: where the pixels are drawn from.
+
+    >>> binarize(Tensor([[0.0, 1.0]]), Generator(0))
+    tensor([[0., 1.]])
+    """
     return (rand(*x.shape, generator=generator, device=x.device) < x).astype(x.dtype)
 
 
@@ -153,7 +170,13 @@ class Terms:
 
 @no_grad()
 def vae_terms(model: VAE, images: np.ndarray, draws: int = 8) -> Terms:
-    """The terms of -ELBO on `images` (M, C, H, W), the first a mean over `draws` of z; the noise is always the same."""
+    """The terms of -ELBO; the noise is always the same.
+
+    Args:
+        model: a VAE.
+        images: (M, C, H, W).
+        draws: of z for each image, over which the first term is a mean.
+    """
     model.eval()
     generator = Generator(0)
     nll, mus, logvars = 0.0, [], []
@@ -170,11 +193,17 @@ def vae_terms(model: VAE, images: np.ndarray, draws: int = 8) -> Terms:
 
 
 def importance_bounds(model: VAE, images: np.ndarray, k: int, seed: int = 0) -> dict[str, float]:
-    """What k importance samples an image say of log p(x), in means over `images` (M, C, H, W), in nats.
+    """What k importance samples an image say of log p(x), in nats.
+
+    Args:
+        model: a VAE.
+        images: (M, C, H, W), over which the means are taken.
+        k: samples for each.
+        seed: the same one draws the same samples.
 
     Returns:
         ``elbo``; ``log_likelihood``, the bound of k samples, which for large k is close to log p(x);
-        ``effective_samples``, how many equally good ones the k are worth. The same seed draws the same samples.
+        ``effective_samples``, how many equally good ones the k are worth.
     """
     totals = {"elbo": 0.0, "log_likelihood": 0.0, "effective_samples": 0.0}
     for log_w in importance_samples(model, images, k, Generator(seed)):
@@ -186,7 +215,15 @@ def importance_bounds(model: VAE, images: np.ndarray, k: int, seed: int = 0) -> 
 
 
 def importance_samples(model: VAE, images: np.ndarray, k: int, generator: Generator) -> Iterator[np.ndarray]:
-    """`log_weights` of many images with many samples, in parts that fit in memory: (k, n) float64, n images each."""
+    """`log_weights` of many images with many samples, in parts that fit in memory.
+
+    Args:
+        model, k, generator: as for `log_weights`.
+        images: (M, C, H, W).
+
+    Returns:
+        parts (k, n) float64, n images each.
+    """
     model.eval()
     for x in _parts(model, images):
         at_once = max(1, PIXELS_AT_ONCE // x.numel())
