@@ -14,6 +14,7 @@ import minigen
 from minigen import errors
 
 PACKAGES = (minigen, minigen_kernels)
+MODULES_ARE_IMPORTED = {"minigen.models", "minigen.restoration", "minigen.training"}
 SAID_BY_THE_CLASS = {"forward"}  # of a layer: its class says what it computes, as in PyTorch
 SAID_ELSEWHERE = {  # parameters that are described once, somewhere else
     "minigen.course.Trial": {"message", "tried", "got", "expected"},  # the fields of `Result`
@@ -28,13 +29,19 @@ KNOWN_GAPS = {
 SHAPE = re.compile(r"\([^()]*[\w*…][^()]*,[^()]*\)|\b(shapes?|elementwise|scalar|number|batch|one axis)\b|\bShapes:")
 
 
+def is_public(module):
+    """Packages, and the modules of those packages that hand nothing on: there one imports from the module."""
+    found = importlib.import_module(module) if not module.endswith("__main__") else None
+    return found is not None and (hasattr(found, "__path__") or module.rsplit(".", 1)[0] in MODULES_ARE_IMPORTED)
+
+
 @cache
 def exported():
     """name -> function or class: what packages hand on, by `__all__` or else by every name without an underscore."""
     found = {}
     for top in PACKAGES:
-        inside = [found.name for found in pkgutil.walk_packages(top.__path__, top.__name__ + ".") if found.ispkg]
-        for package in map(importlib.import_module, [top.__name__, *inside]):
+        inside = [found.name for found in pkgutil.walk_packages(top.__path__, top.__name__ + ".")]
+        for package in map(importlib.import_module, [top.__name__, *[n for n in inside if is_public(n)]]):
             for name in getattr(package, "__all__", None) or [n for n in vars(package) if not n.startswith("_")]:
                 thing = getattr(package, name)
                 ours = getattr(thing, "__module__", None) or ""
