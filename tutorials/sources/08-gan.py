@@ -66,8 +66,8 @@ course.use_style()
 # $$ V(D^*, G) = 2\,\mathrm{JS}(p, q) - \log 4, \qquad 0 \le \mathrm{JS} \le \log 2. $$
 #
 # Let us see that in one dimension, where both densities are known. $D$ is a network with one output, a logit $a$, so
-# that $D = \sigma(a)$. Two identities keep probabilities, and their rounding to 0 and 1, out of everything: $-\log
-# \sigma(a) = \log(1 + e^{-a})$ and $-\log(1 - \sigma(a)) = \log(1 + e^{a})$, the function called softplus.
+# that $D = \sigma(a)$. Two identities keep probabilities, and their rounding to 0 and 1, out of everything:
+# $-\log \sigma(a) = \log(1 + e^{-a})$ and $-\log(1 - \sigma(a)) = \log(1 + e^{a})$, the function called softplus.
 
 # %%
 p_parts, q_part = ((-1.5, 0.5), (1.0, 0.4)), (0.3, 1.0)  # (mean, standard deviation)
@@ -277,10 +277,11 @@ def samples_of(G, latent_dim, n=2500):
 
 
 # %% [markdown]
-# What pushes a sample? The chain rule goes through the sample itself: $\partial L_G / \partial \theta = \sum_i
-# (\partial L_G / \partial x_i)(\partial x_i / \partial \theta)$. So each sample $x_i = G(z_i)$ is pulled along
-# $-\partial L_G / \partial x_i$, uphill on $D$'s surface, and $G$'s weights follow all these wishes as well as they
-# can. Below, the colours are $D(x)$ (red: taken for real), the arrows the directions of the pull.
+# What pushes a sample? The chain rule goes through the sample itself:
+# $\partial L_G / \partial \theta = \sum_i (\partial L_G / \partial x_i)(\partial x_i / \partial \theta)$. So each
+# sample $x_i = G(z_i)$ is pulled along $-\partial L_G / \partial x_i$, uphill on $D$'s surface, and $G$'s weights
+# follow all these wishes as well as they can. Below, the colours are $D(x)$ (red: taken for real), the arrows the
+# directions of the pull.
 
 # %%
 STEPS = course.short(2500, 10)
@@ -384,8 +385,9 @@ for name, mine, its in (("G", ours_g, theirs_g), ("D", ours_d, theirs_d)):
 # Two papers have made tables of this game, and their rules are these (VEEGAN, Srivastava et al. 2017, arXiv 1705.07761;
 # PacGAN, Lin et al. 2018, arXiv 1712.04086). Draw 2,500 samples. One is *of high quality* if it lies within three
 # standard deviations of its nearest mode. A mode is *reached* with one such sample. How evenly the samples spread is
-# said by the divergence of the modes' shares $p_k$ from uniform ones: $\mathrm{KL}(p \,\|\, \text{uniform}) = \sum_k
-# p_k \log (K p_k)$, which is 0 at best, and $\log K$ when all are in one.
+# said by the divergence of the modes' shares $p_k$ from uniform ones:
+# $\mathrm{KL}(p \,\|\, \text{uniform}) = \sum_k p_k \log (K p_k)$, which is 0 at best, and $\log K$ when all are in
+# one.
 #
 # ### Exercise 08.4
 #
@@ -401,8 +403,8 @@ def count(samples, centers, radius):
 course.check("08.4", count)
 
 # %% [markdown]
-# `minigen.metrics.mode_report` counts so. Here is what the GAN above has come to, and what true samples score: not 100
-# %.
+# `minigen.metrics.mode_report` counts so. Here is what the GAN above has come to, and what true samples score: not
+# 100 %.
 
 
 # %%
@@ -549,8 +551,8 @@ tell("other networks", samples_of(G, 2))
 # what $D$ sees that fades away, a falling rate, the running average of $G$), each loss and cure in it, and the plain
 # GAN with the settings of a paper. At full size that takes hours, and the result is in `benchmarks/modes.md`. Here it
 # is **shortened to about 1,000 steps a trial on the ring and 1,500 on the grid, one trial each**; the paper's own are
-# means over several. On the command line it is `minigen bench modes --protocol veegan --data grid25 --rows
-# non-saturating,r1,packing-2,published --trials 1 --steps 1500`.
+# means over several. On the command line it is
+# `minigen bench modes --protocol veegan --data grid25 --rows non-saturating,r1,packing-2,published --trials 1 --steps 1500`.
 
 # %%
 ROWS = ("published-veegan", "non-saturating", "r1", "packing-2")
@@ -597,6 +599,6 @@ print("VEEGAN's settings:", ", ".join(f"{key} {value}" for key, value in changes
 #   and $D$'s answer taken into $G$'s gradient.
 # - Mescheder, Geiger, Nowozin: *Which training methods for GANs do actually converge?*, 2018, arXiv 1801.04406.
 # - Lin, Khetan, Fanti, Oh: *PacGAN*, 2018, arXiv 1712.04086.
-# - In minigen: `minigen/losses/adversarial.py`, `penalties.py`, `minigen/training/gan.py`, `minigen demo
-#   mode-collapse`, `benchmarks/modes.md`.
+# - In minigen: `minigen/losses/adversarial.py`, `penalties.py`, `minigen/training/gan.py`,
+#   `minigen demo mode-collapse`, `benchmarks/modes.md`.
 # - Notebook 9: images, convolutions, and how to judge samples that nobody can count.

@@ -341,10 +341,10 @@ viz.draw_panels({name: images[:16] for name, images in fakers.items()}, columns=
 
 # %% [markdown]
 # By eye the last is the worst, and by eye nothing is wrong with the first two. *Copying* is the distance to the nearest
-# training image over that of held-out digits: about 1 for new images, 0 for repeated ones, and no other figure notices.
-# *Two-sample* is the accuracy with which the nearest neighbour tells real from generated (Lopez-Paz & Oquab 2017, arXiv
-# 1610.06545): ½ is best, 1 says that the two never mix. So: never one number alone, always on held-out images, and as
-# many samples for each.
+# training image over that of held-out digits: about 1 for new images, 0 for repeated ones, more for what is like no
+# digit; nothing else finds out the third. *Two-sample* is the accuracy with which the nearest neighbour tells real from
+# generated (Lopez-Paz & Oquab 2017, arXiv 1610.06545): ½ is best, 1 says that the two never mix. So: never one number
+# alone, always on held-out images, and as many samples for each.
 #
 # ## Training
 #
