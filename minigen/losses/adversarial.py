@@ -61,6 +61,10 @@ def generator_loss_minimax(real_logits: Tensor | None, fake_logits: Tensor) -> T
 
     Args:
         real_logits, fake_logits: as for `generator_loss`, whose example has both.
+
+    >>> import minigen
+    >>> generator_loss_minimax(None, minigen.zeros(3))  # log ½
+    tensor(-0.6931)
     """
     return -_softplus(fake_logits).mean()
 
@@ -208,6 +212,10 @@ class GanLoss(NamedTuple):
         relativistic: whether the generator's side looks at the real logits; where it does not, they may be None.
         labels: whether the discriminator's side has labels, which can be smoothed.
         log_odds: whether the discriminator learns the log-odds of being real, so that σ of it is a probability.
+
+    >>> import minigen
+    >>> gan_loss("hinge").opinion(minigen.tensor([1.0, 3.0])), gan_loss("minimax").opinion(minigen.zeros(2))
+    (tensor(2.), tensor(0.5))
     """
 
     discriminator: Callable[..., Tensor]

@@ -21,6 +21,20 @@ class LRScheduler:
     Attributes:
         last_epoch: t, the number of steps.
         base_lrs: r for each group.
+
+    A subclass gives one formula, `rate`:
+
+    >>> import minigen
+    >>> class InverseRoot(minigen.optim.LRScheduler):
+    ...     '''r/√(1 + t).'''
+    ...     def rate(self, base_lr, epoch):
+    ...         return base_lr / (1 + epoch) ** 0.5
+    >>> optimizer = minigen.optim.SGD([minigen.zeros(1)], lr=1.0)
+    >>> schedule = InverseRoot(optimizer)
+    >>> for _ in range(3):
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     def __init__(self, optimizer: Optimizer) -> None:

@@ -59,6 +59,10 @@ class Table:
         rows: what it shows, one line each.
         peak: the most bytes of results of operations that were there at a time.
         key: 'operation', 'module' or 'phase' where rows were added up by it.
+
+    >>> table = Table([Row("Conv2d", multiply_adds=100), Row("Linear", multiply_adds=900)])
+    >>> table.sort("multiply_adds").rows[0].operation, table.total.multiply_adds
+    ('Linear', 1000)
     """
 
     def __init__(self, rows: list[Row], peak: int = 0, key: str | None = None) -> None:

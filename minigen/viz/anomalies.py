@@ -36,6 +36,8 @@ def draw_anomalies(
 
     Raises:
         ShapeError: No scores, or images or booleans that are not as many.
+
+    >>> picture = draw_anomalies(np.array([0.1, 0.2, 3.0]), anomalous=np.array([False, False, True]))
     """
     scores = np.asarray(scores, dtype=np.float64)
     images = None if images is None else np.asarray(images)

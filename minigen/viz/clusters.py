@@ -37,6 +37,8 @@ def draw_clusters(
 
     Raises:
         ShapeError: Not (n, 2), or not as many of the others.
+
+    >>> picture = draw_clusters(np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0]]), np.array([0, 0, 1]))
     """
     points, clusters = np.asarray(points), np.asarray(clusters)
     labels, images = (None if part is None else np.asarray(part) for part in (labels, images))

@@ -31,6 +31,8 @@ def draw_walks(
     Raises:
         ShapeError: No walks, or walks of another shape.
         UserError: Images that are NaN.
+
+    >>> picture = draw_walks({"from 1 to 7": np.zeros((2, 5, 1, 8, 8))})
     """
     ways = {title: np.asarray(samples) for title, samples in walks.items()}
     axes = {samples.ndim for samples in ways.values()}
@@ -65,6 +67,8 @@ def draw_manifold(
     Raises:
         ShapeError: Samples of another shape.
         UserError: Images that are NaN.
+
+    >>> picture = draw_manifold(np.zeros((3, 4, 1, 8, 8)))
     """
     samples = np.asarray(samples)
     if samples.ndim == _IMAGES:

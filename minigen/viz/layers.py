@@ -69,6 +69,10 @@ def draw_feature_maps(model: Module, layer: str | Module, image: Any, title: str
     Raises:
         ShapeError: Not one image, or a layer that makes no maps of it.
         UserError: A layer that the model does not have or does not use, or maps that are NaN or infinite.
+
+    >>> from minigen import nn
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+    >>> picture = draw_feature_maps(model, "0", np.ones((1, 8, 8), "float32"))
     """
     names = {module: name for name, module in model.named_modules()}
     if isinstance(layer, str):

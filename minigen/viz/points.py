@@ -58,6 +58,9 @@ def draw_paths(panels: Mapping[str, Sequence[np.ndarray]], real: np.ndarray) -> 
 
     Raises:
         ShapeError: A line that is not (steps, 2), or real samples that are not (m, 2).
+
+    >>> ring = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
+    >>> picture = draw_paths({"across": [np.array([[0.0, 1.0], [0.0, -1.0]])]}, ring)
     """
     real = np.asarray(real)
     shapes = [np.shape(line) for lines in panels.values() for line in lines]
