@@ -236,7 +236,8 @@ plt.show()
 
 # %% [markdown]
 # Without normalization a start ten times too small makes an image that is grey in every pixel, to many digits. Batch
-# norm brings the hidden signals to one size whatever the start; the last layer has none, and neither has $D$.
+# norm brings the hidden signals of the two larger starts to one size; with the smallest their variance is no larger
+# than $\varepsilon = 0.001$, and it helps in part. The last layer has no normalization, and neither has $D$.
 #
 # ## A judge
 #
@@ -295,8 +296,8 @@ course.check("09.4", coverage)
 
 # %% [markdown]
 # Now for the eye. Three "generators" whose samples look perfect, because they are real digits, and a fourth. The first
-# draws three digits only. The second has learnt forty images by heart. The third makes new digits: it is the training
-# set. The fourth makes all sorts of digits, under noise.
+# draws three digits only. The second has learnt forty images by heart. The third hands out the training set. The fourth
+# makes all sorts of digits, under noise.
 
 
 # %%
