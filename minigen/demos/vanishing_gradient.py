@@ -2,7 +2,7 @@
 
 Through a sigmoid a gradient is multiplied by σ' ≤ ¼ and by the weights; through twelve of them, with small weights, next
 to nothing reaches the first layers (Hochreiter 1991, Bengio et al. 1994). ReLUs with the weights of He et al. (2015) pass
-it on whole, and so do the same sigmoids with batch norm before each (Ioffe & Szegedy 2015).
+it on whole, and so do the same sigmoids with batch norm before each (Ioffe & Szegedy 2015, arXiv 1502.03167).
 
 The generator's minimax loss log(1 - D(G(z))) is flat where the discriminator is sure, D(G(z)) ≈ 0: its derivative by the
 logit is -D(G(z)). Goodfellow et al. (2014) therefore minimize -log D(G(z)), whose derivative there is -(1 - D(G(z))).

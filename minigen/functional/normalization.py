@@ -39,7 +39,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel (Ioffe & Szegedy 2015).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel (Ioffe & Szegedy 2015, arXiv 1502.03167).
 
     Training takes μ and σ² (divided by n) from the batch, and moves the running statistics towards them, in place:
     running ← (1 - momentum)·running + momentum·batch, where the variance is divided by n - 1. Otherwise μ and σ² are
@@ -120,7 +120,9 @@ def batch_norm_then(
 def layer_norm(
     input: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Tensor:
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over the last axes, of sizes `normalized_shape` (Ba et al. 2016).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over the last axes, of sizes `normalized_shape`.
+
+    Ba et al. 2016, arXiv 1607.06450.
 
     Args:
         input: (*, *normalized_shape).
@@ -155,7 +157,9 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and channel (Ulyanov et al. 2016).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and channel.
+
+    Ulyanov et al. 2016, arXiv 1607.08022.
 
     With running statistics, these are moved towards the mean over the batch; without `use_input_stats` they are used.
 
@@ -195,7 +199,9 @@ def instance_norm(
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and group of channels (Wu & He 2018).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each sample and group of channels.
+
+    Wu & He 2018, arXiv 1803.08494.
 
     Args:
         input: (N, C, *).

@@ -103,7 +103,9 @@ def initialize(module: nn.Module) -> None:
 
 
 def normalize_spectrally(module: nn.Module) -> None:
-    """Divide the weight of every dense layer and convolution by its largest singular value (Miyato et al. 2018).
+    """Divide the weight of every dense layer and convolution by its largest singular value.
+
+    Miyato et al. 2018, arXiv 1802.05957.
 
     Together with LeakyReLU that bounds the slope of a discriminator. Call it after `initialize`.
     """

@@ -125,7 +125,9 @@ class MLPDiscriminator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """The largest of every `pieces` neighbouring features: (N, pieces·n) to (N, n) (Goodfellow et al. 2013).
+    """The largest of every `pieces` neighbouring features: (N, pieces·n) to (N, n).
+
+    Goodfellow et al. 2013, arXiv 1302.4389.
 
     >>> import minigen
     >>> Maxout(2)(minigen.tensor([[1.0, 5.0, -2.0, -3.0]])).tolist()
@@ -145,7 +147,9 @@ class Maxout(nn.Module):
 
 
 def start_large(module: nn.Module) -> None:
-    """Weights of dense layers from U(-√(6/fan_in), √(6/fan_in)) (He et al. 2015), of the last one √2 less, in place.
+    """Weights of dense layers from U(-√(6/fan_in), √(6/fan_in)), of the last one √2 less, in place.
+
+    He et al. 2015, arXiv 1502.01852.
 
     So a signal keeps its size through ReLU layers; PyTorch's own start, which biases keep, shrinks it by √6 in each.
     """

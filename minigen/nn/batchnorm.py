@@ -112,7 +112,7 @@ class _BatchNorm(_StatisticsNorm):
 
 
 class BatchNorm1d(_BatchNorm):
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel (Ioffe & Szegedy 2015).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel (Ioffe & Szegedy 2015, arXiv 1502.03167).
 
     In training they are the batch's, and the running statistics move towards them:
     running ← (1 - momentum)·running + momentum·batch (variance divided by n - 1). In `eval` they are the running ones.
@@ -156,7 +156,9 @@ class BatchNorm2d(_BatchNorm):
 
 
 class InstanceNorm2d(_StatisticsNorm):
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel of each image (Ulyanov et al. 2016).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² for each channel of each image.
+
+    Ulyanov et al. 2016, arXiv 1607.08022.
 
     Args:
         num_features, eps, momentum: as for `BatchNorm2d`.

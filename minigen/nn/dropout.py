@@ -41,7 +41,9 @@ class Dropout(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """In training, each channel of each image is 0 with probability p, and otherwise divided by 1 - p (Tompson et al. 2015).
+    """In training, each channel of each image is 0 with probability p, and otherwise divided by 1 - p.
+
+    Tompson et al. 2015, arXiv 1411.4280.
 
     Args:
         p, inplace, generator: as for `Dropout`.

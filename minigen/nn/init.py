@@ -62,7 +62,7 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform on [-b, b), b = gain·√(3/fan): the variance survives the nonlinearity (He et al. 2015).
+    """Uniform on [-b, b), b = gain·√(3/fan): the variance survives the nonlinearity (He et al. 2015, arXiv 1502.01852).
 
     Args:
         tensor: a weight of at least two axes.
@@ -82,7 +82,10 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Gaussian with standard deviation gain/√fan; arguments as for `kaiming_uniform_` (He et al. 2015)."""
+    """Gaussian with standard deviation gain/√fan; arguments as for `kaiming_uniform_`.
+
+    He et al. 2015, arXiv 1502.01852.
+    """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 

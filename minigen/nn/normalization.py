@@ -15,7 +15,9 @@ from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
 class LayerNorm(Module):
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over the last axes of each sample (Ba et al. 2016).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over the last axes of each sample.
+
+    Ba et al. 2016, arXiv 1607.06450.
 
     Args:
         normalized_shape: the sizes of those axes: an integer for the last one alone, or several.
@@ -61,7 +63,9 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over each sample's groups of channels (Wu & He 2018).
+    """y = (x - μ)/√(σ² + eps)·weight + bias, μ and σ² over each sample's groups of channels.
+
+    Wu & He 2018, arXiv 1803.08494.
 
     Args:
         num_groups: how many groups; a divisor of `num_channels`.

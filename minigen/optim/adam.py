@@ -12,7 +12,9 @@ from minigen.tensor import Tensor
 
 
 class Adam(Optimizer):
-    """w ← w - lr·m̂/(√v̂ + eps), with m̂ and v̂ the running means of the gradient and of its square (Kingma & Ba 2015).
+    """w ← w - lr·m̂/(√v̂ + eps), with m̂ and v̂ the running means of the gradient and of its square.
+
+    Kingma & Ba 2015, arXiv 1412.6980.
 
         g ← g + weight_decay·w
         m ← β₁m + (1 - β₁)g        m̂ = m/(1 - β₁ᵗ)

@@ -9,7 +9,9 @@ from minigen.optim.adam import Adam
 
 
 class AdamW(Adam):
-    """w ← (1 - lr·weight_decay)·w, then Adam's step with the bare gradient (Loshchilov & Hutter 2019).
+    """w ← (1 - lr·weight_decay)·w, then Adam's step with the bare gradient.
+
+    Loshchilov & Hutter 2019, arXiv 1711.05101.
 
     In `Adam` the penalty's gradient is divided by √v̂ like the rest, so that weights with large gradients hardly decay.
 

@@ -17,7 +17,7 @@ from minigen.tensor import Tensor
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """Scale all gradients together so that their norm is at most `max_norm` (Pascanu et al. 2013).
+    """Scale all gradients together so that their norm is at most `max_norm` (Pascanu et al. 2013, arXiv 1211.5063).
 
     The norm is that of all gradients as one long vector; each is multiplied by min(1, max_norm/(norm + 10⁻⁶)).
 

@@ -1,4 +1,4 @@
-"""Spectral normalization: a weight divided by its largest singular value (Miyato et al. 2018)."""
+"""Spectral normalization: a weight divided by its largest singular value (Miyato et al. 2018, arXiv 1802.05957)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def spectral_norm(
     """Make a layer 1-Lipschitz by dividing its weight by the weight's largest singular value, before every pass.
 
     As `torch.nn.utils.spectral_norm`: the parameter becomes `weight_orig`, beside it lie the buffers `weight_u` and
-    `weight_v`, and `weight` is computed anew before each forward pass (Miyato et al. 2018).
+    `weight_v`, and `weight` is computed anew before each forward pass (Miyato et al. 2018, arXiv 1802.05957).
 
     Args:
         module: the layer, which is changed and returned.
