@@ -42,13 +42,13 @@ def _by(formula: Callable[[np.ndarray, float], np.ndarray], roll: bool = True) -
     ),
 )
 def wiener(trial: Trial) -> str:
-    """Write deconvolve(y, kernel, r): conj(K)·Y / (|K|² + r), frequency by frequency, as a real image, the kernel's middle being
-    the origin."""
+    """Write deconvolve(y, kernel, r): conj(K)·Y / (|K|² + r), frequency by frequency, as a real image, the kernel's
+    middle being the origin."""
     function = trial.function("deconvolve")
     right = _by(lambda k, r: k.conj() / (abs(k) ** 2 + r))
     mistakes: dict[str, Callable[..., Any]] = {
-        "K stands where its conjugate belongs: this moves everything by the blur once more. With a kernel that is its own "
-        "mirror image K is real, and nobody notices.": _by(lambda k, r: k / (abs(k) ** 2 + r)),
+        "K stands where its conjugate belongs: this moves everything by the blur once more. With a kernel that is "
+        "its own mirror image K is real, and nobody notices.": _by(lambda k, r: k / (abs(k) ** 2 + r)),
         "The image is shifted: the kernel's middle, not its corner, belongs at index (0, 0). Roll it by half its size, "
         "to the left and up.": _by(lambda k, r: k.conj() / (abs(k) ** 2 + r), roll=False),
         "This divides by |K| + r; it is |K|² + r.": _by(lambda k, r: k.conj() / (abs(k) + r)),
@@ -115,8 +115,8 @@ def _no_first(p: np.ndarray) -> np.ndarray:
     "The divergence, minus the adjoint of the gradient",
     hints=(
         "⟨∇u, p⟩ = Σ (u[i+1] - u[i])·p[i] along one direction, i up to the last but one. Collect what multiplies u[i].",
-        "u[i] is multiplied by p[i-1] - p[i]; at i = 0 there is no p[i-1], at the last i no p[i]. The divergence is minus "
-        "that.",
+        "u[i] is multiplied by p[i-1] - p[i]; at i = 0 there is no p[i-1], at the last i no p[i]. The divergence is "
+        "minus that.",
     ),
 )
 def divergence(trial: Trial) -> str:
@@ -124,10 +124,10 @@ def divergence(trial: Trial) -> str:
     function = trial.function("divergence")
     mistakes: dict[str, Callable[..., Any]] = {
         "This is the adjoint ∇ᵀp itself; the divergence is *minus* that.": lambda p: -_divergence(p),
-        "The last row and column of p count here, but slopes(u) is 0 there whatever u is: with them the two inner products "
-        "differ.": _counts_last,
-        "These are differences forward, p[i+1] - p[i]. The adjoint of a difference forward is one backward: u[i] occurs "
-        "with p[i] and with p[i-1].": _forward,
+        "The last row and column of p count here, but slopes(u) is 0 there whatever u is: with them the two inner "
+        "products differ.": _counts_last,
+        "These are differences forward, p[i+1] - p[i]. The adjoint of a difference forward is one backward: u[i] "
+        "occurs with p[i] and with p[i-1].": _forward,
         "The first row and column are not right: there is no p[i-1] at i = 0, but p[i] still counts.": _no_first,
         "Only the direction down counts here; add that to the right.": (
             lambda p: _divergence(np.stack([p[0], 0 * p[1]]))
@@ -159,20 +159,21 @@ def _weighted(exponent: np.ndarray, images: np.ndarray, axis: int = 1) -> np.nda
     "The best estimate of all",
     hints=(
         "d2 = ((damaged[:, None] - images[None])**2).sum(axis=2) has the shape (n, K).",
-        "w = np.exp(-(d2 - d2.min(axis=1, keepdims=True)) / (2 * sigma**2)); divide each row by its sum; then w @ images.",
+        "w = np.exp(-(d2 - d2.min(axis=1, keepdims=True)) / (2 * sigma**2)); divide each row by its sum; then w @ "
+        "images.",
     ),
 )
 def conditional_mean(trial: Trial) -> str:
-    """Write conditional_mean(damaged, images, sigma), the mean of images (K, D) with weights proportional to
-    exp(-‖x̃ - x_k‖²/2σ²), for each x̃ of damaged (n, D)."""
+    """Write conditional_mean(damaged, images, sigma), the mean of images (K, D) with weights proportional to exp(-‖x̃
+    - x_k‖²/2σ²), for each x̃ of damaged (n, D)."""
     function = trial.function("conditional_mean")
 
     def right(damaged: np.ndarray, images: np.ndarray, sigma: float) -> np.ndarray:
         return _weighted(-_distances(damaged, images) / (2 * sigma**2), images)
 
     mistakes: dict[str, Callable[..., Any]] = {
-        "This is the nearest image alone, the likeliest one. It has not the least squared error: others may have been there "
-        "too.": lambda d, x, s: x[_distances(d, x).argmin(axis=1)],
+        "This is the nearest image alone, the likeliest one. It has not the least squared error: others may have "
+        "been there too.": lambda d, x, s: x[_distances(d, x).argmin(axis=1)],
         "The exponent is divided by σ²: it is 2σ².": lambda d, x, s: _weighted(-_distances(d, x) / s**2, x),
         "The exponent is divided by 2σ: it is 2σ².": lambda d, x, s: _weighted(-_distances(d, x) / (2 * s), x),
         "The distances are not squared.": lambda d, x, s: _weighted(-np.sqrt(_distances(d, x)) / (2 * s**2), x),
@@ -182,8 +183,8 @@ def conditional_mean(trial: Trial) -> str:
         "The exponent has the wrong sign: far images count most.": (
             lambda d, x, s: _weighted(_distances(d, x) / (2 * s**2), x)
         ),
-        "The weights were divided by sums over the damaged images; for each damaged image the weights of the K must have "
-        "the sum 1.": lambda d, x, s: _weighted(-_distances(d, x) / (2 * s**2), x, axis=0),
+        "The weights were divided by sums over the damaged images; for each damaged image the weights of the K must "
+        "have the sum 1.": lambda d, x, s: _weighted(-_distances(d, x) / (2 * s**2), x, axis=0),
         "The weights do not have the sum 1: divide by it.": (
             lambda d, x, s: np.exp(-_distances(d, x) / (2 * s**2)) @ x
         ),
@@ -200,8 +201,8 @@ def conditional_mean(trial: Trial) -> str:
     got = np.asarray(trial.call(function, damaged, images, 0.5, tried=tried), dtype=np.float64)
     trial.require(
         np.isfinite(got).all(),
-        "Every exponential has become 0, and 0/0 is NaN: subtract each row's least distance before taking them. A common "
-        "factor of the weights does not matter.",
+        "Every exponential has become 0, and 0/0 is NaN: subtract each row's least distance before taking them. A "
+        "common factor of the weights does not matter.",
         tried,
         "nan",
         "finite numbers",
@@ -219,14 +220,14 @@ def _error(restored: np.ndarray, images: np.ndarray) -> float:
     "Beat the best linear filter",
     hints=(
         "Damage each batch anew: x + sigma * generator.normal(x.shape). That is the input, and x is the target.",
-        "64 – 256 – 64 with ReLU inside, Adam with rate 0.003, 25 epochs of batches of 64 will do; more hidden units or "
-        "a second hidden layer do better.",
+        "64 – 256 – 64 with ReLU inside, Adam with rate 0.003, 25 epochs of batches of 64 will do; more hidden "
+        "units or a second hidden layer do better.",
         "Return a function of arrays: lambda noisy: model(minigen.tensor(noisy)).numpy().",
     ),
 )
 def beat_linear(trial: Trial) -> str:
-    """Write make_denoiser(images, sigma), which trains on clean images (n, 64) and returns a function from noisy images (m, 64) to
-    restored ones."""
+    """Write make_denoiser(images, sigma), which trains on clean images (n, 64) and returns a function from noisy
+    images (m, 64) to restored ones."""
     function = trial.function("make_denoiser")
     train, test = (load_digits(split)[0].reshape(-1, 64) for split in ("train", "test"))
     denoise = trial.call(function, train, NOISE, tried=f"denoise = make_denoiser(training digits, {NOISE})")
@@ -254,15 +255,15 @@ def beat_linear(trial: Trial) -> str:
     trial.require(np.isfinite(error), "The result is not finite: lower the learning rate.", **facts)
     if _error(got, noisy) < 0.05 * kept:
         trial.fail(
-            "It gives back what it is given, noise and all. Was it trained with the damaged image as the target? The target is "
-            "the clean one.",
+            "It gives back what it is given, noise and all. Was it trained with the damaged image as the target? "
+            "The target is the clean one.",
             **facts,
         )
     on_clean = _error(restored(test, "denoise(clean held-out digits)"), test)
     if error > 1.2 * linear and on_clean < 0.3 * error and error < kept:
         trial.fail(
-            f"It draws clean digits again (error {on_clean:.2f}) and leaves most of the noise in noisy ones: was it trained on "
-            "clean input? The input is the damaged image, the target the clean one.",
+            f"It draws clean digits again (error {on_clean:.2f}) and leaves most of the noise in noisy ones: was it "
+            "trained on clean input? The input is the damaged image, the target the clean one.",
             **facts,
         )
     if error > 0.9 * _error(np.tile(mean, (len(test), 1)), test):
@@ -274,8 +275,8 @@ def beat_linear(trial: Trial) -> str:
     alone = restored(noisy[:50], "denoise(the first 50 of them)")
     trial.require(
         _error(alone, got[:50]) < 1e-3,
-        "Its answer for an image depends on which others come with it; treat each by itself (batch normalization: call eval() "
-        "on the model first).",
+        "Its answer for an image depends on which others come with it; treat each by itself (batch normalization: "
+        "call eval() on the model first).",
         **facts,
     )
     if error >= WANTED:
@@ -283,8 +284,8 @@ def beat_linear(trial: Trial) -> str:
         on_train = _error(restored(by_heart, "denoise(noisy training digits)"), train[:200])
         trial.require(
             on_train > 0.8 * error,
-            f"On training digits it is {on_train:.2f}: it knows them by heart, perhaps with their noise. Damage each batch "
-            "anew.",
+            f"On training digits it is {on_train:.2f}: it knows them by heart, perhaps with their noise. Damage each "
+            "batch anew.",
             **facts,
         )
         trial.fail("Not enough yet: train longer, with another rate, or with more hidden units.", **facts)

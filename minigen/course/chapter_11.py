@@ -24,21 +24,22 @@ def _median(values: np.ndarray, weights: np.ndarray) -> float:
     "What a loss asks for",
     hints=(
         "Set the derivative of Σ pₖ (vₖ - a)² to zero for the first.",
-        "Σ pₖ |vₖ - a| has the slope (weight of all values below a) - (weight of all above): where does it change its sign?",
+        "Σ pₖ |vₖ - a| has the slope (weight of all values below a) - (weight of all above): where does it change its "
+        "sign?",
         "Sort the values, add up their weights in this order, and take the value at which the sum first reaches ½.",
     ),
 )
 def minimizers(trial: Trial) -> str:
-    """Write best_guesses(values, weights): the number a with the least Σ pₖ(vₖ - a)², and the one with the least Σ pₖ|vₖ - a|, for
-    values (K,) and their probabilities (K,)."""
+    """Write best_guesses(values, weights): the number a with the least Σ pₖ(vₖ - a)², and the one with the least Σ
+    pₖ|vₖ - a|, for values (K,) and their probabilities (K,)."""
     function = trial.function("best_guesses")
 
     def right(v: np.ndarray, p: np.ndarray) -> tuple[float, float]:
         return float((p * v).sum()), _median(v, p)
 
     mistakes: dict[str, Callable[..., Any]] = {
-        "The second is the most likely value. The least absolute error is at the median, where half of the probability is "
-        "below.": lambda v, p: (right(v, p)[0], v[p.argmax()]),
+        "The second is the most likely value. The least absolute error is at the median, where half of the "
+        "probability is below.": lambda v, p: (right(v, p)[0], v[p.argmax()]),
         "The median does not use the probabilities: half of the *probability* is below it, not half of the values.": (
             lambda v, p: (right(v, p)[0], np.median(v))
         ),
@@ -77,8 +78,8 @@ def _gaussian_error(sigma: float, a: float) -> float:
     ),
 )
 def gaussian_curve(trial: Trial) -> str:
-    """Write least_error(sigma, p): the least E(x - a·y)² over all a with |1 - a·√(1 + σ²)| ≤ p, where x ~ N(0, 1),
-    y = x + σ·n, n ~ N(0, 1)."""
+    """Write least_error(sigma, p): the least E(x - a·y)² over all a with |1 - a·√(1 + σ²)| ≤ p, where x ~ N(0, 1), y =
+    x + σ·n, n ~ N(0, 1)."""
     function = trial.function("least_error")
 
     def right(sigma: float, p: float) -> float:
@@ -88,13 +89,13 @@ def gaussian_curve(trial: Trial) -> str:
         "This is the least error of all, σ²/(1 + σ²), whatever p: for a small p that estimate varies too little. (Or "
         "was min taken for max?)": (lambda s, p: s**2 / (1 + s**2)),
         "This is the error at p = 0 whatever p is.": lambda s, p: _gaussian_error(s, 1 / np.sqrt(1 + s**2)),
-        "This holds a at (1 - p)/√(1 + σ²) even where the estimate of least error is allowed already: the curve becomes "
-        "flat there, and never rises again.": lambda s, p: _gaussian_error(s, (1 - p) / np.sqrt(1 + s**2)),
+        "This holds a at (1 - p)/√(1 + σ²) even where the estimate of least error is allowed already: the curve "
+        "becomes flat there, and never rises again.": lambda s, p: _gaussian_error(s, (1 - p) / np.sqrt(1 + s**2)),
         "The variance a²(1 + σ²) was held near 1; it is the standard deviation.": (
             lambda s, p: _gaussian_error(s, max(1 / (1 + s**2), np.sqrt(max(1 - p, 0) / (1 + s**2))))
         ),
-        "The standard deviation was taken for the largest allowed, 1 + p: the error grows with a beyond its least value, so "
-        "the smallest allowed a is best.": lambda s, p: _gaussian_error(s, (1 + p) / np.sqrt(1 + s**2)),
+        "The standard deviation was taken for the largest allowed, 1 + p: the error grows with a beyond its least "
+        "value, so the smallest allowed a is best.": lambda s, p: _gaussian_error(s, (1 + p) / np.sqrt(1 + s**2)),
         "This is a, not the error that it makes.": _slope,
         "The noise is missing from the error: it is (1 - a)² + a²σ².": lambda s, p: (1 - _slope(s, p)) ** 2,
     }
@@ -136,8 +137,9 @@ def _minus_log(p: np.ndarray) -> float:
     ),
 )
 def gan_losses(trial: Trial) -> str:
-    """Write losses(generator, discriminator, damaged, clean, weight), which returns L_D = -E log σ(D(y)) - E log(1 - σ(D(G(x̃)))) and
-    L_G = -E log σ(D(G(x̃))) + weight·E‖y - G(x̃)‖₁, two tensors, with L_D leaving the generator alone."""
+    """Write losses(generator, discriminator, damaged, clean, weight), which returns L_D = -E log σ(D(y)) - E log(1 -
+    σ(D(G(x̃)))) and L_G = -E log σ(D(G(x̃))) + weight·E‖y - G(x̃)‖₁, two tensors, with L_D leaving the generator
+    alone."""
     function = trial.function("losses")
     weight = 0.3
     for shape in ((3, 1, 2, 2), (2, 3, 4, 3)):
@@ -153,8 +155,8 @@ def gan_losses(trial: Trial) -> str:
         d_loss, g_loss = got
         trial.require(
             d_loss.requires_grad and g_loss.requires_grad,
-            "The numbers are right, but there is nothing to go backward through: detach the restored images for L_D, and "
-            "neither the logits nor the losses.",
+            "The numbers are right, but there is nothing to go backward through: detach the restored images for "
+            "L_D, and neither the logits nor the losses.",
             "d_loss.requires_grad, g_loss.requires_grad",
             f"{d_loss.requires_grad}, {g_loss.requires_grad}",
             "True, True",
@@ -171,7 +173,8 @@ def gan_losses(trial: Trial) -> str:
         found = generator.scale.grad
         trial.require(
             found is not None,
-            "The numbers are right, but L_G gives the generator no gradient: the restored images are detached there, too.",
+            "The numbers are right, but L_G gives the generator no gradient: the restored images are detached there, "
+            "too.",
             "g_loss.backward(); generator.scale.grad",
             "None",
             "a gradient",
@@ -187,9 +190,8 @@ def gan_losses(trial: Trial) -> str:
             own.scale.grad,
             "g_loss.backward(); generator.scale.grad",
             {
-                "L_G has the right value, but only its distance reaches the generator: D is shown a detached image there.": (
-                    np.array(distance)
-                )
+                "L_G has the right value, but only its distance reaches the generator: D is shown a detached image "
+                "there.": (np.array(distance))
             },
         )
     return "minigen.training.restoration.train_restoration_gan is these two lines and two optimizers."
@@ -218,8 +220,8 @@ def _wrong_losses(damaged: np.ndarray, clean: np.ndarray, weight: float) -> dict
         return weight * float(error.sum()) / n
 
     return {
-        "D was shown the *damaged* images as real ones, as an article has it: then G learns to give the damage back. Real are "
-        "the clean ones.": (_minus_log(r) + _minus_log(1 - q), g),
+        "D was shown the *damaged* images as real ones, as an article has it: then G learns to give the damage "
+        "back. Real are the clean ones.": (_minus_log(r) + _minus_log(1 - q), g),
         "The labels of L_D are exchanged: clean images go up, restored ones down.": (
             _minus_log(1 - p) + _minus_log(q),
             g,
@@ -237,8 +239,8 @@ def _wrong_losses(damaged: np.ndarray, clean: np.ndarray, weight: float) -> dict
             d,
             _minus_log(1 - q) + distance,
         ),
-        "The distance is a mean over the pixels too; it is a sum over the pixels and a mean over the batch, or the weight "
-        "depends on the size of the images.": (d, fooled + distance / clean[0].size),
+        "The distance is a mean over the pixels too; it is a sum over the pixels and a mean over the batch, or the "
+        "weight depends on the size of the images.": (d, fooled + distance / clean[0].size),
         "The distance is summed over the batch too: divide by the number of images.": (d, fooled + distance * n),
         "The distance is squared: that is L2.": (d, fooled + apart((restored - clean) ** 2)),
         "The distance is that to the damaged image; it is to the clean one.": (
@@ -271,9 +273,10 @@ def _stride_first(layers: list[tuple[int, int]]) -> int:
     "11.4",
     "How much a logit sees",
     hints=(
-        "One pixel of the first layer's output sees `kernel` pixels. Two neighbours see windows that are `stride` apart.",
-        "Keep two numbers: the width seen, and how far neighbours are apart, in pixels of the image; both are 1 at first. A "
-        "layer adds (kernel - 1) times the distance, and then multiplies the distance by its stride.",
+        "One pixel of the first layer's output sees `kernel` pixels. Two neighbours see windows that are `stride` "
+        "apart.",
+        "Keep two numbers: the width seen, and how far neighbours are apart, in pixels of the image; both are 1 at "
+        "first. A layer adds (kernel - 1) times the distance, and then multiplies the distance by its stride.",
     ),
 )
 def receptive_field(trial: Trial) -> str:
@@ -281,16 +284,16 @@ def receptive_field(trial: Trial) -> str:
     (kernel, stride) from the first to the last."""
     function = trial.function("patch_width")
     mistakes: dict[str, Callable[..., Any]] = {
-        "The strides are not used: after a stride of 2 neighbours are two pixels apart, and a kernel spans twice as much.": (
-            lambda layers: 1 + sum(k - 1 for k, _ in layers)
-        ),
+        "The strides are not used: after a stride of 2 neighbours are two pixels apart, and a kernel spans "
+        "twice as much.": (lambda layers: 1 + sum(k - 1 for k, _ in layers)),
         "The kernels were added up; windows overlap, so each layer adds kernel - 1 steps.": (
             lambda layers: sum(k for k, _ in layers)
         ),
         "The kernels were multiplied, as if windows did not overlap.": lambda layers: int(
             np.prod([k for k, _ in layers])
         ),
-        "A layer's own stride was applied before its kernel: it sets its *outputs* apart, not its inputs.": _stride_first,
+        "A layer's own stride was applied before its kernel: it sets its *outputs* apart, not its "
+        "inputs.": _stride_first,
         "The layers were taken from the last to the first with the rule for the other direction.": (
             lambda layers: _width(layers[::-1])
         ),

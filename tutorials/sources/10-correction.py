@@ -514,7 +514,9 @@ against_noise = {
     "noisy": noisy,
     "Wiener (local)": best(lambda x, n: classical.wiener_filter(x, SIGMA, n), (3, 5, 7), noisy),
     "total variation": best(
-        lambda x, v: classical.total_variation_denoising(x, v * SIGMA), (0.5, 0.6, 0.7, 0.8, 0.9), noisy
+        lambda x, v: classical.total_variation_denoising(x, v * SIGMA),
+        course.short((0.5, 0.6, 0.7, 0.8, 0.9), (0.7,)),
+        noisy,
     ),
     "non-local means": best(
         lambda x, v: classical.non_local_means(x, SIGMA, v * SIGMA), course.short((0.5, 0.6, 0.7, 0.8), (0.6,)), noisy
@@ -559,14 +561,22 @@ for sigma in (10, 25, 50):
 # %%
 BLUR = "gaussian-blur:sigma=1.5+noise:sigma=5"
 with tempfile.TemporaryDirectory() as folder:
-    config = {"model": "correction-ae", "corruption": BLUR, "image_size": 32, "lr": 2e-3, "epochs": course.short(2, 1)}
+    config = {
+        "model": "correction-ae",
+        "corruption": BLUR,
+        "image_size": course.short(32, 16),
+        "lr": 2e-3,
+        "epochs": course.short(2, 1),
+    }
     config |= {"batch_size": course.short(16, 512), "width": course.short(16, 1), "augment": course.short(True, False)}
     training = start_run(config, out=f"{folder}/run", quiet=True)
     train_run(training)
     training.run.close()
 against_blur = {
     "blurred": hazy,
-    "total variation": best(lambda x, v: classical.total_variation_denoising(x, v * 5 / 255), (0.2, 0.4, 0.6), hazy),
+    "total variation": best(
+        lambda x, v: classical.total_variation_denoising(x, v * 5 / 255), course.short((0.2, 0.4, 0.6), (0.4,)), hazy
+    ),
     "non-local means": best(
         lambda x, v: classical.non_local_means(x, 5 / 255, v * 5 / 255), course.short((0.4, 0.6), (0.6,)), hazy
     ),
