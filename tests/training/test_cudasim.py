@@ -138,4 +138,11 @@ def test_dropout_drops_the_same_on_every_device_with_the_same_losses_over_two_st
     np.testing.assert_allclose(losses, cpu_losses, rtol=1e-5)
     for a, b in zip(ours, weights):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-    assert ran >= {"normalize_and_drop", "activate_and_drop", "scale_by_state", "cross_entropy", "cross_entropy_back", "adam"}
+    assert ran >= {
+        "normalize_and_drop",
+        "activate_and_drop",
+        "scale_by_state",
+        "cross_entropy",
+        "cross_entropy_back",
+        "adam",
+    }
