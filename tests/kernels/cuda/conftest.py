@@ -70,6 +70,17 @@ def mutations(tree):
                     yield f"line {node.lineno}, {ast.unparse(node)} with argument {argument} moved", move
 
 
+def loaded(module, source, folder):
+    """A copy of a module with this source."""
+    path = folder / f"mutant_{next(NUMBER)}.py"
+    path.write_text(source, encoding="utf-8")
+    name = f"{module.__package__}.{path.stem}"  # of the same package, for its relative imports
+    spec = importlib.util.spec_from_file_location(name, path)
+    copied = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copied)
+    return copied
+
+
 @pytest.fixture
 def mutants(tmp_path):
     """mutants(module): for each place to break in the device code of a module, what was done and the broken module."""
@@ -80,12 +91,19 @@ def mutants(tmp_path):
         for what, change in mutations(tree):
             mutant = copy.deepcopy(tree)
             change(mutant)
-            path = tmp_path / f"mutant_{next(NUMBER)}.py"
-            path.write_text(ast.unparse(ast.fix_missing_locations(mutant)), encoding="utf-8")
-            name = f"{module.__package__}.{path.stem}"  # of the same package, for its relative imports
-            spec = importlib.util.spec_from_file_location(name, path)
-            broken = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(broken)
-            yield what, broken
+            yield what, loaded(module, ast.unparse(ast.fix_missing_locations(mutant)), tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """changed(module, text, other): a copy of the module with other text in place of this one, wherever it stands."""
+
+    def make(module, text, other):
+        with open(module.__file__, encoding="utf-8") as file:
+            source = file.read()
+        assert text in source
+        return loaded(module, source.replace(text, other), tmp_path)
 
     return make

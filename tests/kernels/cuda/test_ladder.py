@@ -27,6 +27,16 @@ BLOCKS_OF_16 = dict.fromkeys(("register_tile", "vector_loads", "unrolled", "cons
 TWO_WARPS = dict.fromkeys(("warp_tiling", "double_buffer", "cp_async"), Tile(32, 32, 8, 4, 4))
 SMALL = {"shared_memory": 4, **BLOCKS_OF_16, **TWO_WARPS, "tf32": Tile(16, 16, 16, 2, 2)}
 TILES = {rung: {"tile": tile} for rung, tile in SMALL.items()}
+FROM_THE_FIFTH = list(ladder.RUNGS)[4:]
+# few threads with much to do: as on a GPU, each has more than four sums along both axes, or fetches several numbers of both
+BUSY = {
+    **dict.fromkeys(BLOCKS_OF_16, Tile(32, 16, 8, 8, 8)),
+    **dict.fromkeys(TWO_WARPS, Tile(32, 64, 8, 8, 8)),
+    "register_tile": Tile(16, 8, 8, 2, 2),
+    "tf32": Tile(32, 16, 16, 4, 4),
+}
+BUSY_TILES = TILES | {rung: {"tile": tile} for rung, tile in BUSY.items()}
+LARGE = dict.fromkeys(("constant_shapes", *TWO_WARPS), TILE) | {"tf32": TILE._replace(BK=16)}  # where there is a choice
 ORDERS = ("forward", "reverse", 7)
 
 
@@ -64,6 +74,17 @@ HARD = [
 CHEAPEST_FIRST = sorted(HARD, key=lambda arguments: arguments[0].size * arguments[1].size)  # to hunt mutants with
 
 
+def with_nan():
+    """Where a number that is none lies beside what is summed, it may not be multiplied, not even with zero."""
+    x, w, *rest = case(groups=2, ins=3, outs=2, size=(4, 3), kernel=(1, 3), padding=(0, 0, 1, 1))
+    x[0, 3:, 2, 1] = np.nan
+    return x, w, *rest
+
+
+# for threads with much to do: the channels are a whole number of steps, and both they and the pixels overfill a tile
+BUSY_HARD = [case(ins=16, outs=36, size=(6, 7), kernel=(2, 1)), with_nan()]
+
+
 @pytest.mark.parametrize("rung", ladder.RUNGS)
 @settings(max_examples=12)
 @given(cases(), st.sampled_from(ORDERS))
@@ -73,23 +94,11 @@ def test_a_rung_gives_the_numbers_of_the_reference_in_any_order(rung, arguments,
     np.testing.assert_array_equal(y, reference.conv2d(*arguments))
 
 
-@pytest.mark.parametrize("rung", ladder.RUNGS)
-def test_a_rung_works_with_the_tiles_it_has_on_a_gpu(rung):
-    np.testing.assert_array_equal(ladder.conv2d(*HARD[2], rung=rung), reference.conv2d(*HARD[2]))
-
-
-@pytest.mark.parametrize(
-    ("rung", "tile"),
-    [
-        ("constant_shapes", TILE),
-        ("warp_tiling", TILE),
-        ("double_buffer", TILE),
-        ("cp_async", TILE),
-        ("tf32", TILE._replace(BK=16)),
-    ],
-)
-def test_a_rung_that_chooses_its_tile_works_with_the_large_one(rung, tile):
-    np.testing.assert_array_equal(ladder.conv2d(*HARD[2], rung=rung, tile=tile), reference.conv2d(*HARD[2]))
+@pytest.mark.parametrize(("rung", "tile"), [*((rung, None) for rung in ladder.RUNGS), *LARGE.items()])
+def test_every_sum_of_the_tiles_on_a_gpu_is_right_and_what_hangs_over_them_too(rung, tile):
+    arguments = case(ins=4, outs=132, size=(10, 13), kernel=(1, 1))  # 130 pixels: more than a tile has both ways
+    y = ladder.conv2d(*arguments, rung=rung, **({"tile": tile} if tile else {}))
+    np.testing.assert_array_equal(y, reference.conv2d(*arguments))
 
 
 def test_the_tile_is_small_where_large_ones_would_be_few_or_mostly_beyond_the_last_channel():
@@ -101,24 +110,43 @@ def test_the_tile_is_small_where_large_ones_would_be_few_or_mostly_beyond_the_la
     assert {tile(64, 128, 7).BN, tile(32, 64, 28).BN, tile(16, 128, 28).BN} == {64}
 
 
-def survives(arguments, rung, run):
-    """Whether a broken rung gives the right answer all the same."""
+def survives(rung, run=simulate):
+    """Whether a broken rung gives the right answers all the same."""
+    hunt = *((arguments, TILES) for arguments in CHEAPEST_FIRST), *((arguments, BUSY_TILES) for arguments in BUSY_HARD)
+    return all(right(arguments, rung, run, tiles) for arguments, tiles in hunt)
+
+
+def right(arguments, rung, run=simulate, tiles=TILES):
     try:
-        return np.array_equal(
-            ladder.conv2d(*arguments, rung=rung, run=run, **TILES.get(rung, {})), reference.conv2d(*arguments)
-        )
+        y = ladder.conv2d(*arguments, rung=rung, run=run, **tiles.get(rung, {}))
     except KernelFault:
         return False
+    return np.array_equal(y, reference.conv2d(*arguments), equal_nan=True)
 
 
 @pytest.mark.parametrize("rung", ladder.RUNGS)
 def test_a_rung_without_a_barrier_or_with_an_index_moved_is_told_apart(rung, mutants):
     broken = list(mutants(ladder.RUNGS[rung]))
     assert len(broken) > 2
-    assert all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST)
+    assert survives(rung)
     for what, module in broken:
         with mock.patch.dict(ladder.RUNGS, {rung: module}):
-            assert not all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST), what
+            assert not survives(rung), what
+
+
+@pytest.mark.parametrize(
+    ("rung", "line", "broken"),
+    [
+        ("shared_memory", "and k < K", ""),
+        ("register_tile", "k < K and 0", "0"),
+        *((rung, f"{t} * {i}", f"8 * {i}") for rung in list(BLOCKS_OF_16)[1:] for t, i in (("TY", "i"), ("TX", "j"))),
+        *((rung, "start >= channels", "start > channels") for rung in FROM_THE_FIFTH),
+        *((rung, "channels - (start + ka)", "channels - start") for rung in FROM_THE_FIFTH),
+    ],
+)
+def test_a_line_that_matters_with_busy_threads_or_a_nan_alone_is_told_apart(rung, line, broken, changed):
+    with mock.patch.dict(ladder.RUNGS, {rung: changed(ladder.RUNGS[rung], line, broken)}):
+        assert not survives(rung)
 
 
 def test_four_floats_at_an_edge_with_an_index_moved_are_told_apart(mutants):
@@ -129,7 +157,7 @@ def test_four_floats_at_an_edge_with_an_index_moved_are_told_apart(mutants):
         for rung in ("vector_loads", "cp_async"):
             names = {name: getattr(module, name) for name in vars(ladder.RUNGS[rung]) if name.endswith("_up_to_4")}
             with mock.patch.multiple(ladder.RUNGS[rung], **names):
-                found = found or not all(survives(arguments, rung, simulate) for arguments in CHEAPEST_FIRST)
+                found = found or not survives(rung)
         assert found, what
 
 
@@ -163,7 +191,7 @@ def test_without_the_watch_for_races_a_missing_barrier_still_changes_the_numbers
         if "without" in what:
             with silent, mock.patch.dict(ladder.RUNGS, {rung: module}):
                 run = partial(simulate, order=order)
-                assert not all(survives(arguments, rung, run) for arguments in CHEAPEST_FIRST), what
+                assert not all(right(arguments, rung, run) for arguments in CHEAPEST_FIRST), what
 
 
 def test_an_unknown_rung_is_answered_with_those_that_there_are():
