@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,10 @@ class Device:
         """The next key of a generator (`Generator.key`), as this device's kernels take it."""
         return generator.key()
 
+    def concatenate(self, arrays: Sequence[Any], axis: int) -> Any:
+        """The arrays, all of one type, one after another along an axis."""
+        return self.xp.concatenate(arrays, axis=axis)
+
     def add_at(self, array: Any, index: Any, values: Any) -> None:
         """array[index] += values, in place, once for every time a position occurs in `index`."""
         self.xp.add.at(array, index, values)
@@ -137,13 +141,24 @@ class DeviceWithCudaKernels(Device):
         return pinned.send(self.xp, array) if pinned.is_pinned(array) else self.xp.asarray(array)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
-        if not isinstance(values, self.xp.ndarray):
+        if not isinstance(values, self.xp.ndarray) and np.ndim(values):
             self._capture.refuse("to_gpu", "a copy from the host")
         return super().asarray(values, dtype)
 
     def to_host(self, array: Any) -> Any:
         self._capture.refuse("to_host", "a copy to the host")
         return super().to_host(array)
+
+    def concatenate(self, arrays: Sequence[Any], axis: int) -> Any:
+        # CuPy's own sends a table of addresses to the GPU where there are many arrays, which no graph can hold.
+        shape = list(arrays[0].shape)
+        shape[axis] = sum(array.shape[axis] for array in arrays)
+        out, begin = self.xp.empty(shape, arrays[0].dtype), 0
+        for array in arrays:
+            end = begin + array.shape[axis]
+            out[(*[slice(None)] * (axis % array.ndim), slice(begin, end))] = array
+            begin = end
+        return out
 
     def constant(self, values: np.ndarray) -> Any:
         return self._capture.kept(_constant(self, values.tobytes(), values.dtype.str, values.shape))

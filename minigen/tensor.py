@@ -90,6 +90,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
+        if modes.state.capture is not None:
+            modes.state.capture.note_made(self)
         if requires_grad:
             self.requires_grad_()
 
@@ -104,6 +106,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
+        if modes.state.capture is not None:
+            modes.state.capture.note_made(self)
         return self
 
     # ---- what it is -------------------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ class Tensor(TensorMethods):
         array = self.device.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
             raise ShapeError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
-        if modes.state.capture is not None and array.dtype == self._data.dtype:
+        if modes.state.steady and array.dtype == self._data.dtype:
             self._data[...] = array  # a graph that is being captured goes on reading the array that there is
         else:
             self._data = array if array is self._data else array.view()

@@ -37,7 +37,8 @@ def backward(output: Tensor, gradient: Tensor | None, retain_graph: bool | None,
                 if modes.state.capture is not None and leaf not in modes.state.capture.leaves:
                     raise GraphError(
                         f"backward: a leaf of shape {leaf.shape} had a gradient before the step began, and a captured step "
-                        f"would add to that same one in every replay; call zero_grad() in the step, before backward()."
+                        f"would add to that same one in every replay; call zero_grad() in the step, before backward(), and "
+                        f"with set_to_none=True, as it is by default."
                     )
                 leaf.grad = leaf.grad + found[leaf]
 

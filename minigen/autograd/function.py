@@ -123,6 +123,8 @@ class Function:
                     device = x.device
                 arrays.append(x._data)
                 needs.append(recording and x.requires_grad)
+                if modes.state.capture is not None:
+                    modes.state.capture.note_input(x)
             else:
                 arrays.append(x)
                 needs.append(False)

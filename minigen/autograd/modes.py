@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -18,11 +19,25 @@ class Capture:
     Attributes:
         leaves: the tensors that got a gradient.
         versions: the counters of the tensors that were changed in place.
+        made: weak references to the tensors that the step made, by their ids.
+        read: of every other tensor that an operation read, a weak reference and its array, which is kept for the replays.
     """
 
     def __init__(self) -> None:
         self.leaves: set[Any] = set()
         self.versions: list[list[int]] = []
+        self.made: dict[int, weakref.ref[Any]] = {}
+        self.read: dict[int, tuple[weakref.ref[Any], Any]] = {}
+
+    def note_made(self, tensor: Any) -> None:
+        """A tensor was made."""
+        self.made[id(tensor)] = weakref.ref(tensor)
+
+    def note_input(self, tensor: Any) -> None:
+        """An operation reads this tensor."""
+        made = self.made.get(id(tensor))
+        if made is None or made() is not tensor:
+            self.read.setdefault(id(tensor), (weakref.ref(tensor), tensor._data))
 
 
 class _State(threading.local):
@@ -33,13 +48,17 @@ class _State(threading.local):
     watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
 
     capture: Capture | None = None  # what is noted while a CUDA graph is captured
+    steady = False  # a tensor that is given other data takes their values over into the array that it has
 
 
 state = _State()
 
 
 class Replaced:
-    """How often a tensor, or an optimizer, was given other arrays than it had. A captured graph still has the old ones."""
+    """How often a tensor or an optimizer was given other arrays than it had, or a layer another mode, training or not.
+
+    A captured graph still computes with the old ones.
+    """
 
     count = 0
 

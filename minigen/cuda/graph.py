@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from minigen.autograd import modes
 from minigen.device import Device
 from minigen.device import device as find_device
 from minigen.errors import DeviceError, GraphError, OutOfMemoryError, UserError
+from minigen.precision import get_float32_precision
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 Names = tuple[int | str, ...]
@@ -34,8 +36,8 @@ def graph(step: Callable[..., Any], device: Device | str = "cuda") -> Graph:
 
     The first call runs `step` as it is, which builds kernels and makes an optimizer's state. The second captures it, and
     this call and all later ones run the graph: every call is one step. Arguments of another shape or dtype start over with
-    a graph of their own, for the last and smaller batch, say; so do all, if a tensor got another array in the meantime
-    (`parameter.data = …`, `optimizer.load_state_dict`).
+    a graph of their own, for the last and smaller batch, say; so do all, if any tensor got another array in the meantime
+    (`parameter.data = …`, `optimizer.load_state_dict`), or any layer another mode (`model.eval()`).
 
     Args:
         step: any function of tensors on the device, such as forward, `zero_grad`, `backward`, and `optimizer.step` of one
@@ -49,8 +51,10 @@ def graph(step: Callable[..., Any], device: Device | str = "cuda") -> Graph:
 
     Raises:
         GraphError: when the step is captured, and later called: the step does what a graph cannot hold, with the reason. It
-            reads a value on the host (`.item()`, `.numpy()`, an `if` on a tensor), sends a host's array to the GPU, or adds
-            to gradients from before the step.
+            reads a value on the host (`.item()`, `.numpy()`, an `if` on a tensor), sends a host's array to the GPU, adds to
+            gradients from before the step, changes an argument, begins an optimizer's state, steps a schedule of rates, or
+            puts a tensor in the place of one that it has read.
+        UserError: `step` is no function.
         DeviceError: the device cannot be used here.
 
     Source: "CUDA Graphs", CUDA C++ Programming Guide.
@@ -86,20 +90,16 @@ class Graph:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         names, given = (*range(len(args)), *kwargs), (*args, *kwargs.values())
-        try:
-            kind = names, tuple([_kind(value) for value in given])
-            if self._replaced != modes.Replaced.count:
-                self._kinds.clear()
-            known = kind in self._kinds
-        except TypeError as error:
-            raise GraphError(f"graph: {error}; give tensors, arrays, numbers or other constants.") from error
-        if not known:
+        kind = get_float32_precision(), names, tuple([_kind(name, value) for name, value in zip(names, given)])
+        if self._replaced != modes.Replaced.count:
+            self._kinds.clear()
+        if kind not in self._kinds:
             if len(self._kinds) == MOST_KINDS:
                 raise GraphError(
                     f"graph: arguments of {MOST_KINDS} kinds were captured, and {_described(kind)} would be one more; give "
                     f"what changes as arrays of one shape, or as floats."
                 )
-            result = _call(self.step, names, [self._tensor(value) for value in given])
+            result = self._first(names, given)
             self._kinds[kind] = None
         else:
             captured = self._kinds[kind]
@@ -111,10 +111,19 @@ class Graph:
         self._replaced = modes.Replaced.count
         return _copied(result)
 
-    def _tensor(self, value: Any) -> Any:
-        if not _is_data(value):
-            return value
-        return Tensor(value.detach() if isinstance(value, Tensor) else _on_host(value), device=self.device)
+    def _first(self, names: Names, given: tuple[Any, ...]) -> Any:
+        """Run the step as it is, with copies of the arguments, as the graph will have them."""
+        values = [Tensor(_data(v), device=self.device).clone() if _is_data(v) else v for v in given]
+        before = modes.Replaced.count
+        modes.state.steady = True
+        try:
+            result = _call(self.step, names, values)
+        finally:
+            modes.state.steady = False
+        _check_unchanged(names, values)
+        if modes.Replaced.count != before:
+            self._kinds.clear()
+        return result
 
     @property
     def kinds(self) -> list[str]:
@@ -138,13 +147,15 @@ class _Captured:
         self._copy()
         self._graph = capture.Graph() if device.name == "cuda" else capture.SimulatedGraph()
         noted = modes.state.capture = modes.Capture()
+        modes.state.steady = True
         try:
             with self._graph.captured():
-                self.result = _call(step, names, [self._argument(i) for i in range(len(given))])
+                arguments = [self._argument(i) for i in range(len(given))]
+                self.result = _call(step, names, arguments)
         except capture.CaptureError as error:
             raise GraphError(f"graph: {error.reason} The step asks for it in {_line(error)}.") from error
         except Exception as error:
-            if type(error).__module__.partition(".")[0] != "cupy":
+            if type(error).__module__.partition(".")[0] not in ("cupy", "cupy_backends", "cuda"):
                 raise
             if type(error).__name__ == "OutOfMemoryError":
                 raise OutOfMemoryError(
@@ -153,8 +164,18 @@ class _Captured:
                 ) from error
             raise GraphError(f"graph: CUDA cannot capture what the step does in {_line(error)} ({error}).") from error
         finally:
-            modes.state.capture = None
+            modes.state.capture, modes.state.steady = None, False
+        _check_unchanged(names, arguments)
         self._versions = noted.versions
+        self._gradients = [(leaf, leaf.grad) for leaf in noted.leaves]
+        self._read = []
+        for tensor, array in noted.read.values():
+            if tensor() is None:
+                raise GraphError(
+                    f"graph: the step reads a tensor of shape {array.shape} from before it, and puts another in its place, "
+                    f"which no replay would read; change it in place: tensor.copy_(values)."
+                )
+            self._read.append(array)  # not to be freed before the graph
 
     def replay(self, given: tuple[Any, ...]) -> None:
         """Run the graph for these arguments."""
@@ -163,6 +184,8 @@ class _Captured:
         self._graph.replay()
         for version in self._versions:
             version[0] += 1
+        for leaf, gradient in self._gradients:
+            leaf.grad = gradient
 
     def _copy(self) -> None:
         for i, value in enumerate(self._given):
@@ -193,27 +216,59 @@ def _is_data(value: Any) -> bool:
     return isinstance(value, (Tensor, np.ndarray, float, np.floating))
 
 
-def _on_host(value: Any) -> np.ndarray:
+def _data(value: Any) -> Any:
+    """An argument's values: a tensor, out of any graph of gradients, or an array of the host's."""
     if isinstance(value, Tensor):
-        return value.detach().cpu().numpy()
+        return value.detach()
     return value if isinstance(value, np.ndarray) else np.asarray(value, DEFAULT_DTYPE)
 
 
-def _kind(value: Any) -> Any:
-    """What must be the same of an argument for a graph to be used again. Raises TypeError for what cannot be compared."""
-    if isinstance(value, Tensor):
-        return value.shape, str(value.dtype), value.device.name
+def _on_host(value: Any) -> np.ndarray:
+    data = _data(value)
+    return data.cpu().numpy() if isinstance(data, Tensor) else data
+
+
+def _kind(name: int | str, value: Any) -> Any:
+    """What must be the same of an argument for a graph to be used again.
+
+    Raises:
+        GraphError: it cannot be an argument of a graph.
+    """
+    which = f"argument {name + 1}" if isinstance(name, int) else f"argument {name!r}"
     if _is_data(value):
-        host = _on_host(value)
-        return host.shape, str(host.dtype), "cpu"
-    hash(value)
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise GraphError(
+                f"graph: {which} requires a gradient, and what is given to a graph are values alone; let the step use that "
+                f"tensor from outside, or give it .detach()."
+            )
+        data = _data(value)
+        return tuple(data.shape), str(data.dtype), data.device.name if isinstance(data, Tensor) else "cpu"
+    if isinstance(value, (tuple, list, dict, set)) and any(
+        map(_is_data, value.values() if isinstance(value, dict) else value)
+    ):
+        raise GraphError(
+            f"graph: {which} is a {type(value).__name__} of tensors or numbers; give each as an argument of its own."
+        )
+    try:
+        hash(value)
+    except TypeError as error:
+        raise GraphError(f"graph: {which}: {error}; give tensors, arrays, numbers or constants.") from error
     return type(value).__name__, value
 
 
 def _described(kind: Any) -> str:
     """A kind of arguments in words."""
-    parts = [f"{part[1]} {part[0]}" if len(part) == 3 else repr(part[1]) for part in kind[1]]
-    return f"({', '.join(parts)})"
+    parts = [f"{part[1]} {part[0]}" if len(part) == 3 else repr(part[1]) for part in kind[2]]
+    return f"({', '.join(parts)})" + (f" in {kind[0]}" if kind[0] != "ieee" else "")
+
+
+def _check_unchanged(names: Names, arguments: list[Any]) -> None:
+    for name, value in zip(names, arguments):
+        if isinstance(value, Tensor) and value._version[0]:
+            which = f"argument {name + 1}" if isinstance(name, int) else f"argument {name!r}"
+            raise GraphError(
+                f"graph: the step changes {which} in place, and would change a copy; let the step use that tensor from outside."
+            )
 
 
 def _call(step: Callable[..., Any], names: Names, values: list[Any]) -> Any:
@@ -223,7 +278,11 @@ def _call(step: Callable[..., Any], names: Names, values: list[Any]) -> Any:
 
 
 def _copied(result: Any) -> Any:
-    """The result with copies of its tensors: the graph's own change with every replay."""
+    """The result with copies of its tensors: the graph's own change with every replay.
+
+    Raises:
+        GraphError: it is of a kind in which tensors cannot be found.
+    """
     if isinstance(result, Tensor):
         return Tensor._wrap(result._data.copy(), result.device)
     if isinstance(result, dict):
@@ -232,4 +291,11 @@ def _copied(result: Any) -> Any:
         return type(result)(*[_copied(value) for value in result])
     if isinstance(result, (tuple, list)):
         return type(result)([_copied(value) for value in result])
-    return result
+    if is_dataclass(result) and not isinstance(result, type):
+        return replace(result, **{field.name: _copied(getattr(result, field.name)) for field in fields(result)})
+    if result is None or isinstance(result, (bool, int, float, str, np.generic)):
+        return result
+    raise GraphError(
+        f"graph: the step returns a {type(result).__name__}; return tensors, or tuples, lists, dictionaries or dataclasses of "
+        f"them."
+    )

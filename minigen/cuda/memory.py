@@ -2,7 +2,8 @@
 
 CuPy keeps memory that arrays have given back in a pool, and gives it to the next ones, because asking the driver stops the
 GPU. So there are two figures: what arrays hold now (*allocated*), and with it what the pool keeps (*reserved*). A graph
-(`minigen.cuda.graph`) has a pool of its own, which is not counted here.
+(`minigen.cuda.graph`) has a pool of its own, which is in neither; only the peak sees what is asked for while it is captured.
+CuPy's allocator is replaced by one that says more when memory runs out.
 """
 
 from __future__ import annotations

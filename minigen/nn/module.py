@@ -231,7 +231,9 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Let every layer behave as in training (or, with False, as in `eval`)."""
         for module in self.modules():
-            module.training = mode
+            if module.training != mode:
+                module.training = mode
+                modes.Replaced.count += 1
         return self
 
     def eval(self) -> Self:

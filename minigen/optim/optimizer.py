@@ -109,9 +109,19 @@ class Optimizer:
                             )
                         self.update(parameter, gradient.data, state, group)
                         continue
+                    before = len(state)
                     arrays, numbers = self.operands(parameter, state, group)
+                    if modes.state.capture is not None and len(state) > before:
+                        raise GraphError(
+                            f"{self._name}: the state of a parameter of shape {parameter.shape} would begin anew in every "
+                            f"replay, since the step that is captured is the first to make it; let the first call of the "
+                            f"graph, which runs the step as it is, use this optimizer with the same options."
+                        )
                     if not one_pass.takes(parameter, (gradient.data, *arrays), numbers):
                         self.formula(parameter, gradient.data, arrays, numbers())
+                if modes.state.capture is not None:  # the options of groups may come to differ from replay to replay
+                    one_pass.run()
+                    one_pass = OnePass(self.loop)
             one_pass.run()
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -55,10 +55,10 @@ class RMSprop(Optimizer):
         self._below_one(group, "alpha", [group["alpha"]])
 
     def operands(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Arrays, GiveNumbers]:
-        if not state:
-            state["step"] = 0
-            names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]]
-            state.update({name: parameter.device.xp.zeros_like(parameter.data) for name in names})
+        state.setdefault("step", 0)
+        for name in ("square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]):
+            if name not in state:
+                state[name] = parameter.device.xp.zeros_like(parameter.data)
         mean = state["grad_avg"] if group["centered"] else None
         buffer = state["momentum_buffer"] if group["momentum"] > 0 else None
 

@@ -11,7 +11,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minigen.errors import UserError
+from minigen.autograd import modes
+from minigen.errors import GraphError, UserError
 from minigen.optim.optimizer import Optimizer
 
 
@@ -49,6 +50,7 @@ class LRScheduler:
 
     def step(self) -> None:
         """Go on to the next rate."""
+        _check_not_captured(self)
         self.last_epoch += 1
         self._write()
 
@@ -298,6 +300,7 @@ class ReduceLROnPlateau:
 
     def step(self, metrics: Any) -> None:
         """Tell the metric of the epoch that has ended."""
+        _check_not_captured(self)
         value = float(metrics)
         self.last_epoch += 1
         if self._is_better(value):
@@ -333,3 +336,11 @@ class ReduceLROnPlateau:
         if self.threshold_mode == "rel":
             return sign * value < sign * self.best * (1 - sign * self.threshold)
         return sign * value < sign * self.best - self.threshold
+
+
+def _check_not_captured(schedule: Any) -> None:
+    if modes.state.capture is not None:
+        raise GraphError(
+            f"{type(schedule).__name__}: a graph would not go on to another rate in its replays; call the schedule's step() "
+            f"after the graph, and not in the step that is captured."
+        )

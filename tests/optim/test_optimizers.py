@@ -405,3 +405,20 @@ def test_a_quadratic_is_minimized(kind, options):
         (w * w).sum().backward()
         optimizer.step()
     assert (w * w).sum().item() < 0.1 * start
+
+
+def test_momentum_may_begin_after_the_first_step():
+    found = []
+    for kind in (mg.optim.RMSprop, mg.optim.SGD):
+        w = mg.tensor([1.0, -1.0], requires_grad=True)
+        optimizer = kind([w], lr=0.1)
+        for momentum in (0, 0.9, 0.9):
+            optimizer.param_groups[0]["momentum"] = momentum
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+        found.append(w.tolist())
+    assert found[1] == pytest.approx(
+        [0.8 - 0.16 - (0.9 * 0.16 + 0.128), -(0.8 - 0.16 - (0.9 * 0.16 + 0.128))], rel=1e-5
+    )
+    assert abs(found[0][0]) < 1

@@ -74,22 +74,27 @@ class Graph:
 
     def renewed(self, values: np.ndarray, again: Callable[[], np.ndarray]) -> Any:
         """An array with these values when the graph runs first, and before every replay those that `again` gives."""
-        import cupy
-
-        array = cupy.empty(values.shape, values.dtype)
+        array = self._apart(values)
         self._renewed.append(Renewed(array, values, again))
         return array
 
     def constant(self, values: np.ndarray) -> Any:
         """An array with these values, which no replay changes. It is copied at once, aside from what is captured."""
+        array = self._apart(values)
+        array.set(np.ascontiguousarray(values), stream=self._aside)
+        self._aside.synchronize()
+        self.keep(array)
+        return array
+
+    def _apart(self, like: np.ndarray) -> Any:
+        """An array on memory that nothing else in the graph ever has: it is filled before the graph runs.
+
+        CuPy's pool keeps what is given back apart for every stream, so on this one there is none of the capture's.
+        """
         import cupy
 
         with self._aside:
-            array = cupy.empty(values.shape, values.dtype)
-            array.set(np.ascontiguousarray(values), stream=self._aside)
-            self._aside.synchronize()
-        self.keep(array)
-        return array
+            return cupy.empty(like.shape, like.dtype)
 
     def keep(self, array: Any) -> None:
         """Hold an array that was not made during the capture, as long as there is the graph."""

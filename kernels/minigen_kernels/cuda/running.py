@@ -60,7 +60,13 @@ def launch(kernel: Kernel, arguments: Sequence[Any]) -> None:
     taken = [given(kind, argument) for kind, argument in zip(kernel.parameters, arguments)]
     config = LaunchConfig(grid=kernel.grid, block=kernel.block, shmem_size=kernel.shared_bytes)
     loaded = _loaded(
-        kernel.function, kernel.parameters, kernel.block, kernel.shared_bytes, kernel.blocks_per_sm, _device()
+        kernel.function,
+        kernel.parameters,
+        kernel.block,
+        kernel.shared_bytes,
+        kernel.blocks_per_sm,
+        kernel.oldest,
+        _device(),
     )
     start(_stream(get_current_stream().ptr), config, loaded, *taken)
 
@@ -125,11 +131,13 @@ def _device() -> int:
 
 
 @lru_cache(4096)
-def _loaded(function: Any, parameters: Any, block: Any, shared_bytes: int, blocks_per_sm: int, device: int) -> Any:
+def _loaded(
+    function: Any, parameters: Any, block: Any, shared_bytes: int, blocks_per_sm: int, oldest: Any, device: int
+) -> Any:
     """The driver's handle of a kernel. Its grid, which changes with the batch, decides nothing here."""
     from cuda.core import Device, ObjectCode
 
-    kernel = Kernel(function, parameters, (1, 1, 1), block, shared_bytes, blocks_per_sm)
+    kernel = Kernel(function, parameters, (1, 1, 1), block, shared_bytes, blocks_per_sm, oldest)
     architecture = Device(device).compute_capability
     cubin = build(kernel, (architecture.major, architecture.minor))
     handle = ObjectCode.from_cubin(cubin.code).get_kernel(cubin.name)

@@ -48,7 +48,7 @@ def clip_grad_norm_(
         return Tensor(0.0)
     device = gradients[0].device
     with np.errstate(invalid="ignore"):
-        total = _norm(device.xp.stack([_norm(g.data, norm_type) for g in gradients]), norm_type)
+        total = _norm(device.concatenate([_norm(g.data, norm_type).reshape(1) for g in gradients], 0), norm_type)
         if error_if_nonfinite and not math.isfinite(float(total)):  # a GPU is waited for
             raise TrainingError(
                 f"clip_grad_norm_: the norm of the gradients is {total}; lower the learning rate, or find the first "

@@ -1,5 +1,6 @@
 """How a graph is captured and replayed through CuPy, shown by a stand-in for CuPy that notes what it is asked for, in order."""
 
+import itertools
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -16,9 +17,10 @@ class Stream:
     notes: list
     current: list
     broken = False
+    handles = itertools.count(100)
 
     def __init__(self, non_blocking=False):
-        self.ptr = 100 + len(self.current) + len(self.notes)
+        self.ptr = next(self.handles)
         self.non_blocking = non_blocking
 
     def __enter__(self):
@@ -104,6 +106,19 @@ def test_a_capture_is_done_for_the_first_time_when_it_ends_and_again_by_every_re
     graph.replay()
     assert gpu.notes[-4:] == [("wait for event", 0), ("copy", [5, 6], 7), ("record event", 0, 7), ("launch", 7)]
     assert array.host.tolist() == [5, 6]
+
+
+def test_renewed_arrays_and_tables_take_no_memory_that_the_captured_work_has_given_back(gpu):
+    """CuPy's pool hands out what was given back on the same stream: the work would write over what was copied before it."""
+    graph = Graph()
+    with graph.captured():
+        inside = gpu.stream.current[-1].ptr
+        streams = {
+            running.fresh(np.zeros(1), lambda: np.zeros(1), here(gpu)).stream,
+            running.upload(np.zeros(1), here(gpu)).stream,
+        }
+    assert inside not in streams
+    assert 7 not in streams
 
 
 def test_values_are_renewed_in_the_order_in_which_the_step_asked_for_them(gpu):

@@ -130,10 +130,6 @@ def clip(a: Array, a_min: Any, a_max: Any, out: Any = None) -> Any:
     return compute(np.clip, a, a_min, a_max, out=out)
 
 
-def concatenate(tup: Any, axis: Any = 0, out: Any = None) -> Any:
-    return compute(np.concatenate, tup, axis, out=out)
-
-
 def copyto(dst: Array, src: Any, casting: str = "same_kind") -> None:
     change(np.copyto, dst, src, casting)
 
@@ -152,10 +148,6 @@ def flip(a: Array, axis: Any = None) -> Any:
 
 def may_share_memory(a: Array, b: Array, max_work: Any = None) -> bool:
     return np.may_share_memory(a._memory, b._memory)
-
-
-def stack(tup: Any, axis: int = 0, out: Any = None) -> Any:
-    return compute(np.stack, tup, axis, out=out)
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
