@@ -24,7 +24,6 @@ SAID_ELSEWHERE = {  # parameters that are described once, somewhere else
 }
 KNOWN_GAPS = {
     "minigen.course.Result.headline",  # its name says it
-    "minigen.cuda.graph",  # the UserError is for a step that is no function
 }
 SHAPE = re.compile(r"\([^()]*[\w*…][^()]*,[^()]*\)|\b(shapes?|elementwise|scalar|number|batch|one axis)\b|\bShapes:")
 

@@ -409,8 +409,8 @@ def test_a_quadratic_is_minimized(kind, options):
 
 def test_momentum_may_begin_after_the_first_step():
     found = []
-    for kind in (mg.optim.RMSprop, mg.optim.SGD):
-        w = mg.tensor([1.0, -1.0], requires_grad=True)
+    for kind in (RMSprop, SGD):
+        w = minigen.tensor([1.0, -1.0], requires_grad=True)
         optimizer = kind([w], lr=0.1)
         for momentum in (0, 0.9, 0.9):
             optimizer.param_groups[0]["momentum"] = momentum
