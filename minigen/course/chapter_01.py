@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def two_paths(trial: Trial) -> str:
 )
 def division(trial: Trial) -> str:
     """Teach the class Value to divide: write divide(self, other) and set Value.__truediv__ = divide."""
-    value: Any = trial.function("Value")
+    value: Any = trial.function("Value", kind="class")
     divide = getattr(value, "__truediv__", None)
     trial.require(
         divide is not None, "Value has no method __truediv__ yet: after writing it, set Value.__truediv__ = divide."
@@ -116,7 +117,35 @@ def division(trial: Trial) -> str:
         tried = f"a, b = Value({a:.4g}), Value({b:.4g}); q = a / b; (q * 3).backward(); q.data, a.grad, b.grad"
         got = trial.run(lambda a=a, b=b: run(a, b), tried)  # type: ignore[misc]
         trial.equal(got, right(a, b), tried, {sentence: wrong(a, b) for sentence, wrong in mistakes.items()})
+    if _takes_numbers(value):
+        tried = "x = Value(6); q = x / 2; q.backward(); q.data, x.grad"
+
+        def halve() -> tuple[float, float]:
+            x = value(6.0)
+            q = x / 2.0
+            q.backward()
+            return q.data, x.grad
+
+        try:
+            halve()
+        except AttributeError as error:
+            trial.fail(
+                "x / 2 fails, where x * 2 works: a plain number has no .data. Begin with other = as_value(other), as __mul__ "
+                f"does. ({error})",
+                tried,
+            )
+        except Exception:
+            pass  # of another kind: told with its line by what follows
+        trial.equal(trial.run(halve, tried), (3.0, 0.5), tried)
     return "One line of values and two local derivatives: that is all an operation is."
+
+
+def _takes_numbers(value: Any) -> bool:
+    """Whether this engine's product takes a plain number, as the notebook's does."""
+    try:
+        return bool((value(3.0) * 2.0).data == 6.0)
+    except Exception:
+        return False
 
 
 class Node:
@@ -166,11 +195,48 @@ def order(trial: Trial) -> str:
     for i in range(1, 5000):
         chain = Node(str(i), chain)
     _judge_order(trial, function, chain, "a chain of 5,000 nodes")
+    chain = Node("0")
+    for i in range(1, 300):
+        chain = Node(str(i), chain)
+    trial.require(
+        _depth(trial, function, chain) < 100,
+        "The order is right, but it was found by recursion: a function calls itself, once for each level. Raising the limit "
+        "only moves the place where that ends; keep a list of the nodes that are ready instead.",
+        "a chain of 300 nodes",
+    )
     return "minigen does the same with a heap ordered by depth: minigen/autograd/engine.py, function _run."
 
 
+def _depth(trial: Trial, function: Any, last: Node) -> int:
+    """How many calls deep the student's function goes."""
+    depth = deepest = 0
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        nonlocal depth, deepest
+        depth += (event == "call") - (event == "return")
+        deepest = max(deepest, depth)
+
+    before = sys.getprofile()
+
+    def action() -> None:
+        limit = sys.getrecursionlimit()
+        sys.setprofile(watch)
+        try:
+            function(last)
+        finally:
+            sys.setprofile(before)
+            sys.setrecursionlimit(limit)
+
+    trial.run(action, "a chain of 300 nodes")
+    return deepest
+
+
 def _judge_order(trial: Trial, function: Any, last: Node, tried: str) -> None:
-    found = trial.call(function, last, tried=tried)
+    limit = sys.getrecursionlimit()
+    try:
+        found = trial.call(function, last, tried=tried)
+    finally:
+        sys.setrecursionlimit(limit)
     trial.require(
         isinstance(found, (list, tuple)), f"It should return a list of nodes, not {type(found).__name__}.", tried
     )
@@ -224,16 +290,16 @@ def _judge_order(trial: Trial, function: Any, last: Node, tried: str) -> None:
 def softplus(trial: Trial) -> str:
     """Write the class Softplus, a minigen.Function with forward(self, x) = ln(1 + eˣ) on arrays and
     backward(self, g) on tensors."""
-    operation = trial.function("Softplus")
+    operation: Any = trial.function("Softplus", kind="class")
     trial.require(
         isinstance(operation, type) and issubclass(operation, minigen.Function),
         "Give check the class itself, made from minigen.Function: class Softplus(minigen.Function).",
     )
     for method in ("forward", "backward"):
-        trial.require(method in vars(operation), f"The class has no method {method} yet.")
-        if is_empty(vars(operation)[method]):
+        trial.require(hasattr(operation, method), f"The class has no method {method} yet.")
+        if is_empty(getattr(operation, method)):
             trial.not_written(f"Softplus.{method}")
-    apply: Any = operation.apply  # type: ignore[attr-defined]
+    apply = operation.apply
     for array in (np.array([-1.0, 0.0, 2.0]), trial.generator.normal((3, 2), std=2.0, dtype=np.float64)):
         x = minigen.Tensor(array)
         tried = "Softplus.apply(x).numpy()  with x = " + str(array.round(4).tolist())
@@ -251,8 +317,16 @@ def softplus(trial: Trial) -> str:
     )
     points = minigen.Tensor(np.array([-1.0, 0.3, 2.0]), requires_grad=True)
 
-    def product(g: list[float]) -> Any:
-        return minigen.grad(apply(points), points, minigen.Tensor(np.array(g)))[0].numpy()  # type: ignore[union-attr]
+    class Watched(operation):  # type: ignore[misc]
+        def backward(self, g: minigen.Tensor) -> Any:
+            found = super().backward(g)
+            trial.require(
+                found is not None, "backward returned None: is the line with `return` missing?", "backward", "None"
+            )
+            return found
+
+    def product(g: list[float], x: minigen.Tensor = points) -> Any:
+        return minigen.grad(Watched.apply(x), x, minigen.Tensor(np.array(g)))[0].numpy()  # type: ignore[union-attr]
 
     slope = 1 / (1 + np.exp(-points.numpy()))
     for g in ([1.0, 1.0, 1.0], [2.0, -1.0, 0.5]):
@@ -270,8 +344,29 @@ def softplus(trial: Trial) -> str:
                 * np.tanh(points.numpy()),
             },
         )
+    far = minigen.Tensor(np.array([800.0, -800.0]), requires_grad=True)
+    tried = "backward with g = [1, 1] at x = [800, -800]"
+    got = trial.run(lambda: product([1.0, 1.0], far), tried)
+    trial.require(
+        np.isfinite(got).all(),
+        "eˣ overflows in backward at x = 800: in eˣ/(1 + eˣ) it is ∞/∞. minigen.functional.sigmoid(x) is the same without "
+        "that.",
+        tried,
+        str(got.tolist()),
+        "[1.0, 0.0]",
+    )
+    trial.equal(got, np.array([1.0, 0.0]), tried)
+    node = operation()
+    trial.run(lambda: node.forward(np.array([0.5])), "forward")
+    kept = [name for name, held in vars(node).items() if not name.startswith("_") and isinstance(held, np.ndarray)]
     report = trial.run(
         lambda: minigen.gradcheck(apply, points, raise_exception=False), "minigen.gradcheck(Softplus.apply, x)"
+    )
+    trial.require(
+        report or not kept,
+        f"First derivatives are right, second ones are not: self.{' and self.'.join(kept)} is an array, which no graph knows. "
+        "Keep it with self.save_for_backward(x): self.saved_tensors gives it back as a tensor of the graph.",
+        "minigen.gradcheck(Softplus.apply, x)",
     )
     trial.require(
         report,

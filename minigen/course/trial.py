@@ -59,17 +59,18 @@ class Trial:
         more = f'course.hint("{self.exercise.number}") gives a hint.'
         raise Verdict(f"{what} {self.exercise.task} {more}", state="not written yet")
 
-    def function(self, name: str) -> Callable[..., Any]:
+    def function(self, name: str, kind: str = "function") -> Callable[..., Any]:
         """The answer, which must be a function, or something else that can be called.
 
         Args:
             name: what the notebook calls it, for the sentence where it is something else.
+            kind: what the notebook asks for, "function" or "class".
         """
         if not callable(self.answer):
-            result = f", and not what it returned: check has to call it. You gave {show(self.answer)}."
-            given = "; you gave None." if self.answer is None else result
+            made = "what it returned: check has to call it" if kind == "function" else "an object of it"
+            given = "; you gave None." if self.answer is None else f", and not {made}. You gave {show(self.answer)}."
             self.fail(
-                f'Give check the function that you wrote, by its name: check("{self.exercise.number}", {name}){given}'
+                f'Give check the {kind} that you wrote, by its name: check("{self.exercise.number}", {name}){given}'
             )
         if is_empty(self.answer):
             self.not_written(name)
@@ -86,14 +87,15 @@ class Trial:
             inspect.signature(function).bind(*args)
         except TypeError:
             signature = inspect.signature(function)
-            self.fail(f"It is called with {len(args)} arguments, but it takes {signature}.", tried)
+            given = "1 argument" if len(args) == 1 else f"{len(args)} arguments"
+            self.fail(f"It is called with {given}, but it takes {signature}.", tried)
         except ValueError:
             pass  # a built-in function, which does not tell what it takes
-        given = _copies(args)
-        got = self.run(lambda: function(*given), tried)
+        copies = _copies(args)
+        got = self.run(lambda: function(*copies), tried)
         if got is None:
             self.fail("It returned None: is the line with `return` missing?", tried, "None")
-        for number, (before, after) in enumerate(zip(args, given), 1):
+        for number, (before, after) in enumerate(zip(args, copies), 1):
             if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
                 self.fail(
                     f"It changes its argument number {number} in place, which the caller does not expect: work on a copy "

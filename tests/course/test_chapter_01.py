@@ -1,6 +1,7 @@
 """Chapter 1: a wrong answer is refused, with a sentence that names the mistake."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def quotient(by_a, by_b):
     return dividing(divide)
 
 
+class Number(Value):
+    """As the notebook's, whose product takes numbers too."""
+
+    def __mul__(self, other):
+        return super().__mul__(other if isinstance(other, Value) else Value(other))
+
+    def __truediv__(self, other):
+        return Number(self.data / other.data, [(self, 1 / other.data), (other, -self.data / other.data**2)])
+
+
+def with_a_raised_limit(last):
+    sys.setrecursionlimit(20_000)
+    return by_recursion(last)
+
+
 def breadth_first(last):
     found, seen, queue = [], {id(last)}, [last]
     while queue:
@@ -102,6 +118,26 @@ def _only_local(self, g):
     return F.sigmoid(x)
 
 
+def _forgets(self, g):
+    (x,) = self.saved_tensors
+    F.sigmoid(x) * g
+
+
+def _exponentials(self, g):
+    (x,) = self.saved_tensors
+    e = F.exp(x)
+    return g * e / (1 + e)
+
+
+def _in_itself(self, x):
+    self.x = x
+    return np.logaddexp(0, x)
+
+
+def _of_itself(self, g):
+    return g * minigen.Tensor(1 / (1 + np.exp(-self.x)))
+
+
 def _on_arrays(self, g):
     (x,) = self.saved_tensors
     return g * minigen.Tensor(1 / (1 + np.exp(-x.numpy())))
@@ -131,6 +167,9 @@ WRONG = [
     ("01.3", quotient(lambda a, b: 1 / b, lambda a, b: -1 / b**2), "the numerator a is missing"),
     ("01.3", quotient(lambda a, b: -a / b**2, lambda a, b: 1 / b), "exchanged"),
     ("01.3", quotient(lambda a, b: b, lambda a, b: a), "derivatives of the product"),
+    ("01.3", Number, "x / 2 fails, where x * 2 works"),
+    ("01.3", Value(1.0), "Give check the class that you wrote"),
+    ("01.4", with_a_raised_limit, "found by recursion"),
     ("01.4", by_recursion, "calls itself too often"),
     ("01.4", breadth_first, "Going level by level is not enough"),
     ("01.4", with_repeats, "comes more than once"),
@@ -141,6 +180,10 @@ WRONG = [
     ("01.5", F.softplus, "the class itself"),
     ("01.5", softplus(_overflows, _on_arrays), "overflows at x = 800"),
     ("01.5", softplus(lambda self, x: 1 + np.exp(x), _tanh), "without the logarithm"),
+    ("01.5", softplus(_keep, _forgets), "backward returned None"),
+    ("01.5", softplus(_keep, _exponentials), "overflows in backward"),
+    ("01.5", softplus(_in_itself, _of_itself), "self.x is an array, which no graph knows"),
+    ("01.5", softplus(_keep, lambda self, g: None), "Softplus.backward is still empty"),
     ("01.5", softplus(_keep, _only_local), "without what arrives"),
     ("01.5", softplus(_keep, lambda self, g: g), "only hands on what arrives"),
     ("01.5", softplus(_keep, _tanh), "the sigmoid"),
@@ -154,6 +197,18 @@ def test_a_wrong_answer_is_told_its_mistake(number, answer, words):
     result = course.check(number, answer)
     assert not result
     assert words in result.message, result
+
+
+def test_a_class_made_from_an_earlier_attempt_is_judged_with_what_it_took_over():
+    first = softplus(_keep, _only_local)
+    second = type("Softplus", (first,), {"backward": lambda self, g: F.sigmoid(self.saved_tensors[0]) * g})
+    assert course.check("01.5", second)
+
+
+def test_the_recursion_limit_is_put_back():
+    before = sys.getrecursionlimit()
+    course.check("01.4", with_a_raised_limit)
+    assert sys.getrecursionlimit() == before
 
 
 def test_every_exercise_has_wrong_answers():

@@ -132,7 +132,7 @@ def test_recursion_without_end_and_exit_are_told_too():
 
 def test_a_wrong_number_of_arguments_is_told():
     result = course.check("01.1", lambda a, b: a)
-    assert "called with 1 arguments, but it takes (a, b)" in result.message
+    assert "called with 1 argument, but it takes (a, b)" in result.message
 
 
 def test_a_result_in_place_of_the_function_is_told():
