@@ -40,7 +40,14 @@ LAYOUTS = {
 }
 
 
-def small(order="forward", tile=Tile(16, 8, 4, 4, 4), least=5):  # noqa: B008 - a tuple
+SMALL = Tile(16, 8, 4, 4, 4)
+# As on a GPU, a thread has several fours of sums each way, and fetches several; and a narrow tile has more threads than the
+# narrow matrix has fours.
+BUSY = Tile(16, 16, 8, 8, 8)
+NARROW = Tile(32, 4, 4, 4, 4)
+
+
+def small(order="forward", tile=SMALL, least=5):
     """The kernels with small tiles and shares, their threads in this order, and memory that is poisoned."""
     stack = ExitStack()
     stack.enter_context(mock.patch.multiple(tiles, TILES=(tile,), NARROW_TILES=(tile,)))
@@ -76,7 +83,7 @@ def results(kernels, x, w, y, options, biased=False, functions=ALL):
 
 
 def same(ours, expected):
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(ours, expected))
+    return all(a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True) for a, b in zip(ours, expected))
 
 
 @st.composite
@@ -119,6 +126,32 @@ HARD = [
     case(batch=2, groups=3, size=(4, 7), kernel=(2, 3), stride=(3, 2), padding=(1, 0, 2, 0), dilation=(1, 2)),
     case(groups=2, ins=4, outs=4, size=(7, 5), kernel=(3, 1), stride=(3, 2), padding=(2, 1, 0, 0), dilation=(2, 3)),
 ]
+
+
+def with_nan(name, place, *, sizes):
+    """A number that is none must not be multiplied where it does not belong, not even with zero."""
+    x, w, y, options = case(**sizes)
+    {"x": x, "w": w, "y": y}[name][place] = np.nan
+    return x, w, y, options
+
+
+# For busy threads: channels that do not fill a step, phases with fewer taps than others. A NaN in w would be multiplied by
+# the zeros around y, so there padding cuts off all that the transposed convolution finds there.
+ODD = {"batch": 2, "groups": 2, "ins": 3, "outs": 5, "size": (5, 7), "kernel": (3, 3), "stride": (2, 2)}
+FOUR = ODD | {"ins": 4, "outs": 12}
+INSIDE = {"padding": (2, 2, 2, 2)}
+BUSY_HARD = [
+    case(**FOUR | {"outs": 20}, padding=(1, 0, 0, 1)),
+    with_nan("x", (0, 2, 2, 1), sizes=ODD),
+    with_nan("y", (0, 2, 1, 1), sizes=ODD | INSIDE),
+    with_nan("w", (3, 1, 0, 1), sizes=ODD | INSIDE),
+    with_nan("x", (1, slice(4), 1, 2), sizes=FOUR),
+    with_nan("y", (1, slice(12), 1, 1), sizes=FOUR | INSIDE),
+    with_nan("w", (12, 2, 1, 0), sizes=FOUR | INSIDE),
+]
+
+# each channel for itself, with an edge all around
+CHANNELS = case(batch=2, groups=3, size=(5, 6), kernel=(3, 4), stride=(2, 3), padding=(1, 2, 1, 2), dilation=(1, 2))
 
 
 @settings(max_examples=40)
@@ -165,6 +198,19 @@ def test_every_tile_of_the_table_gives_the_numbers_of_the_reference(tile):
         assert same(results(convolution, x, w, y, options), results(reference, x, w, y, options))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("tile", TILES + NARROW_TILES, ids=str)
+def test_every_sum_of_a_tile_is_right_and_what_hangs_over_it_too(tile, dtype):
+    many, outs = tile.rows + 4, tile.columns + 4
+    wide = case(ins=4, outs=outs, size=(2, many // 2), kernel=(1, 1))  # many pixels
+    deep = case(ins=many, outs=outs, size=(2, 3), kernel=(1, 1))  # many rows of w
+    for (*arrays, options), functions in ((wide, ALL[:1]), (deep, ALL[2:])):
+        arrays = [array.astype(dtype) for array in arrays]
+        with small(tile=tile, least=1000):
+            ours = results(convolution, *arrays, options, functions=functions)
+        assert same(ours, results(reference, *arrays, options, functions=functions))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_arrays_may_lie_in_memory_as_they_like(layout):
     *arrays, options = HARD[0]
@@ -188,7 +234,7 @@ def test_results_have_the_same_bits_whatever_the_order_of_threads_and_blocks():
     assert same(found[0], found[2])
 
 
-def survives(arguments, functions=ALL):
+def right(arguments, functions=ALL):
     expected = results(reference, *arguments, biased=True, functions=functions)
     try:
         return same(results(convolution, *arguments, biased=True, functions=functions), expected)
@@ -196,22 +242,49 @@ def survives(arguments, functions=ALL):
         return False
 
 
-def test_the_kernels_pass_where_their_mutants_must_not():
-    with small():
-        assert all(survives(arguments) for arguments in HARD)
+def survives(module, functions):
+    """Whether a kernel's module gives the right answers all the same in the place of the real one."""
+    name = next(real.__name__.rpartition(".")[2] for real, its in KERNELS.items() if its == functions)
+    depthwise_cases = [*HARD[2:], CHANNELS]
+    hunt = [(SMALL, depthwise_cases)] if name == "depthwise" else [(SMALL, HARD), (BUSY, BUSY_HARD), (NARROW, HARD[:2])]
+    for tile, hard in hunt:
+        shares = mock.patch.object(module, "LEAST_PIXELS", 5, create=True)
+        with small(tile=tile), shares, mock.patch.object(convolution, name, module):
+            if not all(right(arguments, functions) for arguments in hard):
+                return False
+    return True
 
 
 @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_kernel_without_a_barrier_or_with_an_index_moved_is_told_apart(module, mutants):
-    name = module.__name__.rpartition(".")[2]
-    hard = HARD[2:] if module is depthwise else HARD
     broken = list(mutants(module))
     assert len(broken) > 4
     assert sum("without cuda.syncthreads()" in what for what, _ in broken) == (module is not depthwise)
+    assert survives(module, KERNELS[module])
     for what, mutant in broken:
-        shares = mock.patch.object(mutant, "LEAST_PIXELS", 5, create=True)
-        with small(), shares, mock.patch.object(convolution, name, mutant):
-            assert not all(survives(arguments, KERNELS[module]) for arguments in hard), what
+        assert not survives(mutant, KERNELS[module]), what
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        (implicit_gemm, "j // 4 * (ACROSS * 4)", "j // 4 * (ACROSS + 4)"),
+        (implicit_gemm, "and c + k < DEPTH", ""),
+        (implicit_gemm, "+ c + k)", "+ c - k)"),
+        (implicit_gemm, "and pu < taps_h", ""),
+        (implicit_gemm, "and qu < taps_w", ""),
+        (implicit_gemm, "and qk < taps_w", ""),
+        (implicit_gemm, "and ck < DEPTH", ""),
+        (implicit_gemm, "four < STEP * COLUMNS // 4", "four <= STEP * COLUMNS // 4"),
+        (weight_gradient, "j // 4 * (ACROSS * 4)", "j // 4 * (ACROSS + 4)"),
+        (weight_gradient, "four < STEP * COLUMNS // 4", "four <= STEP * COLUMNS // 4"),
+        (depthwise, "0 <= h < H", "0 <= h <= H"),
+        (depthwise, "0 <= v < W", "0 <= v <= W"),
+        (depthwise, "FIRST_W[phase_w] + EVERY_W * q", "EVERY_W * q - FIRST_W[phase_w]"),
+    ],
+)
+def test_a_line_that_matters_at_an_edge_or_with_busy_threads_alone_is_told_apart(module, line, broken, changed):
+    assert not survives(changed(module, line, broken), KERNELS[module])
 
 
 def test_a_product_in_registers_with_an_index_moved_is_told_apart(mutants):
@@ -220,7 +293,7 @@ def test_a_product_in_registers_with_an_index_moved_is_told_apart(mutants):
     for what, mutant in broken:
         with small(), mock.patch.object(implicit_gemm, "multiplier", mutant.multiplier):
             implicit_gemm._function.cache_clear()
-            assert not survives(HARD[0]), what
+            assert not right(HARD[0]), what
     implicit_gemm._function.cache_clear()
 
 
