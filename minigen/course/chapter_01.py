@@ -317,7 +317,7 @@ def softplus(trial: Trial) -> str:
     )
     points = minigen.Tensor(np.array([-1.0, 0.3, 2.0]), requires_grad=True)
 
-    class Watched(operation):  # type: ignore[misc]
+    class Watched(operation):
         def backward(self, g: minigen.Tensor) -> Any:
             found = super().backward(g)
             trial.require(

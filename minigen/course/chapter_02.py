@@ -11,6 +11,7 @@ import minigen
 from minigen.course import planted
 from minigen.course.exercise import exercise
 from minigen.course.trial import Trial
+from minigen.course.words import right_so_far, show
 
 Function = Callable[..., Any]
 
@@ -43,7 +44,7 @@ def central_difference(trial: Trial) -> str:
         ),
         "This is the second difference, near f″(x).": lambda f, x, h: (f(x + h) - 2 * f(x) + f(x - h)) / h**2,
     }
-    for f, x, h in ((cube, 2.0, 0.1), (np.sin, 1.0, 1e-3), (np.exp, -0.5, 0.25)):
+    for f, x, h in ((cube, 1.5, 0.1), (np.sin, 1.0, 1e-3), (np.exp, -0.5, 0.25)):
         trial.compare(central, lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h), f, x, h, mistakes=mistakes, rtol=1e-9)
     return "Its error is h²·f‴/6 and more of higher order, so that a ten times smaller h gives two more digits."
 
@@ -182,16 +183,16 @@ def planted_bugs(trial: Trial) -> str:
     kinds = ", ".join(f'"{kind}"' for kind in planted.KINDS)
     if not isinstance(answers, dict):
         trial.fail(f"Give check the dictionary: a letter of {letters} → one of {kinds}.")
-    if all(answer in (None, ...) for answer in answers.values()):
+    if all(answer is None or answer is ... for answer in answers.values()):
         trial.not_written("answers")
     for found, (letter, place) in enumerate(planted.TRUTH.items()):
         answer, truth = answers.get(letter, ...), planted.KINDS[place]
-        if answer in (None, ...):
-            trial.fail(f"{found} are right so far; {letter} has no answer yet.")
-        if answer not in planted.KINDS:
-            trial.fail(f"{answer!r}, for {letter}, is none of {kinds}.")
+        if answer is None or answer is ...:
+            trial.fail(f"{right_so_far(found)}; {letter} has no answer yet.")
+        if not isinstance(answer, str) or answer not in planted.KINDS:
+            trial.fail(f"{show(answer)}, for {letter}, is none of {kinds}.")
         if answer != truth:
-            trial.fail(f"{found} are right so far. {_evidence(letter, answer, truth)}")
+            trial.fail(f"{right_so_far(found)}. {_evidence(letter, answer, truth)}")
     return "All seven. The bug in second order is the one that no training loop would have told you about."
 
 
@@ -228,7 +229,10 @@ def own_checker(trial: Trial) -> str:
     matrix = trial.generator.normal((2, 3), dtype=np.float64)
     flawed = matrix.copy()
     flawed[1, 2] *= 1.01
+    line = np.stack([np.ones(6), np.arange(6.0)], axis=1)
+    straight = line @ np.linalg.pinv(line)  # takes the straight part out of v, and leaves equal steps as they are
     x, square = trial.generator.normal((3,), dtype=np.float64), trial.generator.normal((2, 3), dtype=np.float64)
+    six = trial.generator.normal((6,), dtype=np.float64)
     for name, truth, f, vjp, point, remark in (
         ("f = sin, vjp = v·cos(x)", True, np.sin, lambda x, v: v * np.cos(x), x, "this one is right"),
         ("f = sin, vjp = -v·cos(x)", False, np.sin, lambda x, v: -v * np.cos(x), x, "its sign is wrong"),
@@ -239,6 +243,23 @@ def own_checker(trial: Trial) -> str:
             lambda x, v: np.cos(x),
             x,
             "it does not look at v, which nobody notices where v is all ones: draw v at random",
+        ),
+        (
+            "f = sin, vjp = v·cos(x) in reverse order",
+            False,
+            np.sin,
+            lambda x, v: (v * np.cos(x))[::-1],
+            six,
+            "the right numbers stand at the wrong places: a sum or a norm does not notice, so compare element by element",
+        ),
+        (
+            "f = sin, vjp right for every v whose numbers follow one another in equal steps",
+            False,
+            np.sin,
+            lambda x, v: straight @ v * np.cos(x),
+            six,
+            "it is right only where the numbers of v are all equal or follow one another in equal steps, as in ones or "
+            "np.arange: draw v at random",
         ),
         (
             "f = A·x, A of shape (2, 3), vjp = Aᵀv",
@@ -254,7 +275,7 @@ def own_checker(trial: Trial) -> str:
             lambda x: matrix @ x,
             lambda x, v: flawed.T @ v,
             x,
-            "one element is 1 % off: is the tolerance too wide, or are only some elements compared?",
+            "one element is 1 % off: is the tolerance too wide, is v zero somewhere, or are only some elements compared?",
         ),
         (
             "f = 1e-8·sin(x), vjp = 2e-8·v·cos(x)",

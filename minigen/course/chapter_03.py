@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,9 @@ import minigen
 from minigen import functional as F
 from minigen import nn
 from minigen.course.exercise import exercise
+from minigen.course.likeness import close
 from minigen.course.trial import Trial
+from minigen.course.words import show_pair
 from minigen.tensor import Tensor
 
 Map = Callable[[Tensor], Tensor]
@@ -44,6 +47,17 @@ def _gradient(f: Map, x: np.ndarray) -> np.ndarray:
 
 def _hessian(f: Map, x: np.ndarray) -> np.ndarray:
     return minigen.hessian(f, _leaf(x)).numpy().reshape(x.size, x.size)
+
+
+def _exact(trial: Trial, got: Any, expected: np.ndarray, tried: str) -> None:
+    """End the trial where a right result has the error of a finite difference."""
+    trial.require(
+        close(got, expected, 1e-12),
+        "It is right to some digits only, where differentiating twice gives all of them: is a finite difference in it? Take "
+        "minigen.grad of the first derivative, made with create_graph=True.",
+        tried,
+        *show_pair(got, expected),
+    )
 
 
 @exercise(
@@ -81,6 +95,7 @@ def second_derivative(trial: Trial) -> str:
         if isinstance(got, (tuple, list)) and len(got) == 1:
             trial.fail("minigen.grad returns a tuple, one gradient for each input: take its first with [0].", tried)
         trial.equal(got, right(f, x), tried, mistakes)
+        _exact(trial, got, right(f, x), tried)
     return "With create_graph=True a gradient is a tensor like any other; so third derivatives are no harder."
 
 
@@ -105,6 +120,10 @@ def hessian_vector(trial: Trial) -> str:
         name = "x₁² + 3x₁x₂ + 5x₂²" if f is quadratic else "Σx⁴ + exp(0.3 Σx)"
         tried = f"hvp(f, x, v), f = {name}, x = {x.round(4).tolist()}, v = {v.round(4).tolist()}"
         got = trial.call(hvp, f, _leaf(x), Tensor(v), tried=tried)
+        if isinstance(got, (tuple, list)) and len(got) == 2:
+            trial.fail(
+                "There are two results: minigen.hvp returns f's value and the product; take its second, [1].", tried
+            )
         if isinstance(got, (tuple, list)):
             trial.fail("minigen.grad returns a tuple, one gradient for each input: take its first with [0].", tried)
         h, g = _hessian(f, x), _gradient(f, x)
@@ -121,6 +140,7 @@ def hessian_vector(trial: Trial) -> str:
             "This is the gradient.": g,
         }
         trial.equal(got, (h @ v.ravel()).reshape(x.shape), tried, mistakes)
+        _exact(trial, got, (h @ v.ravel()).reshape(x.shape), tried)
     return "Two backward passes, for any number of variables (Pearlmutter 1994). minigen.hvp is these lines."
 
 
@@ -156,6 +176,10 @@ def gradient_penalty(trial: Trial) -> str:
     for n, inputs in ((3, 2), (5, 4)):
         critic = _critic(trial, inputs)
         x = trial.generator.normal((n, inputs))
+        # some rows steeper than 1 and one less steep, which a penalty of one side would leave alone
+        flattest = np.linalg.norm(_slopes(critic, x, create_graph=False).numpy(), axis=1).min()
+        *_, last = critic.children()
+        last.weight.data = last.weight.data * np.float32(0.6 / flattest)
         slopes = _slopes(critic, x, create_graph=False).numpy()
         norms = np.linalg.norm(slopes, axis=1)
         tried = f"penalty(critic, x), x of shape ({n}, {inputs})"
@@ -176,6 +200,12 @@ def gradient_penalty(trial: Trial) -> str:
                 (norms**2).mean()
             ),
             "The squares are missing: this is the mean of ‖∇D‖ - 1.": (norms - 1).mean(),
+            "Slopes below 1 cost nothing here: this penalty has one side, max(‖∇D‖ - 1, 0)². Asked for are both.": (
+                (np.maximum(norms - 1, 0) ** 2).mean()
+            ),
+            "The factor λ = 10 of WGAN-GP is in it already; asked for is the mean alone.": 10
+            * ((norms - 1) ** 2).mean(),
+            "This is half of it: there is no ½.": ((norms - 1) ** 2).mean() / 2,
             "Each number of the gradient was compared with 1, not the norm of each row.": ((slopes - 1) ** 2).mean(),
         }
         trial.equal(got, _penalty(critic, x).numpy(), tried, mistakes, rtol=1e-5)
@@ -194,6 +224,35 @@ def gradient_penalty(trial: Trial) -> str:
         slope = trial.run(lambda got=got, w=weights[0]: minigen.grad(got, w)[0], tried)  # type: ignore[misc]
         trial.equal(slope.numpy(), expected.numpy(), tried, rtol=1e-4)  # type: ignore[union-attr]
     return "That is WGAN-GP's penalty (arXiv 1704.00028), but for the points at which it is taken and the factor λ."
+
+
+MOST_PASSES = 40  # of 60 variables; conjugate gradients need 6, or 12 where f is differentiated anew for each product
+
+
+class _Counting(minigen.Function):
+    """y = x, which counts how often a gradient comes back through it."""
+
+    passes = 0
+
+    def forward(self, x: Any) -> Any:
+        return x.copy()
+
+    def backward(self, g: Tensor) -> Tensor:
+        _Counting.passes += 1
+        return g
+
+
+def _few_curvatures(trial: Trial, n: int) -> Map:
+    """A bowl whose Hessian has five different eigenvalues, so that five products are enough."""
+    basis = np.linalg.qr(trial.generator.spawn(9).normal((n, 4), dtype=np.float64))[0]
+    rows = Tensor(np.ascontiguousarray((basis * np.sqrt([2.0, 6.0, 20.0, 60.0])).T))
+
+    def bowl(x: Tensor) -> Tensor:
+        y = _Counting.apply(x)
+        z = rows @ y
+        return 0.25 * (y**2).sum() + 0.5 * (z**2).sum() + (z**4).sum() / 1000 + y.sum()
+
+    return bowl
 
 
 def _bowl(seed: int, n: int, trial: Trial) -> Map:
@@ -237,4 +296,18 @@ def newton_direction(trial: Trial) -> str:
             "This is x + p, the next point; asked for is the step p.": x + step,
         }
         trial.equal(got, step, tried, mistakes, rtol=1e-5)
+    few, size = _few_curvatures(trial, 60), 60
+    x = trial.generator.normal((size,), dtype=np.float64)
+    tried = f"newton(f, x), {size} variables, the Hessian ½·I and four more curvatures"
+    _Counting.passes = 0
+    got = trial.call(newton, few, x, tried=tried)
+    passes = _Counting.passes
+    trial.equal(got, np.linalg.solve(_hessian(few, x), -_gradient(few, x)), tried, rtol=1e-4)
+    trial.require(
+        passes <= MOST_PASSES,
+        f"It is right, but it took {passes} backward passes for {size} variables; conjugate gradients take about ten here. "
+        "The Hessian, row by row, takes one for each variable; steepest descent, which goes along r each time, takes "
+        "hundreds: the next direction is r + (new r·new r)/(r·r)·d.",
+        tried,
+    )
     return "n variables need at most n products with H, in practice far fewer, and never n² numbers."

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigen.course.exercise import exercise
 from minigen.course.trial import Trial
+from minigen.course.words import right_so_far
 
 Mistakes = dict[str, Callable[..., Any]]
 
@@ -107,11 +108,11 @@ def objectives(trial: Trial) -> str:
     for found, (letter, place) in enumerate(_TRUTH.items()):
         answer = answers.get(letter, ...)
         if answer is None or answer is ...:
-            trial.fail(f"{found} are right so far; {letter} has no answer yet.")
+            trial.fail(f"{right_so_far(found)}; {letter} has no answer yet.")
         if not isinstance(answer, str) or answer not in OUTCOMES:
             trial.fail(f"{answer!r}, for {letter}, is none of {outcomes}.")
         if answer != OUTCOMES[place]:
-            trial.fail(f"{found} are right so far. {letter} is not {answer!r}. {_QUESTIONS[letter]}")
+            trial.fail(f"{right_so_far(found)}. {letter} is not {answer!r}. {_QUESTIONS[letter]}")
     return "All seven. Every one of these losses falls when it is minimized, four of them without end: a falling loss proves nothing."
 
 

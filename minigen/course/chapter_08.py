@@ -10,6 +10,7 @@ import numpy as np
 from minigen.course import planted_steps
 from minigen.course.exercise import exercise
 from minigen.course.trial import Trial
+from minigen.course.words import right_so_far
 from minigen.data.mixtures import ring_centers
 from minigen.metrics.modes import mode_report
 from minigen.random import Generator
@@ -150,11 +151,11 @@ def planted_bugs(trial: Trial) -> str:
     for found, (letter, place) in enumerate(planted_steps.TRUTH.items()):
         answer, truth = answers.get(letter, ...), planted_steps.KINDS[place]
         if answer in (None, ...):
-            trial.fail(f"{found} are right so far; {letter} has no answer yet.")
+            trial.fail(f"{right_so_far(found)}; {letter} has no answer yet.")
         if answer not in planted_steps.KINDS:
             trial.fail(f"{answer!r}, for {letter}, is none of {kinds}.")
         if answer != truth:
-            trial.fail(f"{found} are right so far. {_evidence(letter, answer, truth)}")
+            trial.fail(f"{right_so_far(found)}. {_evidence(letter, answer, truth)}")
     return "All seven. None of these bugs raises an error: only the weights know."
 
 

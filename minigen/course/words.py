@@ -50,6 +50,15 @@ def show_pair(got: Any, expected: Any) -> tuple[str, str]:
     return show(got, 15), show(expected, 15)
 
 
+def right_so_far(count: int) -> str:
+    """How many answers of a list are right.
+
+    >>> right_so_far(1), right_so_far(3)
+    ('1 is right so far', '3 are right so far')
+    """
+    return f"{count} {'is' if count == 1 else 'are'} right so far"
+
+
 def describe_error(error: BaseException) -> str:
     """What the student's code raised, and at which of its own lines."""
     said = " ".join(str(error).split())[:300]

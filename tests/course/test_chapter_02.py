@@ -77,6 +77,26 @@ def relative(a, b, tolerance=1e-6):
     return np.abs(a - b).max() <= tolerance * max(np.abs(a).max(), np.abs(b).max())
 
 
+def always(number):
+    return lambda shape: np.full(shape, number)
+
+
+def counting(shape):
+    return np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+
+
+def first_only(shape):
+    return (counting(shape) == 1) * 1.0
+
+
+def by_sums(a, b):
+    return abs(np.sum(a - b)) <= 1e-6 * max(np.abs(a).sum(), np.abs(b).sum())
+
+
+def by_norms(a, b):
+    return abs(np.linalg.norm(a) - np.linalg.norm(b)) <= 1e-6 * np.linalg.norm(b)
+
+
 WRONG = [
     ("02.1", lambda f, x, h: (f(x + h) - f(x)) / h, "the forward difference"),
     ("02.1", lambda f, x, h: (f(x) - f(x - h)) / h, "the backward difference"),
@@ -99,8 +119,10 @@ WRONG = [
     ("02.3", together, "move one at a time"),
     ("02.4", ["A"], "Give check the dictionary"),
     ("02.4", dict.fromkeys(TRUE, ...), "still empty"),
-    ("02.4", {**TRUE, "B": ...}, "1 are right so far; B has no answer yet"),
+    ("02.4", {**TRUE, "B": ...}, "1 is right so far; B has no answer yet"),
     ("02.4", {**TRUE, "B": "wrong"}, "none of"),
+    ("02.4", {**TRUE, "B": np.ones(2)}, "array([1., 1.]), for B, is none of"),
+    ("02.4", dict.fromkeys(TRUE, np.ones(2)), "none of"),
     ("02.4", {**TRUE, "A": "sign"}, "A is not guilty"),
     ("02.4", {**TRUE, "D": "factor"}, "D has a bug, but not of the kind"),
     *[("02.4", {**TRUE, letter: "right"}, f"{letter} is not right") for letter in "BCDEG"],
@@ -108,6 +130,11 @@ WRONG = [
     ("02.5", lambda f, claim, x: False, "It said False, but this one is right"),
     ("02.5", lambda f, claim, x: np.ones(2), "True or False"),
     ("02.5", checker(np.ones, relative), "it does not look at v"),
+    ("02.5", checker(always(2.0), relative), "draw v at random"),
+    ("02.5", checker(counting, relative), "in equal steps"),
+    ("02.5", checker(first_only, relative), "is v zero somewhere"),
+    ("02.5", checker(random, by_sums), "compare element by element"),
+    ("02.5", checker(random, by_norms), "its sign is wrong"),
     ("02.5", checker(random, relative, x_shaped=True), "line"),
     ("02.5", checker(random, lambda a, b: relative(a, b, 0.2)), "tolerance too wide"),
     ("02.5", checker(random, lambda a, b: np.allclose(a, b, 1e-5, 1e-7)), "an absolute tolerance lets that through"),

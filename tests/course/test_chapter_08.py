@@ -81,7 +81,7 @@ WRONG = [
     ("08.2", lambda f: (-1 / (1 - sigmoid(f)) / f.size, -1 / sigmoid(f) / f.size), "by D itself"),
     ("08.3", ["A"], "Give check the dictionary"),
     ("08.3", dict.fromkeys(TRUTH, ...), "still empty"),
-    ("08.3", {**TRUTH, "B": ...}, "1 are right so far; B has no answer yet"),
+    ("08.3", {**TRUTH, "B": ...}, "1 is right so far; B has no answer yet"),
     ("08.3", {**TRUTH, "B": "wrong"}, "none of"),
     ("08.3", {**TRUTH, "E": "sigmoid twice"}, "E is not guilty"),
     *[
