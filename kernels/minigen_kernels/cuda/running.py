@@ -15,6 +15,7 @@ import numpy as np
 
 from .build import build
 from .capture import being_captured
+from .kernel import NUMBERS as KINDS
 from .kernel import Kernel
 from .simulator import simulate
 from .simulator.arrays import Array, change, renewed
@@ -22,6 +23,7 @@ from .simulator.tape import note
 
 Place = tuple[int, ...] | None
 SIMULATED = (-1,)  # the place of the simulated GPU's arrays
+NUMBERS = {kind: np.dtype(kind).type for kind in KINDS}
 STATIC_LIMIT = 48 << 10  # bytes of dynamic shared memory that a kernel gets without asking for more
 
 
@@ -48,27 +50,35 @@ def run(kernel: Kernel, arguments: Sequence[Any]) -> None:
 
 def launch(kernel: Kernel, arguments: Sequence[Any]) -> None:
     """Starts a kernel on CuPy's current stream, and does not wait for it."""
-    from cuda.core import LaunchConfig
-    from cuda.core import launch as start
-    from cupy.cuda import get_current_stream
+    current_stream, current_device, start = _driver()
 
     def given(kind: str, argument: Any) -> Any:
-        if kind.endswith("**"):
+        if kind[-2:] == "**":
             return _table(tuple([array.data.ptr for array in argument]), place(argument[0])).data.ptr
-        return argument.data.ptr if kind.endswith("*") else np.dtype(kind).type(argument)
+        return argument.data.ptr if kind[-1] == "*" else NUMBERS[kind](argument)
 
+    config, loaded = _prepared(kernel, current_device())
     taken = [given(kind, argument) for kind, argument in zip(kernel.parameters, arguments)]
+    start(_stream(current_stream().ptr), config, loaded, *taken)
+
+
+@lru_cache
+def _driver() -> tuple[Any, Any, Any]:
+    """What gives CuPy's current stream and GPU, and what launches: looked up once, which every launch would pay for."""
+    from cuda.core import launch as start
+    from cupy.cuda import get_current_stream, runtime
+
+    return get_current_stream, runtime.getDevice, start
+
+
+@lru_cache(4096)
+def _prepared(kernel: Kernel, device: int) -> tuple[Any, Any]:
+    """A kernel's grid for the driver, and the driver's handle of it."""
+    from cuda.core import LaunchConfig
+
     config = LaunchConfig(grid=kernel.grid, block=kernel.block, shmem_size=kernel.shared_bytes)
-    loaded = _loaded(
-        kernel.function,
-        kernel.parameters,
-        kernel.block,
-        kernel.shared_bytes,
-        kernel.blocks_per_sm,
-        kernel.oldest,
-        _device(),
-    )
-    start(_stream(get_current_stream().ptr), config, loaded, *taken)
+    parts = kernel.function, kernel.parameters, kernel.block, kernel.shared_bytes, kernel.blocks_per_sm, kernel.oldest
+    return config, _loaded(*parts, device)
 
 
 def place(like: Any) -> Place:

@@ -58,7 +58,7 @@ def gpu(monkeypatch):
         return SimpleNamespace(code=b"machine code", name=kernel.name)
 
     monkeypatch.setattr(running, "build", build)
-    caches = running._loaded, running._stream
+    caches = running._loaded, running._prepared, running._driver, running._stream
     for cache in caches:
         cache.cache_clear()
     yield notes
