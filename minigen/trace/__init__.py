@@ -29,6 +29,9 @@ class trace(Table):
             works is not counted, nor is what was there before.
         total: all rows added up.
 
+    Raises:
+        UserError: something was given to it, or it is entered while it is open.
+
     >>> import minigen
     >>> x = minigen.ones(8, 3, requires_grad=True)
     >>> w = minigen.ones(2, 3, requires_grad=True)
@@ -44,7 +47,12 @@ class trace(Table):
     ([('', 2), ('', 2)], 144)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *given: object) -> None:
+        if given:
+            raise UserError(
+                f"trace takes no arguments, and was given {type(given[0]).__name__}: it records what runs inside "
+                "`with minigen.trace() as table:`."
+            )
         super().__init__([])
         self.before = 0  # bytes that an outer trace had counted when this one was entered
 

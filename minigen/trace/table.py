@@ -165,7 +165,7 @@ class Table:
             table.add_column(title, last, justify="right" if title in _RIGHT else "left", no_wrap=True)
         for cells in body:
             table.add_row(*cells)
-        page = Console(file=io.StringIO(), width=1000, color_system=None)
+        page = Console(file=io.StringIO(), width=1000, color_system=None, force_jupyter=False)  # nor show it twice
         page.print(table)
         lines = [line.rstrip() for line in page.file.getvalue().splitlines()]  # type: ignore[attr-defined]
         return "\n".join([line for line in lines if line] + [f"  {note}" for note in notes])

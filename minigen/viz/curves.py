@@ -41,17 +41,24 @@ def draw_curves(records: Records) -> Picture:
             them; or for each metric the list of its values, step by step
 
     Raises:
-        UserError: No record holds a number.
+        UserError: No record holds a number, or the records are neither dicts nor lists by name.
 
     >>> picture = draw_curves({"train_loss": [3.0, 2.0, 1.5], "test_loss": [3.1, 2.4, 2.2]})
     """
     if isinstance(records, Mapping):
         lists = records
+        bare = [name for name, values in lists.items() if not hasattr(values, "__len__") or isinstance(values, str)]
+        if bare:
+            raise UserError(f"Of each metric draw_curves wants the list of its values: {bare[0]!r} has none.")
         longest = max((len(values) for values in lists.values()), default=0)
         records = [
             {"step": i + 1} | {name: float(values[i]) for name, values in lists.items() if i < len(values)}
             for i in range(longest)
         ]
+    elif not all(isinstance(record, Mapping) for record in records):
+        raise UserError(
+            "draw_curves wants names: one dictionary a step, [{'loss': 1.0}, …], or lists by name, {'loss': [1.0, …]}."
+        )
     along = "step" if records and "epoch" not in records[0] and "step" in records[0] else "epoch"
     series = _series(records, along)
     panels = group_metrics(series)

@@ -87,7 +87,7 @@ def graph(tensors: Any, *, names: Any = None, grads: Mapping[str, Any] | None = 
         A `Graph`: a notebook shows it, `.save('graph.svg')` writes it, `str` gives the SVG.
 
     Raises:
-        UserError: nothing was recorded, or there are too many operations.
+        UserError: nothing was given or recorded, nothing of `names` is drawn, or there are too many operations.
         AutogradError: the graph has been freed by a backward pass.
 
     Source: the layout in rows is that of Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical

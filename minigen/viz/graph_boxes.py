@@ -46,6 +46,8 @@ class Box:
 def boxes_of(tensors: Any, names: Any, grads: Mapping[str, Any] | None, max_nodes: int) -> list[Box]:
     """The boxes, inputs before what uses them."""
     outputs = listed("graph: what is drawn", tensors)
+    if not outputs:
+        raise UserError("graph: there is nothing to draw: give a tensor that was computed, or several.")
     for i, y in enumerate(outputs):
         if not y.requires_grad:
             raise UserError(
@@ -80,6 +82,8 @@ def boxes_of(tensors: Any, names: Any, grads: Mapping[str, Any] | None, max_node
         boxes.append(_operation(node, name, gradient, orders[node], inputs))
     for y in outputs:
         boxes[leaf_box(y) if y.grad_fn is None else number[y.grad_fn]].is_output = True
+    if named and not any((id(y) if y.grad_fn is None else y.grad_fn) in number for y in named.values()):
+        raise UserError(f"graph: not one tensor of names= is part of what is drawn: {', '.join(list(named)[:5])}.")
     origins = {number[node]: number[node.origin()] for node in nodes if node.origin and node.origin() in number}
     _place(boxes, origins)
     return boxes

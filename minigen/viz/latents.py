@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,27 +14,27 @@ from minigen.viz.grid import draw_image_grid
 from minigen.viz.picture import Picture, saver
 from minigen.viz.points import draw_paths
 from minigen.viz.rows import draw_panels
+from minigen.viz.titled import Titled, titled
 
 _IMAGES, _POINTS = 5, 3  # axes of an array (n, steps, C, H, W) of images and (n, steps, 2) of points
 
 
-def draw_walks(
-    walks: Mapping[str, np.ndarray], real: np.ndarray | None = None, value_range: tuple[float, float] = (0.0, 1.0)
-) -> Picture:
+def draw_walks(walks: Titled, real: np.ndarray | None = None, value_range: tuple[float, float] = (0.0, 1.0)) -> Picture:
     """Draw what was decoded on the way from one latent to another: a row of images a walk, or a line in the plane.
 
     Args:
-        walks: title → samples (n, steps, C, H, W), or points (n, steps, 2); the panels stand side by side
+        walks: title → samples (n, steps, C, H, W), or points (n, steps, 2), as a dictionary or pairs; the panels stand
+            side by side
         real: (m, 2), real points behind the lines; needed for points alone
         value_range: of images: the values shown as black and as full light
 
     Raises:
         ShapeError: No walks, or walks of another shape.
-        UserError: Images that are NaN.
+        UserError: Images that are NaN; walks without titles.
 
     >>> picture = draw_walks({"from 1 to 7": np.zeros((2, 5, 1, 8, 8))})
     """
-    ways = {title: np.asarray(samples) for title, samples in walks.items()}
+    ways = {title: np.asarray(samples) for title, samples in titled("walks", walks)}
     axes = {samples.ndim for samples in ways.values()}
     if axes == {_IMAGES}:
         panels = {title: way.reshape(-1, *way.shape[2:]) for title, way in ways.items()}

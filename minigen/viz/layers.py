@@ -33,11 +33,13 @@ def draw_kernels(layer: Any, title: str = "") -> Picture:
 
     Raises:
         ShapeError: A weight that is not (O, C, KH, KW), or has nothing in it.
-        UserError: Values that are NaN or infinite.
+        UserError: Values that are NaN or infinite; a module that has no weight of its own.
 
     >>> from minigen import nn
     >>> picture = draw_kernels(nn.Conv2d(3, 4, 5))
     """
+    if isinstance(layer, Module) and not isinstance(getattr(layer, "weight", None), Tensor):
+        raise UserError(f"A {type(layer).__name__} has no kernels of its own: give one of its convolutions.")
     weight = np.asarray(getattr(layer, "weight", layer))
     if weight.ndim != 4 or not weight.size:
         raise ShapeError(f"Kernels have the shape (O, C, KH, KW) of a convolution's weight, not {weight.shape}.")

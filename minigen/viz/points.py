@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from minigen.errors import ShapeError
 from minigen.viz.figure import COLORS, PALE, new_figure, tidy, to_picture
 from minigen.viz.picture import Picture, saver
+from minigen.viz.titled import Titled, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,27 +49,29 @@ def draw_points(samples: np.ndarray, real: np.ndarray) -> Picture:
 save_points = saver(draw_points)
 
 
-def draw_paths(panels: Mapping[str, Sequence[np.ndarray]], real: np.ndarray) -> Picture:
+def draw_paths(panels: Titled, real: np.ndarray) -> Picture:
     """Draw lines in the plane, such as walks between latents, over real samples.
 
     Args:
-        panels: title → lines, each (steps, 2); the panels stand side by side
+        panels: title → lines, each (steps, 2), as a dictionary or pairs; the panels stand side by side
         real: (m, 2), m of at least 1
 
     Raises:
         ShapeError: A line that is not (steps, 2), or real samples that are not (m, 2).
+        UserError: Panels without titles.
 
     >>> ring = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
     >>> picture = draw_paths({"across": [np.array([[0.0, 1.0], [0.0, -1.0]])]}, ring)
     """
     real = np.asarray(real)
-    shapes = [np.shape(line) for lines in panels.values() for line in lines]
+    columns = titled("panels", panels)
+    shapes = [np.shape(line) for _, lines in columns for line in lines]
     wrong = [shape for shape in (*shapes, real.shape) if len(shape) != 2 or shape[1] != 2]
     if wrong or not len(real):
         raise ShapeError(f"Lines and samples in the plane have the shape (n, 2), not {(wrong or [real.shape])[0]}.")
-    figure = new_figure(5 * len(panels), 5.2)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (title, lines) in zip(axes, panels.items()):
+    figure = new_figure(5 * len(columns), 5.2)
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, columns):
         _frame(axis, real)
         axis.scatter(real[:, 0], real[:, 1], s=60, color=PALE, linewidths=0)
         for number, line in enumerate(map(np.asarray, lines)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from minigen.errors import ShapeError, UserError
 from minigen.viz.grid import BACKGROUND, enlarge, image_grid
 from minigen.viz.picture import Picture, saver
+from minigen.viz.titled import Titled, titled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,29 +24,33 @@ _LINE = 14  # pixels from one line of a caption to the next
 
 
 def draw_rows(
-    rows: Sequence[tuple[str, np.ndarray]],
+    rows: Titled,
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
 ) -> Picture:
     """Draw rows of images, each labelled at its left; a shorter row leaves grey.
 
     Args:
-        rows: label and images (n, c, h, w), c = 1 or 3, of one shape but for n, which may be 0 in some
+        rows: label and images (n, c, h, w), c = 1 or 3, of one shape but for n, which may be 0 in some; pairs, or a
+            dictionary
         value_range, scale: as for `draw_image_grid`
 
     Raises:
-        ShapeError, UserError: As `draw_image_grid`.
+        ShapeError, UserError: As `draw_image_grid`; rows without labels, or none.
 
     >>> picture = draw_rows([("real", np.zeros((3, 1, 8, 8))), ("fake", np.ones((2, 1, 8, 8)))])
     """
-    return Picture(np.asarray(_strip(rows, (), value_range, scale)))
+    labelled = titled("rows", rows)
+    if not labelled:
+        raise UserError("There are no rows to draw.")
+    return Picture(np.asarray(_strip(labelled, (), value_range, scale)))
 
 
 save_rows = saver(draw_rows)
 
 
 def draw_panels(
-    panels: Mapping[str, np.ndarray],
+    panels: Titled,
     columns: int,
     value_range: tuple[float, float] = (0.0, 1.0),
     scale: int | None = None,
@@ -53,12 +58,12 @@ def draw_panels(
     """Draw several grids side by side, each under its title.
 
     Args:
-        panels: title → images (n, c, h, w), c = 1 or 3
+        panels: title → images (n, c, h, w), c = 1 or 3: a dictionary, or pairs
         columns: images in a row of each grid
         value_range, scale: as for `draw_image_grid`
 
     Raises:
-        ShapeError, UserError: As `draw_image_grid`.
+        ShapeError, UserError: As `draw_image_grid`; panels without titles, or none.
 
     >>> picture = draw_panels({"real": np.zeros((4, 1, 8, 8)), "fake": np.ones((4, 1, 8, 8))}, columns=2)
     """
@@ -66,13 +71,15 @@ def draw_panels(
 
     font = _font(_LETTERS)
     parts = []
-    for title, images in panels.items():
+    for title, images in titled("panels", panels):
         grid = Image.fromarray(enlarge(image_grid(images, columns, 1, value_range), np.shape(images), scale))
         width = max(grid.width, int(font.getlength(title)) + _UNIT)
         part = Image.new("RGB", (width, grid.height + 2 * _UNIT), "white")
         part.paste(grid, ((width - grid.width) // 2, 2 * _UNIT))
         ImageDraw.Draw(part).text((width / 2, _UNIT), title, fill="black", font=font, anchor="mm")
         parts.append(part)
+    if not parts:
+        raise UserError("There are no panels to draw.")
     picture = Image.new("RGB", (sum(p.width for p in parts) + _UNIT * (len(parts) - 1), max(p.height for p in parts)))
     picture.paste("white", (0, 0, *picture.size))
     left = 0

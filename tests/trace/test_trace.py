@@ -296,3 +296,21 @@ def test_an_empty_trace_prints_and_a_long_one_says_how_much_more_there_is():
             x = -x
     assert "20 more lines" in str(t)
     assert len(t.rows) == 100
+
+
+def test_a_table_is_text_in_a_notebook_too_and_shows_nothing_by_itself(monkeypatch, capsys):
+    with minigen.trace() as t:
+        minigen.ones(2) * 3
+    plain = str(t)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(
+        "rich.jupyter.display", lambda *given: pytest.fail("was shown, besides being asked for as text")
+    )
+    assert str(t) == plain
+    assert "Mul" in plain
+    assert capsys.readouterr().out == ""
+
+
+def test_a_trace_of_something_is_refused():
+    with pytest.raises(UserError, match=r"trace takes no arguments, and was given Linear.*with minigen\.trace\(\)"):
+        minigen.trace(nn.Linear(2, 2))

@@ -146,3 +146,9 @@ def test_records_of_steps_are_drawn_along_the_steps(axes):
     curves.draw_curves([{"step": 10, "loss": 1.0}, {"step": 20, "loss": np.float32(0.5)}])
     assert points(axes["loss"].lines[0]) == [(10, 1.0), (20, 0.5)]
     assert axes["loss"].get_xlabel() == "step"
+
+
+@pytest.mark.parametrize("records", [[3.0, 2.0], {"loss": 3.0}, ["loss"], {"loss": "low"}])
+def test_numbers_without_names_or_steps_are_refused(records):
+    with pytest.raises(UserError, match="draw_curves wants"):
+        curves.draw_curves(records)

@@ -241,3 +241,15 @@ def test_the_text_fits_its_box():
             font = FontProperties(family="DejaVu Sans", weight="bold" if i == 0 else "normal")
             assert TextPath((0, 0), line, size=14, prop=font).get_extents().width <= right - left - 8, line
     assert not re.search(r"\b(nan|inf)\b", str(picture))
+
+
+def test_nothing_to_draw_and_names_of_other_things_alone_are_refused():
+    x, other = minigen.ones(2, requires_grad=True), minigen.ones(2, requires_grad=True)
+    for given in ([], ()):
+        with pytest.raises(UserError, match="nothing to draw"):
+            graph(given)
+    for stranger in (other, other * 2):
+        with pytest.raises(UserError, match=r"not one tensor of names= is part of what is drawn: nonsense\."):
+            graph((x * 2).sum(), names={"nonsense": stranger})
+    picture = graph((x * 2).sum(), names={"x": x, "of another picture": other})
+    assert "of another picture" not in str(picture)

@@ -83,3 +83,9 @@ MODEL = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
 def test_what_cannot_be_drawn_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_module_without_a_weight_is_refused_by_its_name():
+    for model in (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), nn.ReLU()):
+        with pytest.raises(UserError, match=f"A {type(model).__name__} has no kernels of its own"):
+            draw_kernels(model)

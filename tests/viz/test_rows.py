@@ -2,8 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigen.errors import ShapeError
-from minigen.viz import draw_rows, save_panels, save_paths, save_reconstructions, save_rows
+from minigen.errors import ShapeError, UserError
+from minigen.tensor import Tensor
+from minigen.viz import (
+    draw_panels,
+    draw_paths,
+    draw_rows,
+    draw_walks,
+    save_panels,
+    save_paths,
+    save_reconstructions,
+    save_rows,
+)
 from minigen.viz.grid import BACKGROUND
 
 
@@ -75,3 +85,30 @@ def test_lines_that_are_not_in_the_plane_are_refused(tmp_path, panels):
     with pytest.raises(ShapeError, match=r"shape \(n, 2\)"):
         save_paths(tmp_path / "x.png", panels, np.zeros((0, 2)))
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_and_panels_are_a_dictionary_or_pairs():
+    images = {"a": flat([10, 20]), "b": flat([30])}
+    for draw in (draw_rows, lambda given: draw_panels(given, columns=2)):
+        np.testing.assert_array_equal(draw(images).pixels, draw(list(images.items())).pixels)
+        np.testing.assert_array_equal(draw(images).pixels, draw(images.items()).pixels)
+    walks = {"a": np.zeros((2, 3, 1, 8, 8)), "b": np.ones((2, 3, 1, 8, 8))}
+    np.testing.assert_array_equal(draw_walks(walks).pixels, draw_walks(list(walks.items())).pixels)
+    real, lines = np.array([[-1.0, -1.0], [1.0, 1.0]]), {"across": [np.array([[-1.0, 0.0], [1.0, 0.0]])]}
+    np.testing.assert_array_equal(draw_paths(lines, real).pixels, draw_paths(list(lines.items()), real).pixels)
+
+
+@pytest.mark.parametrize(
+    "given", [flat([10, 20]), [flat([10])], 3, ["ab", "cd"], [("a", flat([1]), 2)], Tensor(flat([1]))]
+)
+def test_what_has_no_titles_is_refused(given):
+    for draw in (draw_rows, draw_walks, lambda g: draw_panels(g, columns=2), lambda g: draw_paths(g, np.zeros((1, 2)))):
+        with pytest.raises(UserError, match="to draw are given as a dictionary from titles"):
+            draw(given)
+
+
+def test_no_rows_and_no_panels_are_refused():
+    with pytest.raises(UserError, match="no rows to draw"):
+        draw_rows([])
+    with pytest.raises(UserError, match="no panels to draw"):
+        draw_panels({}, columns=2)

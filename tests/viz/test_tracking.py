@@ -226,3 +226,44 @@ def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     assert notebook_display() is display.display
     shell = None
     assert live_module.notebook_display() is None
+
+
+def test_steps_are_the_items_that_went_by_where_only_some_are_logged(notebook, clock, drawn):
+    view = viz.live()
+    for step in view.track(range(10)):
+        if step % 4 == 0:
+            view.log(loss=float(step))
+    assert drawn[-1][0]["loss"] == [(1, 0.0), (5, 4.0), (9, 8.0)]
+    assert drawn[-1][2] == "10 of 10"
+
+
+@pytest.mark.parametrize("in_a_notebook", [True, False])
+def test_what_is_logged_in_a_loop_without_track_is_shown_by_the_view_itself(
+    request, clock, drawn, monkeypatch, in_a_notebook
+):
+    if in_a_notebook:
+        request.getfixturevalue("notebook")
+    view = viz.live(real=np.zeros((4, 2)))
+    assert view._repr_png_() is None, "nothing was logged"
+    for step in range(3):
+        view.log(loss=float(step), samples=lambda: np.ones((5, 2)))
+    assert view._repr_png_().startswith(b"\x89PNG")
+    series, samples, title = drawn[-1]
+    assert series == {"loss": [(1, 0.0), (2, 1.0), (3, 2.0)]}
+    assert samples.shape == (5, 2)
+    assert title == "step 3"
+    assert repr(view) == "<LiveView, step 3  loss 2>"
+
+
+@pytest.mark.parametrize("real", [np.zeros(3), np.zeros((3, 1)), np.zeros((0, 2)), np.zeros((2, 1, 8, 8))])
+def test_real_points_that_are_none_are_refused(real):
+    with pytest.raises(ShapeError, match=r"real points are \(m, 2 or more\)"):
+        viz.live(real=real)
+
+
+def test_numbers_without_names_are_refused():
+    for arguments in (("loss", 3), ("loss",), (None, 3)):
+        with pytest.raises(UserError, match=r"give each number its name, log\(loss=0.5\)"):
+            viz.live().log(*arguments)
+    with pytest.raises(UserError, match=r"not str\.$"):
+        viz.live().log(loss="high")
