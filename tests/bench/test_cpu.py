@@ -437,7 +437,7 @@ def test_without_pytorch_our_times_stand_alone_and_it_is_said_how_to_get_it(tmp_
         measured("memory", STEPS[0].name, {"minigen": [10]}) | {"process": {"minigen": [20]}},
     ]
     text = report.markdown(content_of(*alone, torch=None), "minigen bench cpu")
-    assert "pip install 'minigen[bench]'" in text
+    assert "pip install '.[bench]' in the clone" in text
     assert f"| {STEPS[0].name} | 100 | - |  | - | 2.0× | - |" in text
     assert "| geometric mean |  |  |  |  | - |  |  |" in text
     assert "nan" not in text

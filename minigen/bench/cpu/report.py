@@ -19,7 +19,7 @@ BUSY_WARNING = (
     "Other work was running. PyTorch's threads wait for each other in loops, and lose far more by that than ours: "
     "measure again on an idle machine."
 )
-NO_TORCH = "PyTorch is not installed, so our figures stand alone; pip install 'minigen[bench]' installs it."
+NO_TORCH = "PyTorch is not installed, so our figures stand alone; pip install '.[bench]' in the clone installs it."
 
 
 class Comparison(NamedTuple):

@@ -25,7 +25,7 @@ COMMAND = "minigen bench cuda"
 FIELDS = {"part", "name", "values", "missing"}  # of a measurement, see `run_cuda`
 AT_LEAST = {"ladder": 0.02, "kernels": 0.02, "steps": 0.3}  # seconds that a round of a contestant fills on the GPU
 MEMORY_CALLS = 5
-NO_TORCH = "PyTorch is not installed; pip install 'minigen[bench]' installs it"
+NO_TORCH = "PyTorch is not installed; pip install '.[bench]' in the clone installs it"
 
 Answer = dict[str, Any]
 
