@@ -121,7 +121,8 @@ def patch_matrix(trial: Trial) -> str:
     normal = trial.generator.normal
     trial.compare(patches, right, np.arange(9.0).reshape(1, 3, 3), 2, 1, mistakes=mistakes)
     for shape, kernel, stride in (((2, 5, 4), 3, 1), ((3, 7, 6), 2, 2), ((2, 8, 9), 3, 2)):
-        trial.compare(patches, right, normal(shape, dtype=np.float64), kernel, stride, mistakes=mistakes)
+        tried = f"patches(x, {kernel}, {stride}), x of shape {shape}"
+        trial.compare(patches, right, normal(shape, dtype=np.float64), kernel, stride, mistakes=mistakes, tried=tried)
     return "A loop over K² taps with strided windows is quick in NumPy; a loop over OH·OW places is not."
 
 
@@ -176,7 +177,8 @@ def weight_gradient(trial: Trial) -> str:
     ):
         places = tuple((n - kernel) // stride + 1 for n in shape[1:])
         x, g = normal(shape, dtype=np.float64), normal((outs, *places), dtype=np.float64)
-        trial.compare(function, taps, x, g, kernel, stride, mistakes=mistakes)
+        tried = f"weight_gradient(x, g, {kernel}, {stride}), x of shape {x.shape}, g of shape {g.shape}"
+        trial.compare(function, taps, x, g, kernel, stride, mistakes=mistakes, tried=tried)
     return (
         "The third of the family, W(x, g): of its two gradients, one is a convolution and one a transposed convolution."
     )
@@ -230,7 +232,8 @@ def transposed_convolution(trial: Trial) -> str:
     for outs, channels, size, kernel, stride in ((2, 3, (3, 2), 3, 1), (3, 2, (2, 4), 3, 2), (2, 2, (3, 3), 2, 3)):
         y = normal((outs, *size), dtype=np.float64)
         w = normal((outs, channels, kernel, kernel), dtype=np.float64)
-        trial.compare(transposed, _copies, y, w, stride, mistakes=mistakes)
+        tried = f"transposed(y, w, {stride}), y of shape {y.shape}, w of shape {w.shape}"
+        trial.compare(transposed, _copies, y, w, stride, mistakes=mistakes, tried=tried)
     x = normal((2, 5, 7), dtype=np.float64)
     w, y = normal((3, 2, 3, 3), dtype=np.float64), normal((3, 2, 3), dtype=np.float64)
     left = (np.einsum("cijpq,ocpq->oij", _windows(x, 3, 2), w) * y).sum()

@@ -191,8 +191,8 @@ def principal_angle(trial: Trial) -> str:
         "These are angles between single columns, which depend on the basis: two spaces can be the same while their bases "
         "differ.": between_columns,
     }
-    a = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-    b = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    a = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    b = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 2.0]])  # angles of 45° and 63.4°
     random = trial.generator.normal
     cases = (
         (a, b),
@@ -326,6 +326,12 @@ def roc_area(trial: Trial) -> str:
         "This is the number of pairs that are right: divide by how many pairs there are.": (
             lambda s, a: auroc(s, a) * a.sum() * (~a).sum()
         ),
+        "This is a number of pairs (and ties do not count one half in it): divide by how many pairs there are.": (
+            lambda s, a: (pairs(s, a) > 0).sum()
+        ),
+        "This is a number of pairs (and ties count whole in it): divide by how many pairs there are.": (
+            lambda s, a: (pairs(s, a) >= 0).sum()
+        ),
         "This was divided by n²; the pairs are of one anomaly and one normal sample, and there are n₊·n₋ of them.": (
             lambda s, a: auroc(s, a) * a.sum() * (~a).sum() / len(a) ** 2
         ),
@@ -333,7 +339,7 @@ def roc_area(trial: Trial) -> str:
             lambda s, a: ((s > s.mean()) == a).mean()
         ),
     }
-    small = (np.array([0.1, 0.4, 0.4, 0.9, 0.2]), np.array([False, False, True, True, False]))
+    small = (np.array([0.1, 0.4, 0.4, 0.9, 0.5]), np.array([False, False, True, True, False]))
     generator = trial.generator
     cases = [small]
     for n in (12, 40):

@@ -197,6 +197,12 @@ def m_step(trial: Trial) -> str:
         "Weights and means are right; the covariances are divided by nₖ - 1. Maximum likelihood divides by nₖ.": (
             with_covariances(lambda x, r: around(x, r, right(x, r)[1], r.sum(axis=0) - 1))
         ),
+        "Weights and means are right; the covariances are divided by nₖ - Σ r²/nₖ, as np.cov(aweights=...) does unless it "
+        "gets ddof=0.": (
+            with_covariances(
+                lambda x, r: around(x, r, right(x, r)[1], r.sum(axis=0) - (r**2).sum(axis=0) / r.sum(axis=0))
+            )
+        ),
         "Weights and means are right; the covariances are taken about the mean of all points, not each component's own.": (
             with_covariances(lambda x, r: around(x, r, np.tile(x.mean(axis=0), (r.shape[1], 1)), r.sum(axis=0)))
         ),
@@ -317,7 +323,11 @@ def mixture_sample(trial: Trial) -> str:
         "Two calls with generators of one seed give different points: take all random numbers from the generator.",
         tried,
     )
-    trial.require(not np.array_equal(x, draw(1)), "Another seed gives the same points: nothing is random.", tried)
+    trial.require(
+        not np.array_equal(x, draw(1)),
+        "Another seed gives the same points: the random numbers do not come from the generator.",
+        tried,
+    )
     trial.require(len(np.unique(x[:50], axis=0)) == 50, "Points come more than once.", tried)
     distances = ((x[:, None] - _MEANS) ** 2).sum(axis=2)
     nearest = distances.argmin(axis=1)
@@ -338,6 +348,15 @@ def mixture_sample(trial: Trial) -> str:
     if np.abs(shares - 1 / 3).max() < 0.02:
         trial.fail("The components are equally frequent: the weights are not used.", *facts)
     trial.require(np.abs(shares - _WEIGHTS).max() < 0.02, "The components do not come with their weights.", *facts)
+    counts = {tuple(np.bincount(((draw(seed)[:, None] - _MEANS) ** 2).sum(axis=2).argmin(axis=1))) for seed in range(3)}
+    trial.require(
+        len(counts) > 1,
+        "Every seed gives each component exactly as many points: the numbers were fixed at n·πₖ. Draw the component of each "
+        "point, so that they vary.",
+        tried,
+        f"{[int(count) for count in min(counts)]} each time",
+        "such numbers in the mean",
+    )
     for k in range(3):
         own = x[nearest == k]
         found, expected = np.cov(own.T), _COVARIANCES[k]

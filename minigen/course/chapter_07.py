@@ -265,7 +265,7 @@ def survivors(trial: Trial) -> str:
     small = np.array([2.0, 1.0, 0.5, 0.3, 0.1])
     random = np.sort(trial.generator.uniform((12,), dtype=np.float64) ** 2)[::-1]
     for args in (
-        (small, 3, 0.4, 2.0),
+        (small, 3, 0.2, 3.0),
         (small, 2, 0.125, 2.0),
         (random, 6, 0.2, 0.5),
         (random, 12, 0.1, 3.0),

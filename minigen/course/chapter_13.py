@@ -19,7 +19,7 @@ Dim = tuple[int, int, int]
 CURES = {
     "'a pointer'": "x and y are pointers, not NumPy's arrays: a thread reads and writes single numbers, such as x[i].",
     "is out of bounds": "An index lies outside an array. Threads that have no number to work on must do nothing with memory: "
-    "guard it with `if`.",
+    "guard it with `if`; where that is done, the index itself is wrong.",
     "race on y": "Two threads touch the same number of y, so it depends on the order what is there in the end: is the index "
     "of the thread in its block taken for that in the whole grid, or does every thread do the work of all?",
     "race on": "Threads share a number with no barrier between, so it depends on the order what they get: "

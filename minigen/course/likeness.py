@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 Complaint = str
+_FACTORS = (2, 3, 4, 8, 10, 2 * np.pi, 1 / 2, 1 / 3, 1 / 4, 1 / 8, 1 / 10, 1 / (2 * np.pi))  # such as get lost
 
 
 def close(got: Any, expected: Any, rtol: float) -> bool:
@@ -64,6 +65,22 @@ def _of_several(got: Any, expected: Any, rtol: float) -> Complaint:
         return f"It should return {n} results, separated by commas; it returned {what}."
     if n == 2 and close(got[::-1], expected, rtol):
         return "Both results are right, but in the other order."
+    parts = [(numbers(g), numbers(e)) for g, e in zip(got, expected)]
+    if all(a is not None and b is not None and a.shape == b.shape for a, b in parts):
+        a, b = (np.concatenate([np.ravel(part[i]) for part in parts]) for i in (0, 1))  # type: ignore[arg-type]
+        ratio = _ratio(a, b)
+        if (
+            a.size > 1
+            and np.isfinite(ratio)
+            and abs(ratio - 1) > 1e-3
+            and ratio
+            and close([x / ratio for x in a], list(b), rtol)
+        ):
+            return (
+                "All results have the wrong sign."
+                if np.isclose(ratio, -1)
+                else f"Every result is {ratio:.4g} times what it should be: a factor is missing, or one is too many."
+            )
     wrong = [i for i in range(n) if not close(got[i], expected[i], rtol)]
     place = f"Result {wrong[0] + 1} of {n} is wrong" + (", the others are right." if len(wrong) == 1 else ".")
     return f"{place} {complaint(got[wrong[0]], expected[wrong[0]], rtol)}"
@@ -83,8 +100,30 @@ def _of_shape(a: np.ndarray, b: np.ndarray, rtol: float) -> Complaint:
                 return f"{shapes} Its {name} would be right: {name} is missing at the end."
         return f"{shapes} One number was expected: is a sum or a mean missing?"
     if b.ndim == 1 and a.shape == (len(b), len(b)):
-        return f"{shapes} A column (n, 1) and a row (n,) were broadcast against each other."
+        return f"{shapes} {_of_every_pair(a, b, rtol)}".rstrip()
     return shapes
+
+
+def _of_every_pair(a: np.ndarray, b: np.ndarray, rtol: float) -> Complaint:
+    """What (n, n) numbers are, where n were expected."""
+    if close(np.diagonal(a), b, rtol):
+        if not (a - np.diag(np.diagonal(a))).any():
+            return "The numbers are right, but stand on the diagonal of a matrix of zeros."
+        return (
+            "The right numbers stand on its diagonal: everything was combined with everything, by a column (n, 1) against a "
+            "row (n,), or by a matrix product, where each was to be combined with its own."
+        )
+    if _is_broadcast(a):
+        return "A column (n, 1) and a row (n,) were broadcast against each other."
+    return ""
+
+
+def _is_broadcast(a: np.ndarray) -> bool:
+    """Whether a[i, j] = p[i] + q[j], or p[i]·q[j]."""
+    if not np.isfinite(a).all():
+        return False
+    i, j = np.unravel_index(np.abs(a).argmax(), a.shape)
+    return close(a[:, j, None] + a[i] - a[i, j], a, 1e-6) or close(a[:, j, None] * a[i], a * a[i, j], 1e-6)
 
 
 def _of_values(a: np.ndarray, b: np.ndarray, rtol: float, whole: bool) -> Complaint:
@@ -96,20 +135,32 @@ def _of_values(a: np.ndarray, b: np.ndarray, rtol: float, whole: bool) -> Compla
         return "It holds whole numbers: a fraction was cut off, for example by storing it in an array of integers."
     if not a.any():
         return "It is zero everywhere: is what was computed ever put into it?"
+    difference = a - b
+    if np.abs(difference).max() <= 1e-5 * np.abs(b).max() and np.array_equal(a, a.astype(np.float32)):
+        return (
+            "These are numbers of float32, which have seven digits: compute in float64 (dtype=np.float64 for arrays, "
+            "dtype=minigen.float64 for tensors)."
+        )
     if close(-a, b, rtol):
         return f"{'It' if b.size == 1 else 'Every number'} has the wrong sign."
-    ratio = float((a * b).sum() / (b * b).sum()) if b.any() else 0.0
-    if ratio and b.size > 1 and close(a / ratio, b, rtol):
+    ratio = _ratio(a, b)
+    if ratio and abs(ratio - 1) > 1e-3 and b.size > 1 and close(a / ratio, b, rtol):
         return f"Every number is {ratio:.4g} times what it should be: a factor is missing, or one is too many."
-    difference = a - b
     if b.size > 1 and close(difference, np.full_like(b, difference.flat[0]), rtol) and abs(difference.flat[0]) > 0:
         return f"Every number is off by the same {difference.flat[0]:.4g}: a term is missing, or one is too many."
     worst = int(np.abs(difference).argmax())
     right = int((np.abs(difference) <= rtol * np.abs(b).max()).sum())
     if b.size == 1:
-        return f"It is off by {difference.flat[0]:.3g}."
+        off = f"off by {difference.flat[0]:.3g}"
+        plain = any(np.isclose(abs(ratio), factor, rtol=rtol) for factor in _FACTORS)
+        return f"It is {ratio:.4g} times what it should be, {off}." if plain else f"It is {off}."
     some = f"{right} of {b.size} numbers are right. " if right else ""
     return f"{some}The worst is{_index(worst, a)}: {a.flat[worst]:.6g} instead of {b.flat[worst]:.6g}."
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> float:
+    """The factor between both in the sense of least squares, 0 where b is."""
+    return float((a * b).sum() / (b * b).sum()) if b.any() else 0.0
 
 
 def _index(place: int, array: np.ndarray) -> str:

@@ -48,10 +48,10 @@ class Result:
         return [(name, text) for name, text in facts if text]
 
     def __repr__(self) -> str:
-        lines = [self.headline]
+        lines = [self.headline] + ([f"  {self.message}"] if self.message else [])
         for name, text in self._facts():
             lines.append(f"  {name:<9} " + text.replace("\n", "\n" + " " * 12))
-        return "\n".join(lines + ([f"  {self.message}"] if self.message else []))
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         edge, ground, ink = _COLORS[self.state]
@@ -63,5 +63,5 @@ class Result:
         table = f'<table style="margin:4px 0;border:none">{rows}</table>' if rows else ""
         return (
             f'<div style="border-left:5px solid {edge};background:{ground};color:{ink};padding:8px 12px">'
-            f"<b>{html.escape(self.headline)}</b>{table}<div>{html.escape(self.message)}</div></div>"
+            f"<b>{html.escape(self.headline)}</b><div>{html.escape(self.message)}</div>{table}</div>"
         )

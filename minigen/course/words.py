@@ -92,6 +92,9 @@ def is_empty(function: Callable[..., Any]) -> bool:
 def _array(name: str, array: np.ndarray, digits: int) -> str:
     with np.printoptions(precision=digits, threshold=24, edgeitems=2, suppress=_moderate(array), linewidth=90):
         text = np.array2string(array, separator=", ", prefix=f"{name}(")
+    if text.count("\n") >= 8:
+        first = ", ".join(show(float(x), digits) for x in array.ravel()[:4])
+        return f"{name} of shape {array.shape}: {first}, ..."
     shape = f", shape={array.shape}" if array.size > 24 else ""
     return f"{name}({text}{shape})"
 

@@ -139,6 +139,8 @@ WRONG = [
     ("02.5", checker(random, lambda a, b: relative(a, b, 0.2)), "tolerance too wide"),
     ("02.5", checker(random, lambda a, b: np.allclose(a, b, 1e-5, 1e-7)), "an absolute tolerance lets that through"),
     ("02.5", checker(random, lambda a, b: np.abs(a - b).max() < 1e-9), "does not allow for their rounding"),
+    ("02.1", lambda f, x, h: 2 * (f(x + h) - f(x - h)) / (2 * h), "2h apart"),
+    ("02.1", lambda f, x, h: (f(x + h) - f(x - h)) / h / h, "off by"),
 ]
 
 

@@ -154,6 +154,10 @@ WRONG = [
     ("05.5", won, "how many pairs"),
     ("05.5", lambda s, a: won(s, a) / len(a) ** 2, "n₊·n₋"),
     ("05.5", lambda s, a: ((s > s.mean()) == a).mean(), "one threshold"),
+    ("05.5", lambda s, a: 1.0, "off by"),
+    ("05.5", lambda s, a: (s[a][:, None] > s[~a]).sum(), "ties do not count one half in it"),
+    ("05.5", lambda s, a: (s[a][:, None] >= s[~a]).sum(), "ties count whole in it"),
+    ("05.3", lambda a, b: 0.0, "zero everywhere"),
 ]
 
 

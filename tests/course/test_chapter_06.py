@@ -61,6 +61,16 @@ def hard(x, r):
     return m_step(x, np.eye(r.shape[1])[r.argmax(axis=1)])
 
 
+def by_np_cov(x, r):
+    return (*m_step(x, r)[:2], np.stack([np.cov(x.T, aweights=r[:, k]) for k in range(r.shape[1])]))
+
+
+def of_fixed_numbers(weights, means, covariances, n, generator):
+    k = np.repeat(np.arange(len(weights)), np.round(weights * n).astype(int))
+    noise = generator.normal((n, 2), dtype=np.float64)
+    return means[k] + np.einsum("nij,nj->ni", np.linalg.cholesky(covariances)[k], noise)
+
+
 def free(k, d):
     return k - 1 + k * d + k * d * (d + 1) // 2
 
@@ -141,7 +151,7 @@ WRONG = [
     ("06.4", criteria(log_price=2), "no 2 before"),
     ("06.5", lambda w, m, c, n, g: sample()(w, m, c, n, g)[:-1], "wrong shape"),
     ("06.5", unseeded, "from the generator"),
-    ("06.5", sample(seed=3), "nothing is random"),
+    ("06.5", sample(seed=3), "do not come from the generator"),
     ("06.5", one_noise, "more than once"),
     ("06.5", sample(centre=lambda w, m: w @ m), "does not average"),
     ("06.5", sample(centre=lambda w, m: m.sum(axis=0)), "far from every mean"),
@@ -153,6 +163,9 @@ WRONG = [
     ("06.5", sample(transposed=True), "u @ L.T"),
     ("06.5", sample(root=lambda c: np.diag(np.sqrt(np.diag(c)))), "Only the variances"),
     ("06.5", sample(root=lambda c: np.diag(np.diag(c))), "the root is missing"),
+    ("06.3", by_np_cov, "unless it gets ddof=0"),
+    ("06.4", lambda *args: tuple(2 * value for value in criteria()(*args)), "Every result is 2 times"),
+    ("06.5", of_fixed_numbers, "fixed at n·πₖ"),
 ]
 
 

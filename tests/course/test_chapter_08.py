@@ -60,6 +60,14 @@ def drift(g=lambda t, p: p * sigmoid(-p * t), d=lambda t, p, gamma: -t * sigmoid
     return lambda t, p, gamma: (g(t, p), d(t, p, gamma))
 
 
+def with_epsilon(r, f):
+    def log(p):
+        return np.log(p + 1e-12)
+
+    real, fake = 1 / (1 + np.exp(-r)), 1 / (1 + np.exp(-f))
+    return -log(real).mean() - log(1 - fake).mean(), -log(fake).mean()
+
+
 WRONG = [
     ("08.1", pair(d=lambda r, f: -right_losses(r, f)[0]), "learns to be fooled"),
     ("08.1", pair(d=lambda r, f: right_losses(f, r)[0]), "labels are exchanged"),
@@ -110,6 +118,7 @@ WRONG = [
     ("08.5", drift(g=lambda t, p: p * sigmoid(p * t)), "minimax loss"),
     ("08.5", lambda t, p, gamma: (t * sigmoid(-p * t), -p * sigmoid(p * t) - gamma * p), "exchanged"),
     ("08.5", lambda t, p, gamma: drift()(t, p, gamma)[::-1], "in the other order"),
+    ("08.1", with_epsilon, "large ones are held back"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import minigen
 from minigen import course
 
 
@@ -80,6 +81,16 @@ def with_products_among_themselves(d, g):
     return a + p + q + (d[0] * d[1] - d[0] * d[1]), p - q - b
 
 
+def by_tensors(d, g):
+    d, g = minigen.tensor(d, dtype=minigen.float64), minigen.tensor(g, dtype=minigen.float64)
+    return (d[:3] * g).sum(), (d[1:] * g).sum()
+
+
+def by_float32(d, g):
+    d, g = minigen.tensor(d), minigen.tensor(g)
+    return (d[:3] * g).sum().item(), (d[1:] * g).sum().item()
+
+
 WRONG = [
     ("12.1", changed(each=1), "a multiplication and an addition"),
     ("12.1", changed(same=True), "that of the inputs"),
@@ -121,6 +132,8 @@ WRONG = [
     ("12.5", lambda d, g: sums(d, g[::-1]), "The kernel is turned round"),
     ("12.5", with_products_among_themselves, "among themselves"),
     ("12.5", lambda d, g: sums(d, g)[0], "should return 2 results"),
+    ("12.5", by_tensors, "make no tensors of them"),
+    ("12.5", by_float32, "numbers of float32"),
 ]
 
 

@@ -22,6 +22,12 @@ def unguarded(x, b, y, size, C):
     y[i] = max(x[i] + b[i % C], float32(0))
 
 
+def by_a_wrong_index(x, b, y, size, C):
+    i = cuda.grid(1)
+    if i < size:
+        y[i] = max(x[i] + b[i // C], float32(0))
+
+
 def of_the_block(x, b, y, size, C):
     i = cuda.threadIdx.x
     if i < size:
@@ -225,6 +231,7 @@ WRONG = [
     ("13.5", unturned, "none was turned inside"),
     ("13.5", barrier_in_if, "not inside an `if`"),
     ("13.5", returns_early, "Some threads never reach the barrier"),
+    ("13.1", by_a_wrong_index, "the index itself is wrong"),
 ]
 
 

@@ -139,6 +139,18 @@ def test_a_result_in_place_of_the_function_is_told():
     assert "not what it returned" in course.check("01.1", right(np.ones(2))).message
 
 
+def test_number_and_answer_the_wrong_way_round_are_told():
+    result = course.check(right, "01.1")
+    assert not result
+    assert result.message == 'The number comes first, then the answer: check("01.1", right).'
+
+
+def test_the_sentence_comes_first_and_large_arrays_are_shortened():
+    result = course.check("04.3", lambda x, g, kernel, stride: np.ones((len(g), len(x), kernel, kernel)))
+    assert repr(result).splitlines()[1].strip() == result.message
+    assert show(np.zeros((2, 3, 3, 3))) == "array of shape (2, 3, 3, 3): 0, 0, 0, 0, ..."
+
+
 def test_what_is_no_number_is_told():
     message = course.check("01.1", lambda x: "cosine").message
     assert message == "It returned a str, where an array of shape (3,) was expected."
@@ -225,6 +237,14 @@ X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
         (X, X.sum(), "Its sum would be right"),
         (X, X.mean(), "Its mean would be right"),
         (np.outer(X[0], X[0]), X[0], "were broadcast"),
+        (X[0][:, None] - X[1], X[0], "were broadcast"),
+        ((X[0][:, None] - X[1]) ** 2, (X[0] - X[1]) ** 2, "right numbers stand on its diagonal"),
+        (np.diag(X[0]), X[0], "stand on the diagonal of a matrix of zeros"),
+        (np.array([[2.0, 1.0], [1.0, 3.0]]), X[1, :2], "should have (2,)."),
+        (6.0, 3.0, "2 times what it should be, off by 3"),
+        ((4.0, 10.0), (2.0, 5.0), "Every result is 2 times"),
+        ((-2.0, -5.0), (2.0, 5.0), "All results have the wrong sign"),
+        ((6.0, 15.0, X), (2.0, 5.0, X / 3), "Every result is 3 times"),
         (X[0, :2], X[0], "should have (3,)"),
         (np.where(X == 5, np.nan, X), X, "NaN"),
         (np.where(X == 5, np.inf, X), X, "an infinity at index (1, 1)"),
@@ -243,6 +263,13 @@ X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
 def test_the_usual_mistakes_are_recognized(got, expected, words):
     assert not close(got, expected, 1e-6)
     assert words in complaint(got, expected, 1e-6)
+
+
+@pytest.mark.parametrize("expected", [0.1, np.array([0.1, 0.3]), (0.1, 0.7)], ids=str)
+def test_numbers_of_float32_are_recognized_where_more_digits_are_wanted(expected):
+    got = np.float32(expected).tolist()
+    assert not close(got, expected, 1e-9)
+    assert "numbers of float32" in complaint(got, expected, 1e-9)
 
 
 def test_closeness_is_relative_to_the_largest_number_and_looks_at_shapes():
