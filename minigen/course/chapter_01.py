@@ -325,6 +325,8 @@ def softplus(trial: Trial) -> str:
             )
             return found
 
+    Watched.__name__ = Watched.__qualname__ = operation.__name__
+
     def product(g: list[float], x: minigen.Tensor = points) -> Any:
         return minigen.grad(Watched.apply(x), x, minigen.Tensor(np.array(g)))[0].numpy()  # type: ignore[union-attr]
 

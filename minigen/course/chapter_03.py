@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -226,20 +226,27 @@ def gradient_penalty(trial: Trial) -> str:
     return "That is WGAN-GP's penalty (arXiv 1704.00028), but for the points at which it is taken and the factor λ."
 
 
-MOST_PASSES = 40  # of 60 variables; conjugate gradients need 6, or 12 where f is differentiated anew for each product
+FEW, MOST = (
+    40,
+    130,
+)  # backward passes; conjugate gradients take 7, or 13 where f is differentiated anew for each product
 
 
-class _Counting(minigen.Function):
-    """y = x, which counts how often a gradient comes back through it."""
+class _Watched(minigen.Function):
+    """y = x, which keeps every gradient that comes back through it."""
 
-    passes = 0
+    arrived: ClassVar[list[np.ndarray]] = []
 
     def forward(self, x: Any) -> Any:
         return x.copy()
 
     def backward(self, g: Tensor) -> Tensor:
-        _Counting.passes += 1
+        _Watched.arrived.append(g.numpy().copy())
         return g
+
+
+def _parallel(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(abs(a @ b) > (1 - 1e-9) * np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def _few_curvatures(trial: Trial, n: int) -> Map:
@@ -248,7 +255,7 @@ def _few_curvatures(trial: Trial, n: int) -> Map:
     rows = Tensor(np.ascontiguousarray((basis * np.sqrt([2.0, 6.0, 20.0, 60.0])).T))
 
     def bowl(x: Tensor) -> Tensor:
-        y = _Counting.apply(x)
+        y = _Watched.apply(x)
         z = rows @ y
         return 0.25 * (y**2).sum() + 0.5 * (z**2).sum() + (z**4).sum() / 1000 + y.sum()
 
@@ -299,15 +306,22 @@ def newton_direction(trial: Trial) -> str:
     few, size = _few_curvatures(trial, 60), 60
     x = trial.generator.normal((size,), dtype=np.float64)
     tried = f"newton(f, x), {size} variables, the Hessian ½·I and four more curvatures"
-    _Counting.passes = 0
+    _Watched.arrived = []
     got = trial.call(newton, few, x, tried=tried)
-    passes = _Counting.passes
-    trial.equal(got, np.linalg.solve(_hessian(few, x), -_gradient(few, x)), tried, rtol=1e-4)
+    arrived = list(_Watched.arrived)
+    h, g = _hessian(few, x), _gradient(few, x)
+    trial.equal(got, np.linalg.solve(h, -g), tried, rtol=1e-4)
     trial.require(
-        passes <= MOST_PASSES,
-        f"It is right, but it took {passes} backward passes for {size} variables; conjugate gradients take about ten here. "
-        "The Hessian, row by row, takes one for each variable; steepest descent, which goes along r each time, takes "
-        "hundreds: the next direction is r + (new r·new r)/(r·r)·d.",
+        len(arrived) <= FEW or any(_parallel(a, h @ g) for a in arrived),
+        f"It is right, but took {len(arrived)} backward passes for {size} variables, and none of them gave H times the first "
+        "direction, -g: this is the whole Hessian, row by row. Conjugate gradients take about ten passes here.",
+        tried,
+    )
+    trial.require(
+        len(arrived) <= MOST,
+        f"It is right, but took {len(arrived)} backward passes for {size} variables, where conjugate gradients take about "
+        "ten. Steepest descent, which goes along r each time, takes hundreds: the next direction is r + (new r·new "
+        "r)/(r·r)·d. And stop once r is small.",
         tried,
     )
     return "n variables need at most n products with H, in practice far fewer, and never n² numbers."

@@ -7,7 +7,22 @@ from typing import Any
 import numpy as np
 
 Complaint = str
-_FACTORS = (2, 3, 4, 8, 10, 2 * np.pi, 1 / 2, 1 / 3, 1 / 4, 1 / 8, 1 / 10, 1 / (2 * np.pi))  # such as get lost
+_FACTORS = (
+    2,
+    3,
+    4,
+    8,
+    10,
+    100,
+    2 * np.pi,
+    1 / 2,
+    1 / 3,
+    1 / 4,
+    1 / 8,
+    1 / 10,
+    1 / 100,
+    1 / (2 * np.pi),
+)  # such as get lost
 
 
 def close(got: Any, expected: Any, rtol: float) -> bool:
