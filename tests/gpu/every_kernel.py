@@ -46,15 +46,15 @@ def climb(device):
         ladder.conv2d(x, w, (1, 2), (1, 0, 1, 0), (1, 1), rung=rung, run=running.run)
 
 
-def convolve(device, precision):
-    """The three convolutions: many channels, three, and depthwise; with a bias, a stride and edges."""
+def convolve(device, precision, dtype="float32"):
+    """The three convolutions: many channels, from three and to three, and depthwise; with a bias, a stride and edges."""
     mg.set_float32_precision(precision)
     noise = mg.Generator(1)
-    for ins, outs, groups in ((16, 20, 1), (3, 16, 1), (8, 8, 8)):
-        layer = nn.Conv2d(ins, outs, 3, 2, 1, groups=groups).to(device)
-        x = mg.randn(6, ins, 3, 4, generator=noise, device=device).requires_grad_()
+    for ins, outs, groups in ((16, 20, 1), (3, 16, 1), (8, 3, 1), (8, 8, 8)):
+        layer = nn.Conv2d(ins, outs, 3, 2, 1, groups=groups).to(device, dtype)
+        x = mg.randn(6, ins, 3, 4, generator=noise, device=device).to(dtype).requires_grad_()
         layer(x).sum().backward()
-    a, b = (mg.randn(*shape, generator=noise, device=device) for shape in ((9, 33), (33, 17)))
+    a, b = (mg.randn(*shape, generator=noise, device=device).to(dtype) for shape in ((9, 33), (33, 17)))
     a @ b
     mg.set_float32_precision("ieee")
 
@@ -100,6 +100,7 @@ def main(name):
         climb(device)
         for precision in ("ieee", "tf32"):
             convolve(device, precision)
+        convolve(device, "ieee", "float64")
         pass_over_memory(device)
         step(device)
     missing = [kernel for kernel, made in catalogue().items() if identity(made) not in found]

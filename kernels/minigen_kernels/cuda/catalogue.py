@@ -40,10 +40,18 @@ FIRST = ConvGeometry(64, 3, 64, 1, (64, 64), (32, 32), (4, 4), (2, 2), (1, 1), (
 SMALL = ConvGeometry(64, 128, 256, 1, (14, 14), (7, 7), (4, 4), (2, 2), (1, 1), (1, 1))
 
 
+# kernels with one thread or few for each column, whose little work is in double precision, and those for float64
+IN_DOUBLES = (
+    *("sums/columns", "moments/columns", "normalize/columns", "normalize_grad/columns"),
+    *("float64/conv2d", "float64/conv2d/64_channels"),
+    *("float64/conv_transpose2d/three_channels", "float64/conv2d_weight_grad"),
+)
+
+
 def catalogue() -> dict[str, Kernel]:
     """All kernels on record, by name."""
     ladder = {f"ladder/{name}": rung.kernel(LADDER_GEOMETRY) for name, rung in RUNGS.items()}
-    return ladder | production() | in_tf32() | fused()
+    return ladder | production() | in_float64() | in_tf32() | fused()
 
 
 def production() -> dict[str, Kernel]:
@@ -63,6 +71,21 @@ def production() -> dict[str, Kernel]:
     }
 
 
+def in_float64() -> dict[str, Kernel]:
+    """The kernels of `convolution` for float64, with two large tiles and a narrow one, where registers are scarcest."""
+    middle = LADDER_GEOMETRY._replace(out_channels=64)
+
+    def correlate(correlation: Correlation, batch: int) -> Kernel:
+        return implicit_gemm.correlation_kernel(correlation, batch, "float64", True)
+
+    return {
+        "float64/conv2d": correlate(convolution(LADDER_GEOMETRY), LADDER_GEOMETRY.batch),
+        "float64/conv2d/64_channels": correlate(convolution(middle), middle.batch),
+        "float64/conv_transpose2d/three_channels": correlate(transposed(FIRST), FIRST.batch),
+        "float64/conv2d_weight_grad": weight_gradient.share_kernel(middle, "float64")[0],
+    }
+
+
 def in_tf32() -> dict[str, Kernel]:
     """The kernels of `convolution` on tensor cores, at the same sizes."""
 
@@ -79,9 +102,6 @@ def in_tf32() -> dict[str, Kernel]:
 
 # the numbers of a layer's result: 64 images of 16 by 16 with 128 channels
 ROWS, COLUMNS = 64 * 16 * 16, 128
-
-# kernels with one thread or few for each column, whose little work is in double precision
-IN_DOUBLES = ("sums/columns", "moments/columns", "normalize/columns", "normalize_grad/columns")
 
 
 def fused() -> dict[str, Kernel]:

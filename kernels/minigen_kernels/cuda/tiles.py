@@ -18,7 +18,9 @@ from numba import cuda
 from .kernel import blocks_for
 from .quads import number_of, quads
 
-PAD = 4  # numbers after each row of a in shared memory: columns of a written side by side fall into different banks
+# Numbers after each row of a in shared memory. In steps of 8, what a warp writes to columns of a falls into different banks;
+# in steps of 16 by twos into the same, which rows that begin at multiples of four cannot avoid.
+PAD = 4
 
 
 class Sized(Protocol):
@@ -47,8 +49,13 @@ class Tile(NamedTuple):
         return self.rows // self.thread_rows * (self.columns // self.thread_columns)
 
     def blocks_per_sm(self, dtype: str) -> int:
-        """How many blocks share a multiprocessor: as many as the registers of a thread's sums, and what it takes beside them, allow."""
-        return max(1, 384 // self.threads) if dtype == "float64" or self.threads < 256 else 2
+        """How many blocks share a multiprocessor: as many as the registers of a thread's sums, and what it takes beside them, allow.
+
+        In float64 each sum takes two registers, so a thread gets 255, the most there are.
+        """
+        if dtype == "float64":
+            return max(1, 256 // self.threads)
+        return 384 // self.threads if self.threads < 256 else 2
 
 
 TILES = (
