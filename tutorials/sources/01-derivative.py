@@ -66,7 +66,7 @@ print(f"f({x}) = {f:.6f}, f'({x}) = {x_bar:.6f}")
 
 # %% [markdown]
 # Is it right? The derivative is a limit of slopes, so a slope over a small step must be close to it. (How small, and what
-# else can go wrong, is notebook 2.)
+# else can go wrong, is [notebook 2](02-gradcheck.ipynb).)
 
 
 # %%
@@ -400,7 +400,8 @@ course.check("01.4", order_without_recursion)
 #
 # - a local derivative of an array by an array would be a large matrix (the Jacobian $J$), so `backward` never forms it, and
 #   returns the product $J^\top g$ straight away;
-# - `backward` is written with tensor operations, so that gradients have graphs too, and can be differentiated (notebook 3);
+# - `backward` is written with tensor operations, so that gradients have graphs too, and can be differentiated
+#   ([notebook 3](03-second-derivatives.ipynb));
 # - the order is found by a heap and not by recursion.
 #
 # The same network, the same weights:
@@ -484,4 +485,4 @@ course.check("01.5", Softplus)
 # - Griewank, Walther: *Evaluating Derivatives*, 2nd edition, SIAM 2008: the whole field, with costs and proofs.
 # - In minigen: `minigen/autograd/function.py` (a node), `engine.py` (the backward pass), then any file of
 #   `minigen/functional/`.
-# - Notebook 2: how to know that a gradient is right.
+# - [Notebook 2](02-gradcheck.ipynb): how to know that a gradient is right.

@@ -21,7 +21,7 @@
 # - choose a tolerance that lets neither small gradients nor small bugs through;
 # - find planted bugs with `minigen.gradcheck`, and with a checker of your own.
 #
-# You need notebook 1. Everything runs on the CPU in less than a minute.
+# You need [notebook 1](01-derivative.ipynb). Everything runs on the CPU in less than a minute.
 
 # %%
 import matplotlib.pyplot as plt
@@ -232,7 +232,7 @@ plt.show()
 # ## How close is close enough?
 #
 # `np.allclose(a, b)` allows $10^{-8} + 10^{-5} |b|$. The first part, an *absolute* tolerance, is a way out for every
-# gradient that is small by nature: mean losses over many pixels, late layers, tiny weights. This one is wrong by a factor
+# gradient that is small by nature: mean losses over many pixels, early layers, tiny weights. This one is wrong by a factor
 # of two, and passes:
 
 # %%
@@ -345,4 +345,4 @@ course.check("02.5", agrees)
 # - Nocedal, Wright: *Numerical Optimization*, 2nd edition, 2006, section 8.1: finite differences and their errors.
 # - In minigen: `minigen/autograd/gradcheck.py`, and `tests/autograd/test_gradcheck.py`, where planted bugs prove it.
 # - `minigen gradcheck` on the command line checks every operation of the library.
-# - Notebook 3: derivatives of derivatives.
+# - [Notebook 3](03-second-derivatives.ipynb): derivatives of derivatives.

@@ -22,7 +22,8 @@
 #   bugs with that;
 # - explain why transposed convolutions draw checkerboards, and how not to have them.
 #
-# You need notebooks 1 and 2. Everything runs on the CPU in less than a minute.
+# You need notebooks [1](01-derivative.ipynb) and [2](02-gradcheck.ipynb). Everything runs on the CPU in less than a
+# minute.
 
 # %%
 import time
@@ -124,7 +125,8 @@ for n, kernel, stride in ((28, 3, 1), (28, 5, 2), (28, 4, 2), (7, 3, 2)):
 # ### Exercise 04.1
 #
 # How many zeros before, and how many after? Where they do not divide evenly, the odd one goes *after*, as in TensorFlow.
-# (The DCGAN of notebook 9 has such a layer. Who pads it by the same number on both sides builds another network.)
+# (The DCGAN of [notebook 9](09-dcgan.ipynb) has such a layer. Who pads it by the same number on both sides builds
+# another network.)
 
 
 # %%
@@ -266,8 +268,8 @@ print(f"minigen    {milliseconds(lambda: F.conv2d(x[None], w)):10.1f} ms")
 
 # %% [markdown]
 # In Python, a call of NumPy for every tap of every tile costs part of what the tiles save. Compiled, and with tiles as small
-# as the registers of the processor, the third way goes furthest: notebook 12, and on a GPU notebook 13. All of minigen's
-# versions give the same numbers:
+# as the registers of the processor, the third way goes furthest: [notebook 12](12-cpu-kernel.ipynb), and on a GPU
+# [notebook 13](13-cuda-kernel.ipynb). All of minigen's versions give the same numbers:
 
 # %%
 from minigen_kernels import cpu, reference
@@ -399,7 +401,8 @@ print(f"⟨w, W(x, g)⟩ = {(w * w_bar).sum():.10f}")
 # | $W(x, y)$ | $T(y, g)$ | $C(x, g)$ |
 #
 # `minigen/functional/convolution.py` is this table: three classes, each `backward` made of the other two. So gradient
-# penalties (notebook 3) work through convolutions without a line more. `gradcheck` checks both orders:
+# penalties ([notebook 3](03-second-derivatives.ipynb)) work through convolutions without a line more. `gradcheck`
+# checks both orders:
 
 # %%
 small = [
@@ -566,6 +569,10 @@ for column, (name, trial) in zip(axes.T, trials.items()):
 plt.show()
 
 # %% [markdown]
+# Kernel 4, which gives every pixel equally many copies, does not come out below kernel 3, neither before nor after. Even
+# copies are needed for an even image, but they do not suffice: the weights that the phases get must agree, too, and random
+# ones do not. Enlarging first makes them agree by construction.
+#
 # ### Exercise 04.5
 #
 # Take one dimension. A constant $y$ should give a constant $T(y, w)$, away from the borders. Pixel $h$ gets the taps
@@ -590,4 +597,5 @@ course.check("04.5", even)
 # - Chellapilla, Puri, Simard: *High performance convolutional neural networks for document processing*, 2006.
 # - In minigen: `kernels/minigen_kernels/reference.py` (the truth, in loops), `minigen/functional/convolution.py` (the family),
 #   then `kernels/minigen_kernels/cpu/convolution.py` with `patches.py` (as a matrix, in pieces).
-# - Notebook 5: an autoencoder. Notebook 12 takes the tiles down to the registers.
+# - [Notebook 5](05-autoencoder.ipynb): an autoencoder. [Notebook 12](12-cpu-kernel.ipynb) takes the tiles down to the
+#   registers.

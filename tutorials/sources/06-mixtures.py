@@ -21,7 +21,7 @@
 # - choose the number of components by AIC, BIC and cross-validation, and say why the likelihood alone cannot;
 # - make a generator of an autoencoder by a mixture on its codes, and measure what it draws.
 #
-# You need notebook 5 and a little probability. Everything runs on the CPU in about a minute.
+# You need [notebook 5](05-autoencoder.ipynb) and a little probability. Everything runs on the CPU in about a minute.
 
 # %%
 import matplotlib.pyplot as plt
@@ -151,7 +151,8 @@ plt.show()
 #
 # The right-hand side is a lower bound. With the responsibilities of the current parameters it touches: E step. With
 # those held fixed it falls apart into single Gaussians with weighted points, and is maximized in closed form: M step. As
-# the bound rises, so must what lies above it. (Notebook 7 uses the same bound where the E step cannot be done.)
+# the bound rises, so must what lies above it. ([Notebook 7](07-vae.ipynb) uses the same bound where the E step cannot
+# be done.)
 #
 # By hand for one dimension, on the first coordinate of the points:
 
@@ -415,14 +416,15 @@ for n in (50, 150, 500):
 
 # %% [markdown]
 # The likelihood takes (nearly always) the largest there is. With few points AIC takes too many, since its argument is one of
-# large $n$, and nobody is sure. With more points BIC and cross-validation find three nearly every time.
+# large $n$, and nobody is sure. With more points BIC and cross-validation find three nearly every time, and with the most
+# AIC does so, too; but however many there are, AIC keeps some chance of taking more than the truth has, and BIC does not.
 #
 # ## The right model makes a hard benchmark easy
 #
-# Notebook 8 trains GANs on two mixtures that are customary for counting lost modes: a ring of 8 Gaussians and a grid of 25.
-# A sample is of high quality within 3 standard deviations of a mode. In VEEGAN's table 1 (Srivastava et al. 2017, arXiv
-# 1705.07761) a plain GAN reaches 1 of 8 and 3.3 of 25 modes. Here is EM on 2,500 samples, with as many components as there
-# are modes:
+# [Notebook 8](08-gan.ipynb) trains GANs on two mixtures that are customary for counting lost modes: a ring of 8
+# Gaussians and a grid of 25. A sample is of high quality within 3 standard deviations of a mode. In VEEGAN's table 1
+# (Srivastava et al. 2017, arXiv 1705.07761) a plain GAN reaches 1 of 8 and 3.3 of 25 modes. Here is EM on 2,500
+# samples, with as many components as there are modes:
 
 # %%
 for name, make, centers, std in (("ring", ring, ring_centers(), 0.01), ("grid", grid, grid_centers(), 0.05)):
@@ -457,9 +459,9 @@ def sample(weights, means, covariances, n, generator):
 course.check("06.5", sample)
 
 # %% [markdown]
-# Now the autoencoder of notebook 5. It draws a digit from a code, but from which codes? It has no density of its own. The
-# obvious guess, $z \sim N(0, I)$, is wrong, since nobody asked the codes to lie there. But the codes of the training digits
-# are there to be looked at: fit a mixture to them.
+# Now the autoencoder of [notebook 5](05-autoencoder.ipynb). It draws a digit from a code, but from which codes? It has
+# no density of its own. The obvious guess, $z \sim N(0, I)$, is wrong, since nobody asked the codes to lie there. But
+# the codes of the training digits are there to be looked at: fit a mixture to them.
 
 # %%
 minigen.manual_seed(0)
@@ -534,10 +536,12 @@ for name, pictures in made.items():
     print(f"{name:<22}   {density:7.2f}   {coverage:8.2f}   {sure:5.2f}   {distance:16.2f}")
 
 # %% [markdown]
-# From row to row more of the codes' structure is known, and everything gets better. The mixture is a generator. It is not
-# perfect. A density *above* that of real digits says that its digits are too much alike, in the thick of the data: what the
-# autoencoder smoothes away no density on its codes brings back. Two steps were trained apart, too: the autoencoder did not
-# know that its codes would have to be drawn. The next notebook trains both together.
+# From row to row more of the codes' structure is known, and everything gets better. The mixture is a generator. It is
+# not perfect. A density *above* that of real digits says that its digits are too much alike, in the thick of the data:
+# what the autoencoder smoothes away no density on its codes brings back. A coverage above theirs is of the same kind:
+# none of the samples is spent on the fringes, where real digits are too, and those near the middle of many digits cover
+# many at once. Two steps were trained apart, too: the autoencoder did not know that its codes would have to be drawn.
+# The next notebook trains both together.
 #
 # What each component of the mixture stands for, drawn at its mean:
 
@@ -552,4 +556,4 @@ viz.draw_rows([("means", decode(mixtures[chosen].means_))], scale=5)
 # - Burnham, Anderson: *Model Selection and Multimodel Inference*, 2002: AIC and BIC at length.
 # - In minigen: `minigen/classical/em.py` (the two steps), `covariance.py` (how variances are kept from below),
 #   `selection.py`; `minigen/training/latent_density.py`.
-# - Notebook 7: the variational autoencoder, whose codes are made to be drawn from.
+# - [Notebook 7](07-vae.ipynb): the variational autoencoder, whose codes are made to be drawn from.

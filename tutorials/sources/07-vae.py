@@ -21,7 +21,7 @@
 # - write a VAE with its backward pass in NumPy, and get gradients through a random draw;
 # - predict how many dimensions of a code survive, cure posterior collapse, and read β as a rate against a distortion.
 #
-# You need notebooks 5 and 6. Everything runs on the CPU in about a minute.
+# You need notebooks [5](05-autoencoder.ipynb) and [6](06-mixtures.ipynb). Everything runs on the CPU in about a minute.
 
 # %%
 import tempfile
@@ -56,8 +56,9 @@ x = images.reshape(-1, 64).astype(np.float64)
 # %% [markdown]
 # ## A model with something hidden
 #
-# The autoencoder of notebook 5 had no idea from where codes should be drawn; notebook 6 fitted a mixture to them afterwards.
-# Now the code is part of the model from the start. An image is made in two steps,
+# The autoencoder of [notebook 5](05-autoencoder.ipynb) had no idea from where codes should be drawn;
+# [notebook 6](06-mixtures.ipynb) fitted a mixture to them afterwards. Now the code is part of the model from the start.
+# An image is made in two steps,
 #
 # $$ z \sim N(0, I), \qquad x \sim p_\theta(x|z), $$
 #
@@ -67,7 +68,7 @@ x = images.reshape(-1, 64).astype(np.float64)
 #
 # It is the problem of the mixture, with a continuum of components. EM would need the responsibilities, which are now the
 # density $p_\theta(z|x)$, and nobody can compute it. So a second network guesses it: the encoder, $q_\phi(z|x) = N(\mu(x),
-# \operatorname{diag} \sigma^2(x))$. The inequality of notebook 6 holds for *any* $q$,
+# \operatorname{diag} \sigma^2(x))$. The inequality of [notebook 6](06-mixtures.ipynb) holds for *any* $q$,
 #
 # $$ \ln p(x) = \underbrace{E_{q(z|x)} [\ln p(x|z)] - KL(q(z|x) \,\Vert\, p(z))}_{\text{ELBO}} \;+\;
 #    KL(q(z|x) \,\Vert\, p(z|x)) . $$
@@ -395,11 +396,12 @@ plane = viz.decode_plane(lambda z: flat.model.image(flat.model.decode(z)).numpy(
 viz.draw_image_grid(plane.reshape(-1, 1, 8, 8), side, scale=5)
 
 # %% [markdown]
-# Compare the map of notebook 5, which had to be cut to where codes happened to lie. Here the prior says where to draw, and
-# training has put the codes, each with its noise, all over it.
+# Compare the map of [notebook 5](05-autoencoder.ipynb), which had to be cut to where codes happened to lie. Here the
+# prior says where to draw, and training has put the codes, each with its noise, all over it.
 #
 # How far below $\ln p(x)$ is the bound? With $k$ draws of $q$ as importance samples there is a tighter one, $\ln
 # \frac1k \sum_i p(x, z_i) / q(z_i|x)$, which rises to $\ln p(x)$ with $k$ (Burda et al. 2016, arXiv 1509.00519).
+# With $k = 1$ it is the ELBO once more: where the figure differs from the one above, that is the chance of the draws.
 
 # %%
 for k in (1, 10, 100, 1000):
@@ -657,10 +659,13 @@ for beta in (0.03, 1.0, 6.0):
 viz.draw_rows([(name, pictures.clip(0, 1)) for name, pictures in rows], scale=5)
 
 # %% [markdown]
-# At the smallest β it is nearly an autoencoder: digits come back best, and draws from the prior are poor, since the codes fill
-# only parts of it. At the largest β every draw looks like the mean. What is best for *drawing* lies between, and it
-# depends on what "best" means: density and coverage need not agree on a β. (With a Gaussian of fixed $\sigma$, β and $\sigma^2$
-# are one knob: only $\beta\sigma^2$ counts. And a mean over pixels is a β of 64, or of 3072 on small colour photographs.)
+# At the smallest β it is nearly an autoencoder: digits come back best, and draws from the prior are poor, since the
+# codes fill only parts of it. At the largest β every draw looks like the mean: all has collapsed, although the table
+# calls most dimensions active. That word asks only whether $\mu$ varies at all, with a variance above 0.01, and a
+# dimension that just does so carries about half of that in nats; the rate tells how much is left. What is best for
+# *drawing* lies between, and it depends on what "best" means: density and coverage need not agree on a β. (With a
+# Gaussian of fixed $\sigma$, β and $\sigma^2$ are one knob: only $\beta\sigma^2$ counts. And a mean over pixels is a β
+# of 64, or of 3072 on small colour photographs.)
 #
 # ## What to read next
 #
@@ -670,4 +675,4 @@ viz.draw_rows([(name, pictures.clip(0, 1)) for name, pictures in rows], scale=5)
 # - Lucas et al.: *Don't Blame the ELBO!*, 2019, arXiv 1911.02469: collapse in the linear case.
 # - In minigen: `minigen/losses/variational.py` (every formula of this notebook), `minigen/training/vae.py`,
 #   `tests/test_failure_museum.py` (the mistakes, each as a test).
-# - Notebook 8: a generator without any likelihood.
+# - [Notebook 8](08-gan.ipynb): a generator without any likelihood.

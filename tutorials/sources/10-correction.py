@@ -21,7 +21,8 @@
 # - write a correction autoencoder, train it, and say what its loss makes it compute;
 # - compare them fairly, and say where the network wins and where it does not.
 #
-# You need notebooks 1, 4 and 5. Everything runs on the CPU in less than three minutes.
+# You need notebooks [1](01-derivative.ipynb), [4](04-convolution.ipynb) and [5](05-autoencoder.ipynb). Everything runs
+# on the CPU in less than three minutes.
 
 # %%
 import tempfile
@@ -384,9 +385,8 @@ for name, model in dense.items():
 #
 # Beat the best *linear* filter on noisy digits. `make_denoiser` is given clean digits and $\sigma$, trains for a second
 # or two, and returns a function of noisy digits. The check measures on held-out digits with noise of $\sigma = 0.3$,
-# where the linear minimum leaves 1.50 (with the digits' own covariance $\Sigma$ it is $\mu + \Sigma (\Sigma + \sigma^2
-# I)^{-1} (\tilde x
-# - \mu)$). Come below 1.3.
+# where the linear minimum leaves 1.50. (With the digits' own covariance $\Sigma$ it is
+# $\mu + \Sigma (\Sigma + \sigma^2 I)^{-1} (\tilde x - \mu)$.) Come below 1.3.
 
 
 # %%
@@ -686,4 +686,4 @@ for name, images in {
 # - Lehtinen et al.: *Noise2Noise*, 2018, arXiv 1803.04189: the conditional mean, learnt without a single clean image.
 # - In minigen: `minigen/restoration/classical.py`, `minigen/models/unet.py`, `minigen/training/restoration.py`,
 #   `minigen/data/corruptions/`; on the command line `minigen train correction-ae`, `restore`, `bench restoration`.
-# - Notebook 11: restored images that look real.
+# - [Notebook 11](11-restoration-gan.ipynb): restored images that look real.

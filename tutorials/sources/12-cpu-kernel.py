@@ -22,9 +22,9 @@
 # - compute a convolution with fewer multiplications than it has, and say what that costs;
 # - find each of these steps again in `minigen_kernels/cpu`, and divide the work among threads.
 #
-# You need notebook 4, and the patience to guess before you measure. It runs in about a minute. Every figure here is of the
-# machine that ran the cell (for the stored ones, cores of an AMD EPYC, Zen 4 with AVX-512): on yours it will be another one,
-# and the order of the rungs may change.
+# You need [notebook 4](04-convolution.ipynb), and the patience to guess before you measure. It runs in about a minute.
+# Every figure here is of the machine that ran the cell (for the stored ones, cores of an AMD EPYC, Zen 4 with AVX-512):
+# on yours it will be another one, and the order of the rungs may change.
 
 # %%
 import os
@@ -225,7 +225,7 @@ rung(
 #
 # ## Rung 2: patches, and a product of matrices
 #
-# As in notebook 4. The arithmetic is BLAS's; the rest is copying.
+# As in [notebook 4](04-convolution.ipynb). The arithmetic is BLAS's; the rest is copying.
 
 
 # %%
@@ -243,8 +243,8 @@ rung("patches, NumPy and BLAS", lambda: patches_in_numpy(padded, w))
 #
 # ## Rung 3: the loops, compiled
 #
-# Numba compiles a function to machine code when it is first called. These are the loops as notebook 4 has them, channels
-# first, with one sum for each output:
+# Numba compiles a function to machine code when it is first called. These are the loops as
+# [notebook 4](04-convolution.ipynb) has them, channels first, with one sum for each output:
 
 
 # %%
@@ -813,4 +813,4 @@ cpu.set_num_threads(1)
 # - In `kernels/minigen_kernels/cpu/`, in this order (the map in the README says what each is): `__init__.py` (the four
 #   ways), `patches.py`, `tile.py`, `plans.py`, `tiled.py`, `winograd_schemes.py`, `winograd_vectors.py`, `winograd.py`,
 #   `threads.py`.
-# - Notebook 13: the same climb on a GPU.
+# - [Notebook 13](13-cuda-kernel.ipynb): the same climb on a GPU.
