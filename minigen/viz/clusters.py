@@ -48,10 +48,10 @@ def draw_clusters(
     panels = 1 + (labels is not None) + (images is not None)
     figure = new_figure(5 * panels, 5)
     axes = list(figure.subplots(1, panels, squeeze=False)[0])
-    _scatter(axes.pop(0), "by cluster", points, clusters, {})
+    _scatter(axes.pop(0), "by cluster", points, clusters, {}, "tab10")
     if labels is not None:
         names = dict(enumerate(class_names or ()))
-        _scatter(axes.pop(0), "by class", points, labels, names)
+        _scatter(axes.pop(0), "by class", points, labels, names, "tab20b")
     if images is not None:
         _images(axes.pop(0), clusters, images)
     return to_picture(figure)
@@ -60,8 +60,10 @@ def draw_clusters(
 save_clusters = saver(draw_clusters)
 
 
-def _scatter(axis: Axes, title: str, points: np.ndarray, groups: np.ndarray, names: dict[int, str]) -> None:
-    for color, group in zip(_palette(groups), np.unique(groups)):
+def _scatter(
+    axis: Axes, title: str, points: np.ndarray, groups: np.ndarray, names: dict[int, str], palette: str
+) -> None:
+    for color, group in zip(_palette(groups, palette), np.unique(groups)):
         chosen = points[groups == group]
         label = "none" if group == _NOISE else names.get(int(group), str(group))
         color = PALE if group == _NOISE else color
@@ -69,7 +71,8 @@ def _scatter(axis: Axes, title: str, points: np.ndarray, groups: np.ndarray, nam
     axis.set_title(title, fontsize=11)
     tidy(axis)
     if len(np.unique(groups)) <= 20:
-        axis.legend(fontsize=7, frameon=False, ncols=2, markerscale=1.5)
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.05), "ncols": 5}  # below, not upon the points
+        axis.legend(fontsize=7, frameon=False, markerscale=1.5, **place)
 
 
 def _images(axis: Axes, clusters: np.ndarray, images: np.ndarray) -> None:
@@ -91,10 +94,14 @@ def _images(axis: Axes, clusters: np.ndarray, images: np.ndarray) -> None:
     axis.set_title("cluster (how many), and its first images", fontsize=11)
 
 
-def _palette(groups: np.ndarray) -> Any:
+def _palette(groups: np.ndarray, name: str) -> Any:
+    """A colour for each group. Those of "tab20b" are none of "tab10": a class is no cluster of its colour."""
     from matplotlib import colormaps
 
     number = len(np.unique(groups))
+    if number <= 20 and name == "tab20b":
+        shades = colormaps[name].colors  # type: ignore[attr-defined]  # four of each hue, side by side
+        return [shades[i] for start in (0, 2, 1, 3) for i in range(start, 20, 4)]
     if number <= 20:
         return colormaps["tab10" if number <= 10 else "tab20"].colors  # type: ignore[attr-defined]
     return colormaps["turbo"](np.linspace(0, 1, number))

@@ -11,11 +11,13 @@ CLUSTERS = np.arange(60) % 3
 IMAGES = np.zeros((60, 1, 8, 8))
 
 
-def colors(path, columns=slice(None)):
-    """How many pixels are blue, orange, green: the first three colours of ten."""
+CLASS_TONES = [[57, 59, 121], [99, 121, 57], [140, 109, 49]]
+
+
+def colors(path, columns, tones=((31, 119, 180), (255, 127, 14), (44, 160, 44))):
+    """How many pixels are of each tone: blue, orange and green, the first three colours of clusters, unless given."""
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)[:, columns]
-    tones = np.array([[31, 119, 180], [255, 127, 14], [44, 160, 44]])
-    return [int((np.abs(pixels - tone).max(axis=2) < 10).sum()) for tone in tones]
+    return [int((np.abs(pixels - np.array(tone)).max(axis=2) < 10).sum()) for tone in tones]
 
 
 @pytest.mark.parametrize(("labels", "images", "panels"), [(None, None, 1), (CLUSTERS, None, 2), (CLUSTERS, IMAGES, 3)])
@@ -26,9 +28,11 @@ def test_there_is_a_panel_for_all_that_is_known(tmp_path, labels, images, panels
 
 def test_clusters_and_classes_are_coloured_each_in_its_panel(tmp_path):
     save_clusters(tmp_path / "x.png", POINTS, np.zeros(60, int), CLUSTERS, class_names=("cat", "dog", "owl"))
-    left, right = colors(tmp_path / "x.png", slice(0, 600)), colors(tmp_path / "x.png", slice(600, 1200))
-    assert left[0] > 0 == left[1] == left[2]
-    assert min(right) > 0
+    left, right = slice(0, 600), slice(600, 1200)
+    clusters = colors(tmp_path / "x.png", left)
+    assert clusters[0] > 0 == clusters[1] == clusters[2]
+    assert min(colors(tmp_path / "x.png", right, CLASS_TONES)) > 0
+    assert colors(tmp_path / "x.png", right) == [0, 0, 0], "no class has the colour of a cluster"
 
 
 @pytest.mark.parametrize("clusters", [np.full(60, -1), np.arange(60), CLUSTERS - 1])
