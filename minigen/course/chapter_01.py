@@ -76,7 +76,8 @@ def two_paths(trial: Trial) -> str:
     "One more operation for the engine",
     hints=(
         "With q = a/b the two local derivatives are ∂q/∂a = 1/b and ∂q/∂b = -a/b².",
-        "Value(self.data / other.data, [(self, ...), (other, ...)]), where the dots are the local derivatives.",
+        "After other = as_value(other): Value(self.data / other.data, [(self, ...), (other, ...)]), where the dots are the local "
+        "derivatives.",
     ),
 )
 def division(trial: Trial) -> str:

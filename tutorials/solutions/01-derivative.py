@@ -37,11 +37,18 @@ class Value:
                 parent.grad += node.grad * local
 
     def __mul__(self, other):
+        other = as_value(other)
         return Value(self.data * other.data, [(self, other.data), (other, self.data)])
+
+
+def as_value(x):
+    """x itself if it is a Value, else a Value of that number."""
+    return x if isinstance(x, Value) else Value(x)
 
 
 def divide(self, other):
     """a/b, with ∂(a/b)/∂a = 1/b and ∂(a/b)/∂b = -a/b²."""
+    other = as_value(other)
     return Value(self.data / other.data, [(self, 1 / other.data), (other, -self.data / other.data**2)])
 
 
