@@ -20,7 +20,8 @@
 # - multiply by a Hessian without ever forming it, and take Newton's step with nothing else;
 # - say why a gradient penalty needs second derivatives, write one, and notice when it silently does nothing.
 #
-# You need notebooks 1 and 2. Everything runs on the CPU in less than a minute.
+# You need notebooks [1](01-derivative.ipynb) and [2](02-gradcheck.ipynb). Everything runs on the CPU in less than a
+# minute.
 
 # %%
 import math
@@ -39,10 +40,10 @@ course.use_style()
 # %% [markdown]
 # ## A gradient with a graph
 #
-# The engine of notebook 1 kept its gradients as bare numbers, which nobody can differentiate. One change is enough: let the
-# backward pass compute with `Value`s. Then every gradient remembers how it was made, as every value does. An operation
-# therefore stores, for each input, not the local derivative but *a function of Values* that turns the gradient that
-# arrives into the one that goes on.
+# The engine of [notebook 1](01-derivative.ipynb) kept its gradients as bare numbers, which nobody can differentiate.
+# One change is enough: let the backward pass compute with `Value`s. Then every gradient remembers how it was made, as
+# every value does. An operation therefore stores, for each input, not the local derivative but *a function of Values*
+# that turns the gradient that arrives into the one that goes on.
 
 
 # %%
@@ -354,7 +355,7 @@ right.set(xlabel="step", title="mean $|D'(x)|$ between the clusters")
 right.axhline(1, color="black", linestyle=":", linewidth=1)
 for axis in (left, right):
     axis.grid()
-left.legend()
+right.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -451,4 +452,4 @@ course.check("03.4", newton)
 # - Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville: *Improved training of Wasserstein GANs*, 2017, arXiv 1704.00028.
 # - Martens: *Deep learning via Hessian-free optimization*, ICML 2010.
 # - In minigen: `minigen/autograd/derivatives.py` (`vjp`, `jvp`, `hvp`, `hessian`), `minigen/losses/penalties.py`.
-# - Notebook 4: convolution, and its two gradients, which are convolutions.
+# - [Notebook 4](04-convolution.ipynb): convolution, and its two gradients, which are convolutions.

@@ -21,7 +21,7 @@
 # - look into a latent space: maps, walks, clusters, each held against what the pixels give already;
 # - find anomalies by reconstruction, measure how well, and say what a missing bottleneck does to all of this.
 #
-# You need notebook 1, and matrices. Everything runs on the CPU in less than a minute.
+# You need [notebook 1](01-derivative.ipynb), and matrices. Everything runs on the CPU in less than a minute.
 
 # %%
 import tempfile
@@ -65,8 +65,8 @@ viz.draw_rows([("digits", np.stack(first)), ("pixels shuffled", scrambled), ("no
 #
 # $$ L = \frac1N \sum_n \lVert x_n - g(f(x_n)) \rVert^2 $$
 #
-# is what was lost. (A sum over the pixels, a mean over the images. Notebook 7 shows what happens to those who take
-# a mean over both.)
+# is what was lost. (A sum over the pixels, a mean over the images. [Notebook 7](07-vae.ipynb) shows what happens to
+# those who take a mean over both.)
 #
 # ## The best linear one
 #
@@ -193,7 +193,7 @@ print(f"largest angle to the space of the {k} principal components: learnt {angl
 #
 # Put a layer with a nonlinearity before the code and one after it, and the flat becomes a curved surface. This is an
 # autoencoder as one draws it, 64 – 128 – 8 – 128 – 64, by hand. Each layer is $a = W h + b$ and a function of it; the rule
-# backward is that of notebook 1, with matrices:
+# backward is that of [notebook 1](01-derivative.ipynb), with matrices:
 #
 # $$ \bar a = \bar h \odot \varphi'(a), \qquad \bar W = \bar a^\top h_{\text{in}}, \qquad \bar b = \textstyle\sum_n \bar
 #    a_n, \qquad \bar h_{\text{in}} = \bar a\, W . $$
@@ -370,8 +370,8 @@ viz.draw_rows([*rows, ("code 256", in_parts(wide, scrambled[:10]))], scale=5)
 # %% [markdown]
 # The wide one draws digits again better, and it begins to draw *anything* again. The narrow one turns what it is given into
 # something like digits: it knows nothing else. A low error alone says little. (Other ways to keep a wide code
-# from copying: sparsity, a penalty on its derivative, and damage to the input, notebook 10. In minigen `train
-# sparse-ae`, `contractive-ae`, `denoising-ae`.)
+# from copying: sparsity, a penalty on its derivative, and damage to the input, [notebook 10](10-correction.ipynb). In
+# minigen `train sparse-ae`, `contractive-ae`, `denoising-ae`.)
 #
 # ## A map of the digits
 #
@@ -404,7 +404,7 @@ viz.draw_image_grid(in_parts(deep, grid, deep.decode), side, scale=5)
 
 # %% [markdown]
 # Most of it are digits, with smears between them. Nobody asked for a digit at every point: the loss only looks at the codes
-# of training images. Notebooks 6 and 7 are about that.
+# of training images. Notebooks [6](06-mixtures.ipynb) and [7](07-vae.ipynb) are about that.
 #
 # Halfway between two digits, in pixels and in codes of 8:
 
@@ -516,9 +516,9 @@ print(f"    mean   {table[:, 0].mean():12.3f}   {table[:, 1].mean():6.3f}   {tab
 # miss while others are hard to find: ones are the hardest for all three. A stroke is part of most digits, so a network that
 # has never seen a one can draw it.
 #
-# The library does all of it in one run: `imbalance="1:0"` leaves class 1 out, a mixture on the codes (notebook 6) gives a
-# second score, how unlikely the *code* is, and the run with its checkpoints lies in a folder. On the command line: `minigen
-# train ae --imbalance 1:0` and `minigen anomaly RUN`.
+# The library does all of it in one run: `imbalance="1:0"` leaves class 1 out, a mixture on the codes
+# ([notebook 6](06-mixtures.ipynb)) gives a second score, how unlikely the *code* is, and the run with its checkpoints
+# lies in a folder. On the command line: `minigen train ae --imbalance 1:0` and `minigen anomaly RUN`.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -550,4 +550,4 @@ plt.show()
 # - Vincent et al.: *Extracting and composing robust features with denoising autoencoders*, ICML 2008; Rifai et al.:
 #   *Contractive auto-encoders*, ICML 2011. Codes may be wide when something else forbids to copy.
 # - In minigen: `minigen/models/autoencoder.py`, `minigen/training/autoencoder.py`, `minigen/tasks/`.
-# - Notebook 6: a density on the codes, which makes a generator of the autoencoder.
+# - [Notebook 6](06-mixtures.ipynb): a density on the codes, which makes a generator of the autoencoder.

@@ -24,8 +24,9 @@
 # - read what a compiled kernel takes: registers, shared memory, blocks on a multiprocessor;
 # - capture a training step as a CUDA graph, and say what it freezes.
 #
-# You need notebooks 4 and 12. **No GPU is needed**: kernels run in a simulator, and are compiled by NVIDIA's compiler if it
-# is installed. What cannot be had without a GPU is time, and this notebook states none. It runs in about a minute.
+# You need notebooks [4](04-convolution.ipynb) and [12](12-cpu-kernel.ipynb). **No GPU is needed**: kernels run in a
+# simulator, and are compiled by NVIDIA's compiler if it is installed. What cannot be had without a GPU is time, and
+# this notebook states none. It runs in about a minute.
 
 # %%
 import difflib
@@ -421,10 +422,10 @@ climb("coalesced", "naive")
 # %% [markdown]
 # ### Rung 3, shared memory
 #
-# A convolution is a product of matrices (notebook 4): rows are pixels, and there are $K = K_H K_W C$ numbers in each. A
-# block of 16 × 16 threads makes a tile of 16 × 16 outputs. At each step along $K$ it fetches 16 × 16 numbers of both matrices
-# into shared memory, and uses each of them 16 times: $2/16$ numbers for each multiply-add. The matrix of patches is never
-# written down; a thread computes where its numbers lie in $x$.
+# A convolution is a product of matrices ([notebook 4](04-convolution.ipynb)): rows are pixels, and there are
+# $K = K_H K_W C$ numbers in each. A block of 16 × 16 threads makes a tile of 16 × 16 outputs. At each step along $K$ it
+# fetches 16 × 16 numbers of both matrices into shared memory, and uses each of them 16 times: $2/16$ numbers for each
+# multiply-add. The matrix of patches is never written down; a thread computes where its numbers lie in $x$.
 
 # %%
 climb("shared_memory", "coalesced")
@@ -543,11 +544,12 @@ for number, (name, c) in enumerate(counted.items(), 1):
     at = 2 / c[1]
     right.plot(at, min(peak, at * bandwidth) / 1e12, "o", color="black", markersize=4)
     if name in ("naive", "coalesced", "shared_memory", "register_tile", "cp_async"):
-        right.annotate(str(number), (at, at * bandwidth / 1e12), textcoords="offset points", xytext=(-4, 7))
+        rungs = "4 to 9, 11" if name == "register_tile" else str(number)
+        right.annotate(rungs, (at, at * bandwidth / 1e12), textcoords="offset points", xytext=(-4, 4), ha="right")
 right.axvline(ideal, color="gray", linestyle=":", label="the layer, all moved once")
 right.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="TFLOP/s, at most")
 right.set_title("bounds without caches; not measured")
-right.legend(loc="lower right")
+right.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
@@ -821,4 +823,5 @@ print(f"measurements of a GPU on record: {len(measured)}")
 # - Chetlur et al.: *cuDNN: efficient primitives for deep learning*, 2014, arXiv 1410.0759: the implicit product of matrices.
 # - In `kernels/minigen_kernels/cuda/`: `ladder/` from rung 1 to 11, `simulator/` (`scheduler.py`, `memory.py`), `tiles.py` and
 #   `implicit_gemm.py` for what `cuda` really computes with, `capture.py` for graphs.
-# - This is the last notebook. Notebook 1 began with one derivative; every launch of the step above came from there.
+# - This is the last notebook. [Notebook 1](01-derivative.ipynb) began with one derivative; every launch of the step
+#   above came from there.
