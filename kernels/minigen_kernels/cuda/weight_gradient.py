@@ -106,7 +106,7 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
         """Four numbers of a row of b: a pixel of y, output channels o to o + 3."""
         for u in range(4):
             b[four, u] = number(0)
-        if pixel < end:
+        if pixel < end:  # beyond, a is zero, and so must b be, lest zero times NaN is added
             index = narrow(pixel * O + group * OUTS + o)
             if OUT_FOURS:
                 if o < OUTS:
@@ -140,7 +140,7 @@ def _function(geometry: ConvGeometry, tile: Tile, dtype: str) -> Any:
             channel[u] = group * DEPTH + remainder(row, DEPTH)
             down[u] = quotient(row, DEPTH * KW) * MOVE_H - TOP
             right[u] = remainder(quotient(row, DEPTH), KW) * MOVE_W - LEFT
-            if row >= ALL_ROWS:
+            if row >= ALL_ROWS:  # it is not stored, so nothing need be read for it
                 down[u] = OUTSIDE
         for i in range(THREAD_ROWS):
             for j in range(THREAD_COLUMNS):

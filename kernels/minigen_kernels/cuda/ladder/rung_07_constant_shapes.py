@@ -1,4 +1,4 @@
-"""Rung 7, constant shapes: the compiler knows the sizes of the convolution, and a table chooses the tile.
+"""Rung 7, constant shapes: the compiler knows the sizes of the convolution, and a rule of thumb chooses the tile.
 
 What changes against rung 6: the sizes are variables around the kernel instead of arguments of it; only N is still an
 argument, since the last batch of a data set is smaller. So there is a kernel for each layer, built once and kept on
