@@ -21,7 +21,7 @@
 # - read a GAN's curves: which of them mean something, and what a discriminator's loss proves;
 # - choose two learning rates, and compare settings without deceiving yourself.
 #
-# You need notebooks 4 and 8. Everything runs on the CPU in about two minutes.
+# You need notebooks [4](04-convolution.ipynb) and [8](08-gan.ipynb). Everything runs on the CPU in about two minutes.
 
 # %%
 import matplotlib.pyplot as plt
@@ -349,7 +349,8 @@ viz.draw_panels({name: images[:16] for name, images in fakers.items()}, columns=
 #
 # ## Training
 #
-# By hand as in notebook 8, with the average of $G$'s weights that samples are drawn from: single steps jump about.
+# By hand as in [notebook 8](08-gan.ipynb), with the average of $G$'s weights that samples are drawn from: single steps
+# jump about.
 
 
 # %%
@@ -447,9 +448,9 @@ print(f"after {few} steps the weights of D differ by at most {gap:.0e}, the loss
 # good the *other* is. Two levels are worth knowing: where $D$ cannot tell, it says ½, and then $L_D = 2 \log 2$ and
 # $L_G = \log 2$.
 #
-# What $D$'s loss does say is a bound. The best discriminator has $L_D = \log 4 - 2\,\mathrm{JS}$ (notebook 8), any
-# other one more. So every discriminator *proves* that real and generated differ by at least so much, on images it was
-# not trained on.
+# What $D$'s loss does say is a bound. The best discriminator has $L_D = \log 4 - 2\,\mathrm{JS}$
+# ([notebook 8](08-gan.ipynb)), any other one more. So every discriminator *proves* that real and generated differ by at
+# least so much, on images it was not trained on.
 #
 # ### Exercise 09.5
 #
@@ -491,6 +492,7 @@ for axis in axes.flat:
     axis.grid()
 for axis in (axes[0, 0], axes[1, 0], axes[1, 1]):
     axis.legend()
+figure.get_layout_engine().set(h_pad=0.1)
 plt.show()
 
 
@@ -554,8 +556,9 @@ plt.show()
 # %% [markdown]
 # The first two rows are one setting: their difference is what chance does, and smaller differences between rows mean
 # nothing. A real comparison takes several seeds for each row, and the same steps, images and judge for all. What stands
-# out clearly here is a start that is far too large or too small, a missing normalization, and a $G$ that outruns its
-# $D$.
+# out here is every other start, even that of 0.02, a missing normalization, and a $G$ that outruns its $D$. And is it
+# so that $D$ should be the faster one? Its row is the best of all, but it lies nearer to the second than the first
+# does: this comparison cannot tell. It shows the other half, that $G$ must not be.
 #
 # ## What to read next
 #
@@ -566,4 +569,4 @@ plt.show()
 # - Naeem, Oh, Uh, Choi, Yoo: *Reliable fidelity and diversity metrics for generative models*, 2020, arXiv 2002.09797.
 # - Karras et al.: *Training generative adversarial networks with limited data*, 2020, arXiv 2006.06676.
 # - In minigen: `minigen train dcgan` (64 channels, 120 epochs), `minigen evaluate RUN`, `minigen/metrics/report.py`.
-# - Notebook 10: images that have to be like *one* image, the right one: restoration.
+# - [Notebook 10](10-correction.ipynb): images that have to be like *one* image, the right one: restoration.
