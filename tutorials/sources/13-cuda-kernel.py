@@ -790,7 +790,7 @@ refused(ones)
 try:
     refused(ones)
 except GraphError as error:
-    print("GraphError:", str(error).split(" The step asked")[0])
+    print("GraphError:", str(error).split(" The step asks for it")[0])
 
 # %% [markdown]
 # ## And in seconds?
