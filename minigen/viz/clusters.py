@@ -71,8 +71,8 @@ def _scatter(
     axis.set_title(title, fontsize=11)
     tidy(axis)
     if len(np.unique(groups)) <= 20:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.05), "ncols": 5}  # below, not upon the points
-        axis.legend(fontsize=7, frameon=False, markerscale=1.5, **place)
+        below = (0.5, -0.05)  # and not upon the points
+        axis.legend(fontsize=7, frameon=False, ncols=5, markerscale=1.5, loc="upper center", bbox_to_anchor=below)
 
 
 def _images(axis: Axes, clusters: np.ndarray, images: np.ndarray) -> None:
