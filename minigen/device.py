@@ -226,8 +226,8 @@ def why_unavailable(name: str) -> str | None:
     for package, module in (("CuPy", "cupy"), ("numba-cuda", "numba_cuda")):
         if importlib.util.find_spec(module) is None:
             return (
-                f"Device 'cuda' needs {package}, which is not installed: install the extra minigen[cuda12] or "
-                f"minigen[cuda13], or use device 'cpu'."
+                f"Device 'cuda' needs {package}, which is not installed: pip install '.[cuda13]' (or '.[cuda12]') in the "
+                f"clone, or use device 'cpu'."
             )
     try:
         count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
