@@ -127,7 +127,7 @@ def test_a_tensor_moved_to_the_simulated_device_has_memory_of_its_own():
             "Device 'cudasim' needs Numba's CUDA target: install numba-cuda, or use device 'cpu'",
         ),
         ("cuda", "numba.cuda", "Device 'cuda' needs Numba's CUDA target: install numba-cuda"),
-        ("cuda", "cupy", r"Device 'cuda' needs CuPy, which is not installed: install the extra minigen\[cuda12\]"),
+        ("cuda", "cupy", r"Device 'cuda' needs CuPy, which is not installed: pip install '\.\[cuda13\]'"),
     ],
 )
 def test_what_is_not_installed_is_named_with_what_brings_it(name, package, sentence, absent):
