@@ -21,7 +21,8 @@
 # - write the losses of a restoration GAN, and name the two mistakes that make it useless;
 # - train one on digits and one on photographs, and judge them by more than one number.
 #
-# You need notebooks 8 and 10. Everything runs on the CPU in less than three minutes.
+# You need notebooks [8](08-gan.ipynb) and [10](10-correction.ipynb). Everything runs on the CPU in less than three
+# minutes.
 
 # %%
 import matplotlib.pyplot as plt
@@ -388,7 +389,8 @@ for depth in (1, 2, 3):
 # %% [markdown]
 # ## Photographs
 #
-# The damage is blur with a little noise, the network the U-Net of notebook 10, first trained by L1 alone. Then three go
+# The damage is blur with a little noise, the network the U-Net of [notebook 10](10-correction.ipynb), first trained
+# by L1 alone. Then three go
 # on from there for the same number of steps: by L1 alone, with a discriminator and a large $\lambda$, and with a small
 # one. ($\lambda$ weighs the *mean* absolute error here, as in pix2pix, where it is 100.)
 
@@ -426,7 +428,8 @@ train_l1(first, course.short(300, 3), 3e-3, Generator(0))
 # %% [markdown]
 # The discriminator: four 3×3 convolutions without strides, so that each logit sees 9×9 pixels and all places are
 # treated alike. (Strided ones see a grid themselves, and make $G$ draw one much more: try `PatchDiscriminator`.) It is
-# shown deviations from each image's mean colour, and the $R_1$ penalty of notebook 8 keeps it flat at real images. How
+# shown deviations from each image's mean colour, and the $R_1$ penalty of [notebook 8](08-gan.ipynb) keeps it flat at
+# real images. How
 # much of that depends on the scale of the pixels, since a gradient does: a thousand times as much, and $D$ says ½ to
 # everything.
 
@@ -539,7 +542,8 @@ viz.draw_panels({"clean": corner(clean)} | {n: corner(i) for n, i in pictures.it
 #
 # Look closely, though. What has come back is not what was lost: edges are crisper, and there are specks and broken
 # lines that the clean image does not have, many of them in the two-pixel grid of the U-Net's transposed convolutions
-# (notebook 4). Both measures call this nearer to photographs, and the eye hardly agrees: a measure of perception is
+# ([notebook 4](04-convolution.ipynb)). Both measures call this nearer to photographs, and the eye hardly agrees: a
+# measure of perception is
 # only as good as what it looks at, and so is a discriminator that sees 9×9 pixels for a few hundred steps. It knows
 # that images are rough, and little about where. The convincing pictures in papers come from far larger networks,
 # trained far longer on far more images. What carries over from this size to theirs is the curve, and its price.
@@ -561,4 +565,4 @@ viz.draw_panels({"clean": corner(clean)} | {n: corner(i) for n, i in pictures.it
 #   a $z$ that is not ignored.
 # - In minigen: `minigen/training/restoration.py`, `minigen/models/patch_discriminator.py` and
 #   `minigen/losses/restoration.py`.
-# - Notebook 12: what all these convolutions cost, and how a processor does them fast.
+# - [Notebook 12](12-cpu-kernel.ipynb): what all these convolutions cost, and how a processor does them fast.
