@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import traceback
 import weakref
@@ -10,7 +11,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-PACKAGE = str(Path(__file__).resolve().parents[1])
+import minigen_kernels
+
+# The folders of minigen and its kernels: lines elsewhere are the user's.
+OWN = tuple(f"{folder}{os.sep}" for folder in (Path(__file__).resolve().parents[1], *minigen_kernels.__path__))
 
 
 class Capture:
@@ -147,6 +151,6 @@ def is_grad_enabled() -> bool:
 def calling_line() -> str:
     """The innermost line outside minigen that led here, as ``file:line: code``."""
     for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(PACKAGE):
+        if not frame.filename.startswith(OWN):
             return f"{frame.filename}:{frame.lineno}: {frame.line}"
     return "a line inside minigen"

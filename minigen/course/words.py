@@ -8,17 +8,15 @@ import reprlib
 import sysconfig
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import minigen_kernels
 import numpy as np
 
+from minigen.autograd.modes import OWN
 from minigen.tensor import Tensor
 
-_OWN = (str(Path(__file__).parents[1]), *minigen_kernels.__path__)
-_FOLDERS = (*_OWN, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
-_FOREIGN = (*(folder + os.sep for folder in _FOLDERS), "<")  # where code lies that no student wrote
+_INSTALLED = (sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib"))
+_FOREIGN = (*OWN, *_INSTALLED, "<")  # where code lies that no student wrote
 
 
 def show(value: Any, digits: int = 4) -> str:

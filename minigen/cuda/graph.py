@@ -14,8 +14,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,8 +204,7 @@ class _Captured:
 def _line(error: BaseException) -> str:
     """The innermost line outside minigen and its kernels that led to an error."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = (modes.PACKAGE, str(Path(find_spec("minigen_kernels").origin).parent))  # type: ignore[union-attr, arg-type]
-    outside = [frame for frame in frames if not frame.filename.startswith(own)]
+    outside = [frame for frame in frames if not frame.filename.startswith(modes.OWN)]
     return f"{outside[-1].filename}:{outside[-1].lineno}: {outside[-1].line}" if outside else "a line inside minigen"
 
 
@@ -234,7 +231,7 @@ def _kind(name: int | str, value: Any) -> Any:
     Raises:
         GraphError: it cannot be an argument of a graph.
     """
-    which = f"argument {name + 1}" if isinstance(name, int) else f"argument {name!r}"
+    which = _named(name)
     if _is_data(value):
         if isinstance(value, Tensor) and value.requires_grad:
             raise GraphError(
@@ -262,12 +259,15 @@ def _described(kind: Any) -> str:
     return f"({', '.join(parts)})" + (f" in {kind[0]}" if kind[0] != "ieee" else "")
 
 
+def _named(name: int | str) -> str:
+    return f"argument {name + 1 if isinstance(name, int) else repr(name)}"
+
+
 def _check_unchanged(names: Names, arguments: list[Any]) -> None:
     for name, value in zip(names, arguments):
         if isinstance(value, Tensor) and value._version[0]:
-            which = f"argument {name + 1}" if isinstance(name, int) else f"argument {name!r}"
             raise GraphError(
-                f"graph: the step changes {which} in place, and would change a copy; let the step use that tensor from outside."
+                f"graph: the step changes {_named(name)} in place, and would change a copy; let the step use that tensor from outside."
             )
 
 
