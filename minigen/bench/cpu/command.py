@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minigen.bench.cpu.cases import PARTS, Case, cases_of
+from minigen.bench.commands import add_files, add_parts_and_rounds, told
+from minigen.bench.cpu.cases import PARTS, cases_of
 from minigen.bench.cpu.report import compare, header, markdown, save_picture, tables_of
 from minigen.bench.cpu.rounds import run_cpu
 from minigen.bench.records import Measurement
@@ -15,47 +16,21 @@ from minigen.bench.tables import rich_table
 from minigen.files import atomic_write
 from minigen.training.options import positive_integer
 
-WIDTH = 120  # of the widest table: on a narrower terminal its lines run over, but nothing is cut off
+WIDTH = 120  # of the widest table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigen bench cpu`."""
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        default=list(PARTS),
-        metavar="PART",
-        help=f"of {', '.join(PARTS)} (default: all)",
-    )
-    parser.add_argument(
-        "--rounds", type=positive_integer, default=5, metavar="N", help="turns of each side (default: 5)"
-    )
+    add_parts_and_rounds(parser, PARTS, "side")
     parser.add_argument(
         "--threads", type=positive_integer, metavar="N", help="of each side (default: MINIGEN_NUM_THREADS, or all)"
     )
-    parser.add_argument(
-        "--json", metavar="FILE", help="keep the measurements here; run again, it goes on where it stopped"
-    )
-    parser.add_argument("--out", metavar="DIR", help="write the report here: cpu.md, cpu.json, cpu.png")
+    add_files(parser, "cpu")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, with a line for each measurement, and print the tables."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, WIDTH)
-    if args.out is not None:
-        Path(args.out).mkdir(parents=True, exist_ok=True)  # what cannot be is better known before the measurements
-    with console.status("starting") as status:  # on a terminal; a pipe has only the lines
-
-        def begin(case: Case) -> None:
-            status.update(f"{case.part}: {case.name}")
-
-        def report(case: Case, measurement: Measurement) -> None:
-            console.print(f"{case.part}: {case.name}: {figures(measurement)}", soft_wrap=True)
-
+    with told(WIDTH, args.out, figures) as (console, begin, report):
         content = run_cpu(cases_of(args.only), args.rounds, args.threads, args.json, begin, report)
     for line in header(content):
         console.print(line, soft_wrap=True)

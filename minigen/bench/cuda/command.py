@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minigen.bench.cuda.cases import PARTS, Case, cases_of
+from minigen.bench.commands import add_files, add_parts_and_rounds, told
+from minigen.bench.cuda.cases import PARTS, cases_of
 from minigen.bench.cuda.picture import save_picture
 from minigen.bench.cuda.report import header, markdown, tables_of
 from minigen.bench.cuda.rounds import COMMAND, run_cuda
@@ -15,46 +16,19 @@ from minigen.bench.records import Measurement
 from minigen.bench.tables import mebibytes, milliseconds, rich_table
 from minigen.errors import UserError
 from minigen.files import atomic_write
-from minigen.training.options import positive_integer
 
-WIDTH = 190  # of the widest table: on a narrower terminal its lines run over, but nothing is cut off
+WIDTH = 190  # of the widest table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigen bench cuda`."""
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        default=list(PARTS),
-        metavar="PART",
-        help=f"of {', '.join(PARTS)} (default: all)",
-    )
-    parser.add_argument(
-        "--rounds", type=positive_integer, default=5, metavar="N", help="turns of each contestant (default: 5)"
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="keep the measurements here; run again, it goes on where it stopped"
-    )
-    parser.add_argument("--out", metavar="DIR", help="write the report here: cuda.md, cuda.json, cuda.png")
+    add_parts_and_rounds(parser, PARTS, "contestant")
+    add_files(parser, "cuda")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, with a line for each measurement, and print the tables; without a GPU, say that nothing was measured."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, WIDTH)
-    if args.out is not None:
-        Path(args.out).mkdir(parents=True, exist_ok=True)  # what cannot be is better known before the measurements
-    with console.status("starting") as status:  # on a terminal; a pipe has only the lines
-
-        def begin(case: Case) -> None:
-            status.update(f"{case.part}: {case.name}")
-
-        def report(case: Case, measurement: Measurement) -> None:
-            console.print(f"{case.part}: {case.name}: {figures(measurement)}", soft_wrap=True)
-
+    with told(WIDTH, args.out, figures) as (console, begin, report):
         content = run_cuda(cases_of(args.only), args.rounds, args.json, begin, report)
     command = command_of(args)
     for table in tables_of(args.only, content):
