@@ -46,7 +46,7 @@ def test_the_operation_of_the_recipe_has_the_derivatives_that_it_says():
         ("tests/nn/test_layers_against_pytorch.py", ["ROWS", "CASES = ["]),
         ("kernels/minigen_kernels/reference.py", ["__all__"]),
         ("kernels/minigen_kernels/cpu/__init__.py", ["__all__"]),
-        ("kernels/minigen_kernels/cpu/loss.py", ["@compiled", "in_chunks"]),
+        ("kernels/minigen_kernels/cpu/loss.py", ["@compiled", "in_pieces"]),
         ("minigen/nn/__init__.py", ["__all__"]),
         ("minigen/training/systems/autoencoders.py", ["class AutoencoderSystem", "def make_model"]),
         ("minigen/training/systems/__init__.py", ["SYSTEMS"]),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor, together
@@ -51,11 +50,6 @@ class Linear(Function):
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = self.saved_tensors
         gb = sum(g, 0) if self.needs_input_grad[2] else None
-        if self.needs_input_grad[:2] == (True, True) and not modes.state.recording:
-            side_by_side = getattr(self.device.kernels, "matmul_each", None)
-            if side_by_side is not None:
-                arrays = side_by_side((g.data, w.data), (g.data.T, x.data))
-                return *(Tensor._wrap(array, self.device) for array in arrays), gb  # type: ignore[return-value]
         gx = MatMul.apply(g, w) if self.needs_input_grad[0] else None
         gw = MatMul.apply(swapaxes(g, 0, 1), x) if self.needs_input_grad[1] else None
         return gx, gw, gb

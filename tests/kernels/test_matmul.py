@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels import cpu, reference
-from minigen_kernels.cpu import products
+from minigen_kernels.cpu import panels, products
 
 
 @st.composite
@@ -50,37 +50,48 @@ LARGE = {
 }
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-2)])
 @pytest.mark.parametrize("name", LARGE)
-def test_large_products_agree_with_numpy_and_have_the_same_bits_on_any_number_of_threads(name):
+def test_large_products_agree_with_numpy_and_have_the_same_bits_on_any_number_of_threads(name, dtype, tolerance):
     rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal(shape) for shape in LARGE[name])
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in LARGE[name])
     before = cpu.num_threads()
     try:
         cpu.set_num_threads(1)
         expected = cpu.matmul(a, b)
-        both = cpu.matmul_each((a, b), (b.T, a.T)) if a.ndim == b.ndim == 2 else []
-        np.testing.assert_allclose(expected, a @ b, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(expected, a.astype(float) @ b.astype(float), rtol=1e-9, atol=tolerance)
         for threads in (2, 3):
             cpu.set_num_threads(threads)
             np.testing.assert_array_equal(cpu.matmul(a, b), expected)
-            if a.ndim == b.ndim == 2:
-                np.testing.assert_array_equal(cpu.matmul_each((a, b), (b.T, a.T))[1], both[1])
     finally:
         cpu.set_num_threads(before)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.data(), st.sampled_from([1, 1000, products.PIECE_FLOPS]))
-def test_several_products_at_once_are_those_one_after_the_other(data, piece_flops):
-    pairs = []
-    for _ in range(data.draw(st.integers(1, 3))):
-        m, k, n = (data.draw(st.integers(0, 200)) for _ in range(3))
-        rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-        a, b = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((m, k), (k, n)))
-        pairs.append((a.T.copy().T, b[:, ::-1]) if data.draw(st.booleans()) else (a, b))
-    with mock.patch.multiple(products, PIECE_FLOPS=piece_flops, PIECE_COLUMNS=7):
-        for (a, b), c in zip(pairs, cpu.matmul_each(*pairs), strict=True):
-            np.testing.assert_array_equal(c, a @ b)
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_products_by_panels_are_exact_on_whole_numbers_however_they_lie_and_are_cut(data):
+    """Every width of tile, rows and columns that do not fill one, b packed in several parts, bands of every length."""
+    m, k, n = (data.draw(st.integers(1, most)) for most in (60, 90, 150))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    a, b = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((m, k), (k, n)))
+    a, b = (np.asfortranarray(array) if data.draw(st.booleans()) else array for array in (a, b))
+    bias = rng.integers(-9, 10, n).astype(np.float32) if data.draw(st.booleans()) else None
+    around = np.full((m, n + 7), 99, np.float32)
+    depth, piece_flops = data.draw(st.sampled_from([1, 16, 37, panels.DEPTH])), data.draw(st.sampled_from([1, 10**6]))
+    with mock.patch.multiple(panels, DEPTH=depth, PIECE_FLOPS=piece_flops):
+        panels.multiply(a, b, around[:, 3 : n + 3], bias)
+    expected = a @ b if bias is None else a @ b + bias
+    np.testing.assert_array_equal(around[:, 3 : n + 3], expected)
+    assert (around[:, :3] == 99).all() and (around[:, n + 3 :] == 99).all()
+
+
+def test_a_long_sum_by_panels_errs_much_less_than_one_number_after_the_other():
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((32, 20_000), (20_000, 64)))
+    panels.multiply(a, b, c := np.empty((32, 64), np.float32))
+    one_by_one = np.cumsum(a[:, None, :] * b.T[:8], axis=-1, dtype=np.float32)[..., -1]
+    exact = a.astype(float) @ b.astype(float)
+    assert np.std(c - exact) < np.std(one_by_one - exact[:, :8]) / 3
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference])

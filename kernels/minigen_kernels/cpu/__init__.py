@@ -1,4 +1,4 @@
-"""The kernels on the CPU: compiled by Numba, BLAS for products of matrices, one thread pool around both.
+"""The kernels on the CPU: compiled by Numba, BLAS for some products of matrices, one thread pool around both.
 
 The functions and their arguments are those of `minigen_kernels.reference`. What is particular to this package:
 
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from . import activation, loss, normalization, philox, sums, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
-from .products import matmul, matmul_each
+from .products import matmul
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "conv_transpose2d",
     "loss",
     "matmul",
-    "matmul_each",
     "normalization",
     "num_threads",
     "parallel_for",

@@ -11,19 +11,16 @@ Where numbers have to be drawn, that is most of the time: 0.4 of 0.7 ns an eleme
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..philox import dropout_threshold
 from .compiled import compiled
-from .layout import aligned, pieces, read_only
+from .layout import PIECE, aligned, in_pieces, read_only
 from .philox import TILE, draw_tiles
-from .threads import parallel_for
+from .share import bundle, hand_out
 
 DROPPED, FALLING, RISING = 0, 1, 2  # states
 CHUNK = 16 * TILE
-TASK_CHUNKS = 64  # 65,536 elements: some 50 microseconds of one core
 
 
 def activate_and_drop(x: np.ndarray, slope: float, p: float, key: int) -> tuple[np.ndarray, np.ndarray]:
@@ -36,11 +33,7 @@ def activate_and_drop(x: np.ndarray, slope: float, p: float, key: int) -> tuple[
     y, states = aligned(x.shape, x.dtype), np.empty(x.shape, np.uint8)
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
     numbers = (np.uint64(key), np.uint32(dropout_threshold(p)), x.dtype.type(slope), x.dtype.type(keep_scale(p)))
-
-    def run(part: slice) -> None:
-        _activate_and_drop(flat[part], *numbers, part.start // TILE, out[part], state[part])
-
-    in_chunks(run, x.size)
+    in_pieces(_activate_and_drop, x.size, flat, *numbers, out, state)
     return y, states
 
 
@@ -52,7 +45,7 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
     out = aligned(g.shape, g.dtype)
     flat, state, result = read_only(g.reshape(-1)), read_only(states.reshape(-1)), out.reshape(-1)
     slope, scale = g.dtype.type(slope), g.dtype.type(keep_scale(p))
-    in_chunks(lambda part: _scale_by_state(flat[part], state[part], slope, scale, result[part]), g.size)
+    in_pieces(_scale_by_state, g.size, flat, state, slope, scale, result)
     return out
 
 
@@ -61,23 +54,21 @@ def keep_scale(p: float) -> float:
     return 1 / (1 - p) if p < 1 else 0.0
 
 
-def in_chunks(run: Callable[[slice], None], size: int) -> None:
-    """Calls run on slices of range(size) that begin at whole chunks, in parallel."""
-    if size < 2 * TASK_CHUNKS * CHUNK:  # one task: spare it the handing out
-        run(slice(0, size))
-        return
-    parts = pieces(-(-size // CHUNK), least=TASK_CHUNKS)
-    parallel_for(lambda i: run(slice(parts[i].start * CHUNK, min(parts[i].stop * CHUNK, size))), len(parts))
+@compiled()
+def _activate_and_drop(board, n, *arguments):
+    piece, there = bundle(_activate_and_drop_piece, arguments)
+    hand_out(board, piece, there, n)
 
 
 @compiled(error_model="numpy")
-def _activate_and_drop(x, key, threshold, slope, scale, first, y, states):
+def _activate_and_drop_piece(piece, worker, x, key, threshold, slope, scale, y, states):
     bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
-    for start in range(0, x.size, CHUNK):
-        n = min(CHUNK, x.size - start)
+    end = min((piece + 1) * PIECE, x.size)
+    for start in range(piece * PIECE, end, CHUNK):
+        n = min(CHUNK, end - start)
         if threshold > 0:
-            draw_tiles(key, first + start // TILE, bits[: -(-n // TILE) * TILE])
+            draw_tiles(key, start // TILE, bits[: -(-n // TILE) * TILE])
         xs, ys, ss = x[start : start + n], y[start : start + n], states[start : start + n]
         for i in range(n):
             v = xs[i]
@@ -89,11 +80,19 @@ def _activate_and_drop(x, key, threshold, slope, scale, first, y, states):
             ss[i] = s if kept else DROPPED
 
 
+@compiled()
+def _scale_by_state(board, n, *arguments):
+    piece, there = bundle(_scale_by_state_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _scale_by_state(g, states, slope, scale, out):
+def _scale_by_state_piece(piece, worker, g, states, slope, scale, out):
     zero = scale * 0
-    for i in range(g.size):
-        s = states[i]
-        v = g[i] * scale
+    part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
+    gs, ss, outs = g[part], states[part], out[part]
+    for i in range(gs.size):
+        s = ss[i]
+        v = gs[i] * scale
         low = v * slope if slope != 0 else zero
-        out[i] = v if s == RISING else low if s == FALLING else zero
+        outs[i] = v if s == RISING else low if s == FALLING else zero

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from .threads import parallel_for
+from .threads import parallel_for, run_shared
 
 CACHE_LINE = 64  # bytes
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
 SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
+PIECE = 16384  # elements of a piece of an elementwise pass: ten microseconds of one core, and whole tiles of `philox`
 TASK_FLOPS = 4_000_000  # about 50 microseconds of one core; a smaller task is not worth handing to another thread
 _buffers = threading.local()
 
@@ -82,6 +84,11 @@ def pieces(n: int, *, least: int = 1, most: int | None = None, count: int = 8) -
         k = max(k, -(-n // most))
     k = min(max(1, k), n)
     return [slice(n * i // k, n * (i + 1) // k) for i in range(k)]
+
+
+def in_pieces(loop: Callable[..., None], size: int, *arguments: Any) -> None:
+    """Runs `loop`, which shares out a kernel (see `share`), on so many elements: piece i begins with element i PIECE."""
+    run_shared(loop, -(-size // PIECE), *arguments)
 
 
 def steps(part: slice, most: int) -> Iterator[slice]:

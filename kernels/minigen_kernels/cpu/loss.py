@@ -10,16 +10,16 @@ import math
 
 import numpy as np
 
-from .activation import in_chunks
 from .compiled import compiled
-from .layout import read_only
+from .layout import PIECE, in_pieces, read_only
+from .share import bundle, hand_out
 
 
 def bce_with_logits(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y·softplus(-x) + (1 - y)·softplus(x) for every element of x and y, of one shape and contiguous."""
     out = np.empty(x.shape, x.dtype)
     xs, ys, flat = read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
-    in_chunks(lambda part: _bce(xs[part], ys[part], flat[part]), x.size)
+    in_pieces(_bce, x.size, xs, ys, flat)
     return out
 
 
@@ -27,22 +27,34 @@ def bce_with_logits_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
     """The gradient of `bce_with_logits` with respect to x, g·((1 - y)·σ(x) - y·σ(-x))."""
     out = np.empty(x.shape, x.dtype)
     gs, xs, ys, flat = read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
-    in_chunks(lambda part: _bce_grad(gs[part], xs[part], ys[part], flat[part]), x.size)
+    in_pieces(_bce_grad, x.size, gs, xs, ys, flat)
     return out
 
 
+@compiled()
+def _bce(board, n, *arguments):
+    piece, there = bundle(_bce_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _bce(x, y, out):
+def _bce_piece(piece, worker, x, y, out):
     zero = x.dtype.type(0)
-    for i in range(x.size):
+    for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
         v, target = x[i], y[i]
         rest = math.log1p(math.exp(-abs(v)))
         out[i] = target * (max(-v, zero) + rest) + (1 - target) * (max(v, zero) + rest)
 
 
+@compiled()
+def _bce_grad(board, n, *arguments):
+    piece, there = bundle(_bce_grad_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _bce_grad(g, x, y, out):
-    for i in range(x.size):
+def _bce_grad_piece(piece, worker, g, x, y, out):
+    for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
         v, target = x[i], y[i]
         e = math.exp(-abs(v))
         large, small = 1 / (1 + e), e / (1 + e)

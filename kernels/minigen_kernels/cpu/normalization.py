@@ -19,11 +19,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..philox import dropout_threshold
-from .activation import CHUNK, DROPPED, FALLING, RISING, in_chunks, keep_scale
+from .activation import CHUNK, DROPPED, FALLING, RISING, keep_scale
 from .compiled import compiled
-from .layout import aligned, read_only
+from .layout import PIECE, aligned, in_pieces, read_only
 from .philox import TILE, draw_tiles
-from .sums import BLOCK, add_columns
+from .share import bundle, hand_out
+from .sums import BLOCK, add_columns, place
 
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
 QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go through, as through compiled loops
@@ -33,12 +34,7 @@ QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go th
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divided by R) of the columns of x (R, C), both float64 (C,)."""
     shift = x[0].astype(np.float64)
-    rows = read_only(x)
-
-    def add(r: slice, c: slice, out: np.ndarray) -> None:
-        _add_moments(rows, shift, r.start, r.stop, c.start, c.stop, out)
-
-    sums, squares = add_columns(x.shape, 2, add) / len(x)
+    sums, squares = add_columns(_add_moments, x.shape, 2, read_only(x), shift) / len(x)
     return shift + sums, np.maximum(squares - sums * sums, 0)
 
 
@@ -59,7 +55,7 @@ def normalize(
     y = aligned(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
-    in_chunks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
+    in_pieces(_normalize, x.size, flat, *columns, *numbers, out, state)
     return y, states if states.size else None
 
 
@@ -85,12 +81,8 @@ def normalize_grad(
     factors = np.array([0, slope * scale, scale], x.dtype)
     near = mean.astype(x.dtype)
     states = NO_STATES if states is None else states
-    gs, xs, state = read_only(g), read_only(x), read_only(states)
-
-    def add(r: slice, c: slice, out: np.ndarray) -> None:
-        _add_products(gs, xs, state, near, factors, r.start, r.stop, c.start, c.stop, out)
-
-    products, gb = add_columns(x.shape, 2, add)
+    arrays = (read_only(g), read_only(x), read_only(states))
+    products, gb = add_columns(_add_products, x.shape, 2, *arrays, near, factors)
     gw = inverse * (products - (mean - near) * gb)
     if not wanted:
         return None, gw, gb
@@ -101,7 +93,7 @@ def normalize_grad(
     gx = aligned(x.shape, x.dtype)
     flat = (read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(states.reshape(-1)))
     out = gx.reshape(-1)
-    in_chunks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)
+    in_pieces(_normalize_grad, x.size, *flat, *columns, factors, out)
     return gx, gw, gb
 
 
@@ -114,9 +106,16 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     return [np.tile(column, times) for column in columns] if 1 < times < rows // 4 else columns
 
 
+@compiled()
+def _add_moments(board, n, *arguments):
+    piece, there = bundle(_add_moments_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _add_moments(x, shift, top, bottom, left, right, out):
-    """Adds Σ (x - shift) and Σ (x - shift)² of the rows from top to bottom to out (2, C), from column left to right."""
+def _add_moments_piece(i, worker, tops, lefts, sums, x, shift):
+    """Adds Σ (x - shift) and Σ (x - shift)²."""
+    (top, bottom), (left, right), out = place(i, tops, lefts, sums)
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
         s, total, square = shift[first:last], out[0, first:last], out[1, first:last]
@@ -134,9 +133,15 @@ def _add_moments(x, shift, top, bottom, left, right, out):
                 square[i] += p * p
 
 
+@compiled()
+def _normalize(board, n, *arguments):
+    piece, there = bundle(_normalize_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, stop, y, states):
-    """Elements start, ..., stop - 1 of y; start is a multiple of CHUNK."""
+def _normalize_piece(piece, worker, x, factor, centre, bias, key, threshold, slope, scale, y, states):
+    start, stop = piece * PIECE, min((piece + 1) * PIECE, x.size)
     columns = factor.size
     bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
@@ -166,9 +171,16 @@ def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, sto
             at += n
 
 
+@compiled()
+def _add_products(board, n, *arguments):
+    piece, there = bundle(_add_products_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
-    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to out, as `_add_moments` does."""
+def _add_products_piece(i, worker, tops, lefts, sums, g, x, states, centre, factors):
+    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state]."""
+    (top, bottom), (left, right), out = place(i, tops, lefts, sums)
     zero, low, high = factors[0], factors[1], factors[2]
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
@@ -189,9 +201,16 @@ def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
                     total[i] += h
 
 
+@compiled()
+def _normalize_grad(board, n, *arguments):
+    piece, there = bundle(_normalize_grad_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
 @compiled(error_model="numpy")
-def _normalize_grad(g, x, states, centre, factor, by_x, rest, factors, start, stop, out):
-    """Elements start, ..., stop - 1 of h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
+def _normalize_grad_piece(piece, worker, g, x, states, centre, factor, by_x, rest, factors, out):
+    """h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
+    start, stop = piece * PIECE, min((piece + 1) * PIECE, x.size)
     columns = factor.size
     zero, low, high = factors[0], factors[1], factors[2]
     at = start

@@ -1,4 +1,8 @@
-"""Products of matrices: NumPy's, hence BLAS's, cut into pieces for the thread pool when they are large."""
+"""Products of matrices: in float32 mostly our own (see `panels`).
+
+The others, float64, thin and small ones, are NumPy's, hence BLAS's, cut into pieces for the thread pool when they are
+large.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import math
 import numpy as np
 
 from ..geometry import check_product
+from . import panels
 from .layout import pieces
 from .threads import parallel_for
 
@@ -25,7 +30,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     batch = check_product(a, b, bias)
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
-    if flops * math.prod(batch) < PIECE_FLOPS:
+    if flops * math.prod(batch) < (panels.LEAST_FLOPS if a.dtype == np.float32 else PIECE_FLOPS):
         return _plus(np.matmul(a, b) if k != 1 else a * b, bias)  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
     c = np.empty((*batch, m, n), a.dtype)
@@ -33,7 +38,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
         matrix_product(a.reshape(-1, k), b, c.reshape(-1, n), bias)
         return c
     a, b = np.broadcast_to(a, (*batch, m, k)), np.broadcast_to(b, (*batch, k, n))
-    if flops >= PIECE_FLOPS:
+    if flops >= PIECE_FLOPS or not batch:
         for index in np.ndindex(batch):
             matrix_product(a[index], b[index], c[index], bias)
         return c
@@ -45,30 +50,10 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     return _plus(c, bias)
 
 
-def matmul_each(*pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
-    """The products of several pairs of matrices, all of them (M, K) and (K, N), side by side.
-
-    Two products for two threads need not be cut, and what a thread waits for the other is spent once: both gradients of a
-    linear layer take four fifths of the time that they take one after the other (500×128 by 128×128, Zen 4).
-    """
-    flops = [2 * a.size * b.shape[1] for a, b in pairs]
-    if min(flops) < PIECE_FLOPS:
-        return [matmul(a, b) for a, b in pairs]
-    results, tasks = [], []
-    for (a, b), work in zip(pairs, flops):
-        check_product(a, b)
-        a, b = _for_blas(a), _for_blas(b)
-        results.append(np.empty((a.shape[0], b.shape[1]), a.dtype))
-        parts = _column_pieces(b.shape[1], min(PIECES, max(1, work // (len(pairs) * PIECE_FLOPS * 2))))
-        tasks += [(a, b[:, part], results[-1][:, part]) for part in parts]
-    parallel_for(lambda i: multiply(*tasks[i]), len(tasks))
-    return results
-
-
 def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
-    The result is cut by columns: BLAS rearranges b before it multiplies, and pieces by rows would each do it again (a
+    What `panels` does not take is cut up for BLAS, by columns: it rearranges b before it multiplies, and pieces by rows would each do it again (a
     quarter slower where b is a transposed weight, measured). Tall results, whose a is the larger part, are cut by rows.
     Where the result is small and the sum over k long (a weight gradient: few channels, many pixels), the sum is cut, and
     its parts are added up in their order.
@@ -76,7 +61,10 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarr
     (m, k), n = a.shape, b.shape[1]
     flops = 2 * m * k * n
     count = min(PIECES, max(2, flops // PIECE_FLOPS)) if flops >= PIECE_FLOPS else 1
-    if max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n):
+    small = max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n)
+    if panels.applies(a, b, out) and not (small and m * n < PIECES * panels.TILE):
+        panels.multiply(a, b, out, bias)
+    elif small:
         parts = pieces(k, least=PIECE_ROWS, count=count)
         partial = np.empty((len(parts), m, n), a.dtype)
         parallel_for(lambda i: multiply(a[:, parts[i]], b[parts[i]], partial[i]), len(parts))

@@ -1,4 +1,4 @@
-"""Waiting for another thread while awake.
+"""Numbers that several threads look at, and waiting for one to change while awake.
 
 A thread that sleeps is woken by the system, and that takes about 50 microseconds here: longer than most of the tasks that
 small networks have for it. A thread that looks again and again at a number in memory until it changes is there within
@@ -26,31 +26,43 @@ _PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": ("llvm.aarch64.hint
 _pause_name, _pause_numbers = _PAUSES.get(llvm.get_process_triple().partition("-")[0], ("", []))
 
 
+def _there(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, _int.as_pointer())
+
+
 @_instructions
-def _load(context, address):
+def load(context, address):
     """The number at an address, after everything that was written before it."""
 
     def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _int.as_pointer())
-        return builder.load_atomic(pointer, "acquire", 8)
+        return builder.load_atomic(_there(builder, arguments[0]), "seq_cst", 8)
 
     return types.int64(types.int64), generate
 
 
 @_instructions
-def _store(context, address, value):
+def store(context, address, value):
     """Writes a number to an address; who reads it sees all that was written before."""
 
     def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _int.as_pointer())
-        builder.store_atomic(arguments[1], pointer, "release", 8)
+        builder.store_atomic(arguments[1], _there(builder, arguments[0]), "seq_cst", 8)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
 
 
 @_instructions
-def _pause(context):
+def add(context, address, value):
+    """Adds to the number at an address, so that no other thread comes between; returns what it was before."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", _there(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@_instructions
+def pause(context):
     def generate(context, builder, signature, arguments):
         if _pause_name:
             numbers = [ir.Constant(ir.IntType(32), k) for k in _pause_numbers]
@@ -66,16 +78,9 @@ def wait_for_change(number, seen, looks, pauses):
     """Whether number[0] becomes something else than `seen` while one looks so many times; then some pauses more."""
     address = number.ctypes.data
     for _ in range(looks):
-        if _load(address) != seen:
+        if load(address) != seen:
             for _ in range(pauses):
-                _pause()
+                pause()
             return True
-        _pause()
+        pause()
     return False
-
-
-@compiled()
-def tell_and_wait(mine, value, number, seen, looks, pauses):
-    """Writes `value` to mine[0], which another thread waits for, and then waits itself."""
-    _store(mine.ctypes.data, value)
-    return wait_for_change(number, seen, looks, pauses)

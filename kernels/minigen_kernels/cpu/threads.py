@@ -1,4 +1,4 @@
-"""The one thread pool of the process: `parallel_for(task, n)`.
+"""The one thread pool of the process: `parallel_for(task, n)` for tasks in Python, `run_shared(loop, ...)` for compiled ones.
 
 The kernels release the interpreter's lock (Numba's `nogil`, NumPy's BLAS), so plain Python threads run them side by
 side, and neither Numba's own pool nor BLAS's is wanted: two pools on the same cores slow each other down tenfold. What
@@ -18,19 +18,22 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..environment import threads_asked_for
-from .spin import tell_and_wait, wait_for_change
+from .share import ALONE, new_board, wait_and_help
+from .spin import wait_for_change
 
 LOOKS = 40_000  # at work to come before sleeping: about a millisecond, as there may be much between two calls
+FEW_LOOKS = 1_000  # with more threads than processors, where who waits keeps others from work
 PAUSES = 300  # before asking for the interpreter's lock: the caller gives it away some microseconds after its call
 
-_lock = threading.Lock()  # of the two below
+_lock = threading.Lock()  # of the three below
 _threads: int | None = None
 _helpers: list[_Helper] = []
+_board = ALONE  # where the helpers look for compiled work
 _busy = threading.Lock()  # held by the one thread that has the helpers
 _local = threading.local()  # .inside: this thread is running a task right now
 
@@ -98,6 +101,23 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
         raise failures[0]
 
 
+def run_shared(loop: Callable[..., Any], n: int, *arguments: Any) -> Any:
+    """loop(board, n, *arguments): compiled code that hands out at most n pieces at a time to all threads (see `share`).
+
+    Where `parallel_for` would run its tasks one after the other, so are the pieces here. A sleeping helper is woken, but
+    not waited for.
+    """
+    workers = min(n, num_threads())
+    if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
+        return loop(ALONE, n, *arguments)
+    try:
+        for helper in _helpers_at_hand(workers - 1):
+            helper.wake()
+        return loop(_board, n, *arguments)
+    finally:
+        _busy.release()
+
+
 class _Call(NamedTuple):
     work: Callable[[], None]
     context: contextvars.Context
@@ -111,7 +131,8 @@ class _Helper:
     What both sides look at when awake are two numbers: how often it was called, and how often it has answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, board: np.ndarray, worker: int) -> None:
+        self.board, self.worker = board, worker
         self.inbox: deque[_Call | None] = deque()
         self.asleep = False
         self.bell: SimpleQueue[None] = SimpleQueue()
@@ -146,17 +167,23 @@ class _Helper:
     def _put(self, call: _Call | None) -> None:
         self.inbox.append(call)
         self.called[0] += 1  # in this order: who sees it finds something in the inbox
+        self.wake()
+
+    def wake(self) -> None:
         if self.asleep:
+            self.asleep = False  # so that nobody rings twice
             self.bell.put(None)
 
     def _serve(self) -> None:
         seen = answers = 0
         while True:
-            if not tell_and_wait(self.answered, answers, self.called, seen, _looks(), PAUSES):
+            numbers = (self.answered, answers, self.called, seen, _looks(), PAUSES)
+            if not wait_and_help(*numbers, self.board, self.worker):
                 self.asleep = True
                 if not self.inbox:
                     self.bell.get()
                 self.asleep = False
+                continue
             seen = int(self.called[0])
             try:
                 call = self.inbox.popleft()
@@ -171,8 +198,12 @@ class _Helper:
 
 
 def _helpers_at_hand(n: int) -> list[_Helper]:
+    """The first n helpers. All are started together, since they look at one board."""
+    global _board
     with _lock:
-        _helpers.extend(_Helper() for _ in range(n - len(_helpers)))
+        if not _helpers and _threads is not None:
+            _board = new_board(_threads)
+            _helpers.extend(_Helper(_board, worker) for worker in range(1, _threads))
         return _helpers[:n]
 
 
@@ -184,8 +215,8 @@ def _dismiss_helpers() -> list[_Helper]:
 
 
 def _looks() -> int:
-    """How often to look before falling asleep. With more threads than processors, who waits keeps others from work."""
-    return LOOKS if num_threads() <= _usable() else 0
+    """How often to look before falling asleep."""
+    return LOOKS if num_threads() <= _usable() else FEW_LOOKS
 
 
 def _default_threads() -> int:

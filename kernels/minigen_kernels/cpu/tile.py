@@ -3,7 +3,7 @@
 A tile is a block of results, R rows of V vectors, that stays in the processor's registers while everything that adds to
 it is added up:
 
-    c[row, :] = start[:] + sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]
+    c[row, :] = start[:] + sum over l, m, n of a[row, l, m, n] * b[l, m, n, :]       or c[row, :] += that sum
 
 Each number of `a` is spread over a vector and multiplied with V vectors of `b`; each vector of `b` is used for R rows.
 So one step of the loop is R V multiply-adds for R + V loads, and the multipliers are never idle: on one core of a Zen 4
@@ -88,7 +88,8 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
     """The intrinsic tile(a, a_rows, b, start, c, c_rows, axes); all arguments are addresses.
 
     a_rows, c_rows: R byte offsets each, from a and from c. start: V vectors, what
-    each row begins with, such as a bias; 0 to add to c. axes: the last nine fields of a block.
+    each row begins with, such as a bias; 0 to add to c at the end: sums of long sums then err less than one that goes on
+    where the last ended. axes: the last nine fields of a block.
     """
 
     @intrinsic
@@ -103,11 +104,12 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
             )
             sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(rows)]
 
-            with builder.if_else(builder.icmp_signed("==", start, number(0))) as (add, begin):
+            accumulate = builder.icmp_signed("==", start, number(0))
+            with builder.if_else(accumulate) as (add, begin):
                 with add:
-                    for i in range(rows):
-                        for v in range(vectors):
-                            builder.store(load(builder, row_of_c[i], 4 * LANES * v, VECTOR), sums[i][v])
+                    for row in sums:
+                        for total in row:
+                            builder.store(ir.Constant(VECTOR, [0.0] * LANES), total)
                 with begin:
                     for v in range(vectors):
                         first = load(builder, start, 4 * LANES * v, VECTOR)
@@ -133,9 +135,17 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
                             builder.store(total, sums[i][v])
 
             loop(0, number(0), b)
-            for i in range(rows):
-                for v in range(vectors):
-                    store(builder, builder.load(sums[i][v]), row_of_c[i], 4 * LANES * v)
+            with builder.if_else(accumulate) as (add, begin):
+                with add:
+                    for i in range(rows):
+                        for v in range(vectors):
+                            before = load(builder, row_of_c[i], 4 * LANES * v, VECTOR)
+                            total = builder.fadd(before, builder.load(sums[i][v]))
+                            store(builder, total, row_of_c[i], 4 * LANES * v)
+                with begin:
+                    for i in range(rows):
+                        for v in range(vectors):
+                            store(builder, builder.load(sums[i][v]), row_of_c[i], 4 * LANES * v)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate
@@ -146,6 +156,23 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
 _wide, _middle, _narrow = (_make_tile(*shape, depthwise=False) for shape in SHAPES)
 _wide_depthwise, _middle_depthwise, _narrow_depthwise = (_make_tile(*shape, depthwise=True) for shape in SHAPES)
 _WIDE, _MIDDLE, _ = WIDTHS
+
+
+@compiled()
+def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
+    """One tile of rows of `width` numbers; all other arguments are addresses, as `_make_tile` has them."""
+    if depthwise and width == _WIDE:
+        _wide_depthwise(a, a_rows, b, start, c, c_rows, axes)
+    elif depthwise and width == _MIDDLE:
+        _middle_depthwise(a, a_rows, b, start, c, c_rows, axes)
+    elif depthwise:
+        _narrow_depthwise(a, a_rows, b, start, c, c_rows, axes)
+    elif width == _WIDE:
+        _wide(a, a_rows, b, start, c, c_rows, axes)
+    elif width == _MIDDLE:
+        _middle(a, a_rows, b, start, c, c_rows, axes)
+    else:
+        _narrow(a, a_rows, b, start, c, c_rows, axes)
 
 
 @compiled()
@@ -161,15 +188,4 @@ def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, start, c):
         axes = blocks[k, _AXES:].ctypes.data
         for t in range(blocks[k, _FIRST], blocks[k, _END]):
             where_a, where_c = a_rows[t].ctypes.data, c_rows[t].ctypes.data
-            if depthwise and width == _WIDE:
-                _wide_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
-            elif depthwise and width == _MIDDLE:
-                _middle_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
-            elif depthwise:
-                _narrow_depthwise(from_a, where_a, from_b, begin, to_c, where_c, axes)
-            elif width == _WIDE:
-                _wide(from_a, where_a, from_b, begin, to_c, where_c, axes)
-            elif width == _MIDDLE:
-                _middle(from_a, where_a, from_b, begin, to_c, where_c, axes)
-            else:
-                _narrow(from_a, where_a, from_b, begin, to_c, where_c, axes)
+            compute_tile(depthwise, width, from_a, where_a, from_b, begin, to_c, where_c, axes)

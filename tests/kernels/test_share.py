@@ -1,0 +1,137 @@
+"""Pieces of compiled work: each runs once, on several threads where there are some, and nobody waits for ever."""
+
+import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from minigen_kernels.cpu.compiled import compiled
+from minigen_kernels.cpu.share import bundle, hand_out
+from minigen_kernels.cpu.spin import add, load, pause
+from minigen_kernels.cpu.threads import num_threads, parallel_for, run_shared, set_num_threads
+
+
+@pytest.fixture(autouse=True)
+def _four_threads():
+    before = num_threads()
+    set_num_threads(4)
+    yield
+    set_num_threads(before)
+
+
+@compiled()
+def _count_piece(i, worker, calls, scale):
+    add(calls[i:].ctypes.data, scale)
+
+
+@compiled()
+def _count(board, n, *arguments):
+    piece, there = bundle(_count_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
+def count_calls(n: int) -> list[int]:
+    """How often each of n pieces is run."""
+    calls = np.zeros(n + 1, np.int64)
+    run_shared(_count, n, calls, 1)
+    return calls[:n].tolist()
+
+
+@compiled()
+def _meet_piece(i, worker, workers, met, looks):
+    """Notes the worker, and waits until all pieces have begun, or for a long time."""
+    workers[i] = worker
+    add(met.ctypes.data, 1)
+    for _ in range(looks):
+        if load(met.ctypes.data) >= workers.size:
+            return
+        pause()
+
+
+@compiled()
+def _meet(board, n, *arguments):
+    piece, there = bundle(_meet_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
+def workers_that_meet(n: int) -> set[int]:
+    """The workers of n pieces each of which waits for the others to begin.
+
+    Nobody waits for a helper that comes too late, as on a machine with much else to do; so there are several trials.
+    """
+    for _ in range(20):
+        workers = np.full(n, -1)
+        run_shared(_meet, n, workers, np.zeros(1, np.int64), 10**7)
+        if len(set(workers.tolist())) == n:
+            break
+    return set(workers.tolist())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000])
+def test_every_piece_runs_once(n, threads):
+    set_num_threads(threads)
+    assert count_calls(n) == [1] * n
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_pieces_run_side_by_side_each_on_a_worker_of_its_own(n):
+    workers = workers_that_meet(n)
+    assert len(workers) == n
+    assert workers <= {0, 1, 2, 3}
+
+
+def test_sleeping_helpers_are_woken():
+    workers_that_meet(4)
+    time.sleep(0.2)  # they fall asleep after a few milliseconds
+    assert workers_that_meet(4) == {0, 1, 2, 3}
+
+
+def test_work_in_python_and_compiled_work_take_turns():
+    for _ in range(50):
+        results = [0] * 20
+        parallel_for(lambda i, results=results: results.__setitem__(i, 1), 20)
+        assert results == [1] * 20
+        assert count_calls(20) == [1] * 20
+
+
+def test_a_task_in_python_may_share_out_pieces():
+    results: list[list[int]] = [[]] * 30
+
+    def task(i: int) -> None:
+        results[i] = count_calls(9)
+
+    parallel_for(task, 30)
+    assert results == [[1] * 9] * 30
+
+
+def test_several_threads_may_call_at_once_while_the_number_of_threads_changes():
+    with ThreadPoolExecutor(6) as callers:
+        futures = [callers.submit(count_calls, 200) for _ in range(200)]
+        for n in range(1, 20):
+            set_num_threads(n % 5 + 1)
+        assert all(future.result() == [1] * 200 for future in futures)
+
+
+def test_a_job_that_helpers_come_late_to_is_closed_to_them():
+    """Thousands of tiny jobs: often a helper arrives when the pieces, or the whole job, are over."""
+    calls = np.zeros(3, np.int64)
+    for _ in range(20_000):
+        run_shared(_count, 2, calls, 1)
+    assert calls.tolist() == [20_000, 20_000, 0]
+
+
+def count_in_a_child() -> None:
+    assert count_calls(100) == [1] * 100
+    assert workers_that_meet(4) == {0, 1, 2, 3}
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_gets_helpers_of_its_own():
+    workers_that_meet(4)
+    child = multiprocessing.get_context("fork").Process(target=count_in_a_child)
+    child.start()
+    child.join(timeout=60)
+    assert child.exitcode == 0
