@@ -39,9 +39,8 @@ from .spin import add, load, pause, store
 
 LINE = 8  # numbers in a cache line: what different threads write lies on different ones
 OPEN = 0  # the serial number of the job at hand; 0 for none
-WORKERS, SERIAL, PIECE, ARGUMENTS, COUNT, SHARES = range(
-    LINE, LINE + 6
-)  # of the pool; and of the job, written before it opens
+# Of the pool; and of the job, written before it opens.
+WORKERS, SERIAL, PIECE, ARGUMENTS, COUNT, MOST, SHARES = range(LINE, LINE + 7)
 INSIDE = 2 * LINE  # helpers that may be reading it
 NEXT = 3 * LINE  # what worker w takes next: at NEXT + w LINE
 
@@ -57,6 +56,7 @@ def new_board(workers: int) -> np.ndarray:
     return board
 
 
+EVERYBODY = 1 << 30
 ALONE = new_board(1)  # with it, `hand_out` runs every piece on the calling thread, in order
 
 
@@ -98,14 +98,18 @@ def _call(context, piece, i, worker, arguments):
 
 
 @compiled()
-def hand_out(board, piece, arguments, n):
-    """Runs pieces 0, ..., n - 1 of a `bundle`, each once, on whatever workers are awake; returns when all are done."""
-    workers = min(board[WORKERS], n)
+def hand_out(board, piece, arguments, n, most=EVERYBODY):
+    """Runs pieces 0, ..., n - 1 of a `bundle`, each once, on whatever workers are awake; returns when all are done.
+
+    Only workers 0, ..., most - 1 take part: where each has room of its own, as many as there is room for.
+    """
+    workers = min(board[WORKERS], n, most)
     if workers <= 1:
         for i in range(n):
             _call(piece, i, 0, arguments)
         return
     board[PIECE], board[ARGUMENTS], board[COUNT], board[SHARES] = piece, arguments, n, workers
+    board[MOST] = most
     for w in range(workers):
         board[NEXT + w * LINE] = w * n // workers
     board[SERIAL] += 1
@@ -120,6 +124,8 @@ def hand_out(board, piece, arguments, n):
 @compiled()
 def _work(there, worker):
     """Runs what is left of the job, the worker's own share first."""
+    if worker >= load(there + 8 * MOST):
+        return
     piece, arguments = load(there + 8 * PIECE), load(there + 8 * ARGUMENTS)
     n, shares = load(there + 8 * COUNT), load(there + 8 * SHARES)
     for k in range(shares):
