@@ -20,6 +20,12 @@ def small_numbers(rng, *shape):
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
+def run(depthwise, width, blocks, *arrays):
+    """`run_tiles`, given arrays."""
+    a_rows, *others = (array.ctypes.data for array in arrays)
+    run_tiles(depthwise, width, blocks.ctypes.data, len(blocks), a_rows, *others)
+
+
 @pytest.mark.parametrize("accumulate", [0, 1])
 @pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
@@ -40,7 +46,7 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
     block = np.array([[0, 1, 0, accumulate, *axes, *strides]])
     a_rows = np.arange(rows)[None] * 24 * last * ITEM
     c_rows = order[None] * (width + 5) * ITEM
-    run_tiles(depthwise, width, block, a_rows, c_rows, a.ravel(), b.ravel(), start, c.ravel())
+    run(depthwise, width, block, a_rows, c_rows, a, b, start, c)
     np.testing.assert_array_equal(c, expected)
 
 
@@ -48,7 +54,7 @@ def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
     block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
-    run_tiles(False, width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
+    run(False, width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
     assert (c == 1).all()
 
 
@@ -151,6 +157,9 @@ for name, arrays, last in (
 ):
     results = [getattr(kernels, name)(*arrays, *options, *last) for kernels in (cpu, reference)]
     np.testing.assert_array_equal(*results, err_msg=name)
+for rows in ("C", "F"):
+    a, b = (np.asarray(rng.integers(-3, 4, s), "f", rows) for s in ((100, 90), (90, 77)))
+    np.testing.assert_array_equal(cpu.matmul(a, b), reference.matmul(a, b), err_msg="matmul " + rows)
 print(tile.LANES)
 """
     environment = {**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}

@@ -21,7 +21,7 @@ from .compiled import compiled
 from .layout import scratch
 from .share import bundle, hand_out
 from .threads import run_shared
-from .tile import LANES, ROWS, WIDTHS, compute_tile
+from .tile import LANES, ROWS, WIDTHS, compute_tile, rows_of
 from .transposition import copy_numbers, transpose_square
 
 ITEM = 4  # bytes of a number
@@ -33,7 +33,6 @@ LEAST_ROWS, LEAST_COLUMNS = 2 * max(ROWS.values()), LANES // 2  # with fewer, mo
 LEAST_FLOPS = 1_000_000  # below, BLAS is about as fast as a kernel can be called
 TILE = WIDTHS[0] * ROWS[WIDTHS[0]]  # numbers of c
 _WIDE, _MIDDLE, _NARROW = WIDTHS
-_WIDE_ROWS, _MIDDLE_ROWS, _NARROW_ROWS = (ROWS[width] for width in WIDTHS)
 _MOST_ROWS = max(ROWS.values())
 
 
@@ -137,7 +136,7 @@ def _multiply_band(i, worker, size, a, a_row, a_column, c, c_row, packed, start)
     first_column = panel * _WIDE
     columns = min(_WIDE, n - first_column)
     width = _width(columns)
-    rows = _WIDE_ROWS if width == _WIDE else _MIDDLE_ROWS if width == _MIDDLE else _NARROW_ROWS
+    rows = rows_of(width)
     spare = np.zeros((_MOST_ROWS, _WIDE), np.float32)
     a_rows, c_rows = np.empty(_MOST_ROWS, np.int64), np.empty(_MOST_ROWS, np.int64)
     axes = np.array([1, 1, count, 0, 0, a_column, 0, 0, width * ITEM])

@@ -34,6 +34,35 @@ class Plan(NamedTuple):
     c_rows: np.ndarray
 
 
+class Work(NamedTuple):
+    """Runs of `tile.run_tiles`, one after the other: task i is runs ends[i], ..., ends[i + 1] - 1 of the table.
+
+    Attributes:
+        table: int64 (runs, fields). First PLAN_FIELDS, then what the runs are about.
+        ends: int64 (tasks + 1,).
+        plans: of all runs, kept as the table holds the addresses of their arrays.
+    """
+
+    table: np.ndarray
+    ends: np.ndarray
+    plans: list[Plan]
+
+
+PLAN_FIELDS = ("blocks", "count", "a_rows", "c_rows")  # addresses, and how many blocks there are
+
+
+def work_of(tasks: Sequence[Sequence[tuple[Plan, tuple[int, ...]]]], fields: int) -> Work:
+    """The work of these tasks, each of them plans and so many more fields."""
+    runs = [run for task in tasks for run in task]
+    table = np.array([(*_addresses(plan), *more) for plan, more in runs], np.int64)
+    ends = np.cumsum([0, *map(len, tasks)])
+    return Work(table.reshape(-1, len(PLAN_FIELDS) + fields), ends, [plan for plan, _ in runs])
+
+
+def _addresses(plan: Plan) -> tuple[int, ...]:
+    return plan.blocks.ctypes.data, len(plan.blocks), plan.a_rows.ctypes.data, plan.c_rows.ctypes.data
+
+
 class Correlation(NamedTuple):
     """y[n, i, j] = sum over p, q of x[n, sh i - top + dh p, sw j - left + dw q] w[p, q], and where y's pixels lie.
 

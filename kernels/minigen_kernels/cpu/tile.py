@@ -51,7 +51,9 @@ ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of ea
 # A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes.
 BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
 _FIRST, _END, _B, _ACCUMULATE, _AXES = range(5)
+_BLOCK_BYTES = 8 * len(BLOCK_FIELDS)
 
+_instructions: Any = intrinsic  # whose types mypy misreads
 INT, FLOAT = ir.IntType(64), ir.FloatType()
 VECTOR = ir.VectorType(FLOAT, LANES)
 
@@ -156,6 +158,7 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
 _wide, _middle, _narrow = (_make_tile(*shape, depthwise=False) for shape in SHAPES)
 _wide_depthwise, _middle_depthwise, _narrow_depthwise = (_make_tile(*shape, depthwise=True) for shape in SHAPES)
 _WIDE, _MIDDLE, _ = WIDTHS
+_WIDE_ROWS, _MIDDLE_ROWS, _NARROW_ROWS = (ROWS[width] for width in WIDTHS)
 
 
 @compiled()
@@ -175,17 +178,53 @@ def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
         _narrow(a, a_rows, b, start, c, c_rows, axes)
 
 
-@compiled()
-def run_tiles(depthwise, width, blocks, a_rows, c_rows, a, b, start, c):
-    """Computes all tiles of `blocks` (see BLOCK_FIELDS), of rows of `width` numbers.
+@_instructions
+def number_at(context, address):
+    """The whole number that lies at an address."""
 
-    a_rows, c_rows (tiles, R) byte offsets from the first numbers of a and c; a, b, start, c float32, contiguous. Blocks
-    that accumulate do not look at `start`.
+    def generate(context, builder, signature, arguments):
+        return load(builder, arguments[0], 0, INT)
+
+    return types.int64(types.int64), generate
+
+
+@_instructions
+def float_at(context, address):
+    """The float32 number that lies at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return load(builder, arguments[0], 0, FLOAT)
+
+    return types.float32(types.int64), generate
+
+
+@_instructions
+def put_float(context, address, value):
+    """Writes a float32 number to an address."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], FLOAT.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32), generate
+
+
+@compiled()
+def rows_of(width):
+    """How many rows a tile of this width has."""
+    if width == _WIDE:
+        return _WIDE_ROWS
+    return _MIDDLE_ROWS if width == _MIDDLE else _NARROW_ROWS
+
+
+@compiled()
+def run_tiles(depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
+    """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers; all other arguments are addresses.
+
+    a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
     """
-    for k in range(blocks.shape[0]):
-        from_a, from_b, to_c = a.ctypes.data, b.ctypes.data + blocks[k, _B], c.ctypes.data
-        begin = 0 if blocks[k, _ACCUMULATE] else start.ctypes.data
-        axes = blocks[k, _AXES:].ctypes.data
-        for t in range(blocks[k, _FIRST], blocks[k, _END]):
-            where_a, where_c = a_rows[t].ctypes.data, c_rows[t].ctypes.data
-            compute_tile(depthwise, width, from_a, where_a, from_b, begin, to_c, where_c, axes)
+    rows = 8 * rows_of(width)
+    for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
+        from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
+        for t in range(number_at(block + 8 * _FIRST), number_at(block + 8 * _END)):
+            compute_tile(depthwise, width, a, a_rows + t * rows, from_b, begin, c, c_rows + t * rows, block + 8 * _AXES)

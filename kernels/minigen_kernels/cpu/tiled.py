@@ -7,6 +7,9 @@ directions, this is 1.6 times as fast as products with matrices of patches (geom
 
 from __future__ import annotations
 
+import itertools
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +18,10 @@ from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
 from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
-from .plans import Correlation
-from .threads import parallel_for
-from .tile import LANES, ROWS, WIDTHS, run_tiles
+from .plans import ITEM, Correlation, Work
+from .share import bundle, hand_out
+from .threads import num_threads, parallel_for, run_shared
+from .tile import LANES, ROWS, WIDTHS, float_at, put_float, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
@@ -26,6 +30,10 @@ SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be ad
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
 CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
+UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
+# Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
+PIXEL_FIELDS = ("column", "part", "width", "a", "c")
+TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
 
 
 class Column(NamedTuple):
@@ -72,62 +80,65 @@ def _correlate(
     x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]], groups: int, bias: np.ndarray | None
 ) -> None:
     """Writes to y (N, H, W, outs) what these correlations make of x and of weights (outs, depth, KH, KW)."""
-    (batch, height, width, outs), depth = y.shape, parts[0][1].shape[1]
-    if batch == 0:
+    if len(x) == 0:
         return
-    depthwise = depth == 1 and groups == outs > 1
-    columns = _columns(groups, outs // groups, depth, depthwise)
-    packed = [[aligned((*w.shape[2:], depth, column.width), y.dtype) for column in columns] for _, w in parts]
-
-    def pack(k: int) -> None:
-        for (_, w), to in zip(parts, packed):
-            _pack_weights(read_only(w[columns[k].first : columns[k].end]), to[k])
-
-    parallel_for(pack, len(columns))
-
-    # Where a column's results go: an array, the first output's number in it, and numbers from pixel to pixel. A column
-    # that is wider than its outputs needs an array of its own.
-    flat_x, flat_y = read_only(x).reshape(batch, -1), y.reshape(batch, -1)
+    columns, work = _pixel_work(tuple(correlation for correlation, _ in parts), y.shape, groups)
+    packed = [[aligned((*w.shape[2:], w.shape[1], column.width), y.dtype) for column in columns] for _, w in parts]
+    weights = [(w.ctypes.data, *w.strides, *w.shape[1:]) for _, w in parts]
+    # Where a column's results go. One that is wider than its outputs needs an array of its own.
     targets = [
-        (flat_y, column.first, outs)
-        if column.end - column.first == column.width
-        else (aligned((batch, height * width * column.width), y.dtype), 0, column.width)
+        y if column.end - column.first == column.width else aligned((*y.shape[:3], column.width), y.dtype)
         for column in columns
     ]
-    starts = [np.zeros(column.width, y.dtype) for column in columns]
+    starts = np.zeros((len(columns), max(WIDTHS)), y.dtype)
     if bias is not None:
         for start, column in zip(starts, columns):
             start[: column.end - column.first] = bias[column.first : column.end]
-    image_flops = sum(2 * part.out_size[0] * part.out_size[1] * w.size for part, w in parts)
+    run_shared(
+        _convolve,
+        len(work.ends) - 1,
+        np.array(weights),
+        np.array(columns),
+        np.array([[array.ctypes.data for array in arrays] for arrays in packed]),
+        _is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups),
+        work.table,
+        work.ends,
+        x.ctypes.data,
+        starts,
+        np.array([target.ctypes.data for target in targets]),
+    )
+    for column, target in zip(columns, targets):
+        if target is not y:
+            y[..., column.first : column.end] = target[..., : column.end - column.first]
+
+
+@lru_cache(64)
+def _pixel_work(
+    correlations: tuple[Correlation, ...], shape: tuple[int, int, int, int], groups: int
+) -> tuple[list[Column], Work]:
+    """The columns of y, and its pixels by tasks; PIXEL_FIELDS are the fields of a run."""
+    (batch, height, width, outs), depth = shape, correlations[0].depth
+    columns = _columns(groups, outs // groups, depth, _is_depthwise(depth, outs // groups, groups))
+    image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
     bands = max(bands, height * width // PLAN_PIXELS)
-
-    def work(task: int) -> None:
-        images, band = chunks[task // bands], task % bands
-        for k, column in enumerate(columns):
-            target, first, step = targets[k]
-            a, c = flat_x[images].reshape(-1)[column.channel :], target[images].reshape(-1)[first:]
-            for part, (correlation, _) in enumerate(parts):
-                lines = -(-correlation.out_size[0] // bands)
-                rows = (min(band * lines, correlation.out_size[0]), min((band + 1) * lines, correlation.out_size[0]))
-                rows, a_shift, c_shift = plans.like_others(correlation, rows)
-                plan = plans.pixel_plan(correlation, images.stop - images.start, rows, column.width, step)
-                run_tiles(
-                    depthwise,
-                    column.width,
-                    *plan,
-                    a[a_shift:],
-                    read_only(packed[part][k].reshape(-1)),
-                    starts[k],
-                    c[c_shift * step :],
-                )
-
-    parallel_for(work, len(chunks) * bands)
-    for column, (target, _, step) in zip(columns, targets):
-        if target is not flat_y:
-            results = target.reshape(batch, height, width, step)[..., : column.end - column.first]
-            y[..., column.first : column.end] = results
+    image = math.prod(correlations[0].in_size) * correlations[0].channels
+    tasks = []
+    for images, band in itertools.product(chunks, range(bands)):
+        task = []
+        for (k, column), (p, part) in itertools.product(enumerate(columns), enumerate(correlations)):
+            shared = column.end - column.first == column.width
+            step = outs if shared else column.width  # from pixel to pixel of the target
+            lines = -(-part.out_size[0] // bands)
+            rows = (min(band * lines, part.out_size[0]), min((band + 1) * lines, part.out_size[0]))
+            rows, a_shift, c_shift = plans.like_others(part, rows)
+            plan = plans.pixel_plan(part, images.stop - images.start, rows, column.width, step)
+            a = images.start * image + column.channel + a_shift
+            c = (images.start * height * width + c_shift) * step + (column.first if shared else 0)
+            task.append((plan, (k, p, column.width, ITEM * a, ITEM * c)))
+        tasks.append(task)
+    return columns, plans.work_of(tasks, len(PIXEL_FIELDS))
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
@@ -140,54 +151,73 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
     if geometry.batch == 0:
         return w
-    (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
-    depthwise = depth == outs == 1 and geometry.groups > 1
-    columns = _columns(geometry.groups, outs, depth, depthwise)
-    tile_rows = ROWS[columns[0].width]
+    tile_rows = ROWS[_columns(geometry.groups, outs, depth, _is_depthwise(depth, outs, geometry.groups))[0].width]
     if _padding_pays(geometry, depth, tile_rows):
         x, geometry = _padded(x, geometry)
+    columns, shares, size, room, work = _tap_work(geometry)
+    rows, rooms = depth * math.prod(geometry.kernel_size), num_threads()
+    run_shared(
+        _add_up,
+        len(work.ends) - 1,
+        rooms,
+        _is_depthwise(depth, outs, geometry.groups),
+        work.table,
+        work.ends,
+        x.ctypes.data,
+        read_only(y),
+        scratch("columns", (rooms, room), x.dtype),
+        CACHE_LINE if rows > MANY_ROWS else ITEM,
+        np.zeros((shares, size), x.dtype),
+        np.array(columns),
+        w,
+    )
+    return w
+
+
+@lru_cache(64)
+def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, ...]], int, int, int, Work]:
+    """The weight gradient by tasks; TAP_FIELDS are the fields of a run.
+
+    Returns also the columns (first, end, width, where its sums begin), how many shares of the sums there are and how many
+    numbers each has, and the most numbers of y that a run may have to pack.
+    """
+    outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
+    (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
+    columns = _columns(geometry.groups, outs, depth, _is_depthwise(depth, outs, geometry.groups))
+    tile_rows = ROWS[columns[0].width]
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     count = -(-TASKS // len(columns))
-    most = max(1, SUMS_BYTES // (rows * geometry.out_channels * x.itemsize))
+    most = max(1, SUMS_BYTES // (rows * geometry.out_channels * ITEM))
     shares = _shares(geometry, min(count, most, max(1, image_flops * geometry.batch // TASK_FLOPS)))
     taps = pieces(kh * kw, least=-(-4 * tile_rows // depth), count=-(-count // len(shares)))
-    sums = [  # with a row more for each piece of the taps, where it puts what fills up its tiles
-        [np.zeros((rows + len(taps), column.width), x.dtype) for column in columns] for _ in shares
-    ]
-    flat_x, y = read_only(x).reshape(len(x), -1), read_only(y)
-    correlation = plans.convolution(geometry)
-    nothing = np.empty(0, x.dtype)  # as tiles begin here with what was summed up before
-
-    def work(task: int) -> None:
-        share, rest = divmod(task, len(columns) * len(taps))
-        k, piece = divmod(rest, len(taps))
-        column = columns[k]
-        images, band = shares[share]
-        line_bytes = ow * column.width * x.itemsize
+    # A column's sums have a row more for each piece of the taps, where it puts what fills up its tiles.
+    sums = [0, *itertools.accumulate((rows + len(taps)) * column.width for column in columns)]
+    correlation, image, room, tasks = plans.convolution(geometry), math.prod(geometry.in_size), 0, []
+    for (share, (images, band)), (k, column), (t, tap) in itertools.product(
+        enumerate(shares), enumerate(columns), enumerate(taps)
+    ):
+        line_bytes = ow * column.width * ITEM
         lines = max(1, min(band.stop - band.start, CHUNK_BYTES // line_bytes))
+        task = []
         for part in steps(images, max(1, CHUNK_BYTES // (lines * line_bytes))):
             for chunk in steps(band, lines):
-                outputs = y[part, chunk, :, column.first : column.end]
-                unaligned = outputs.ctypes.data % CACHE_LINE != 0 and rows > MANY_ROWS
-                if column.width > outputs.shape[3] or not outputs.flags.c_contiguous or unaligned:
-                    packed = scratch("columns", (*outputs.shape[:3], column.width), x.dtype)
-                    _pack_columns(outputs, packed)
-                    outputs = packed
-                which = (taps[piece].start, taps[piece].stop)
+                number, height = part.stop - part.start, chunk.stop - chunk.start
+                packs = column.width != geometry.out_channels or (number > 1 and height < oh)
                 seen, shift, _ = plans.like_others(correlation, (chunk.start, chunk.stop))
-                plan = plans.tap_plan(geometry, len(outputs), seen, which, column.width, rows + piece)
-                a, c = flat_x[part].reshape(-1)[column.channel + shift :], sums[share][k].reshape(-1)
-                run_tiles(depthwise, column.width, *plan, a, read_only(outputs.reshape(-1)), nothing, c)
+                plan = plans.tap_plan(geometry, number, seen, (tap.start, tap.stop), column.width, rows + t)
+                a = part.start * image * geometry.in_channels + column.channel + shift
+                of_y = (part.start, part.stop, chunk.start, chunk.stop, column.first, column.end)
+                task.append((plan, (column.width, share, ITEM * sums[k], ITEM * a, packs, *of_y)))
+                room = max(room, number * height * ow * column.width)
+        tasks.append(task)
+    places = [(column.first, column.end, column.width, first) for column, first in zip(columns, sums)]
+    return places, len(shares), sums[-1], room, plans.work_of(tasks, len(TAP_FIELDS))
 
-    def add_up(k: int) -> None:
-        for share in sums[1:]:
-            sums[0][k] += share[k]
-        _unpack_weights(read_only(sums[0][k]), w[columns[k].first : columns[k].end])
 
-    parallel_for(work, len(shares) * len(columns) * len(taps))
-    parallel_for(add_up, len(columns))
-    return w
+def _is_depthwise(depth: int, outs: int, groups: int) -> bool:
+    """Whether groups of so many inputs and outputs are one of each, and more than one group."""
+    return depth == outs == 1 and groups > 1
 
 
 def _columns(groups: int, outs: int, depth: int, depthwise: bool) -> list[Column]:
@@ -261,39 +291,87 @@ def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeom
 
 
 @compiled()
-def _pack_weights(w, packed):
-    """Weights (outs, depth, KH, KW) as (KH, KW, depth, width), with zeros for the outputs that there are not."""
-    outs, depth, kh, kw = w.shape
-    width = packed.shape[3]
-    for c in range(depth):
+def _convolve(board, n, weights, columns, packed, depthwise, table, ends, x, starts, targets):
+    """Packs the weights, and then runs the plans."""
+    piece, there = bundle(_pack_weights, (weights, columns, packed))
+    hand_out(board, piece, there, packed.size)
+    piece, there = bundle(_run_task, (depthwise, table, ends, x, packed, starts, targets))
+    hand_out(board, piece, there, n)
+
+
+@compiled()
+def _pack_weights(i, worker, weights, columns, packed):
+    """Packs a correlation's weights (outs, depth, KH, KW) for a column: (KH, KW, depth, width), zeros where outputs lack."""
+    part, k = i // packed.shape[1], i % packed.shape[1]
+    _, first, end, width = columns[k]
+    w, by_out, by_channel, by_row, by_column, depth, kh, kw = weights[part]
+    target = packed[part, k]
+    for p in range(kh):
+        for q in range(kw):
+            for c in range(depth):
+                source = w + first * by_out + c * by_channel + p * by_row + q * by_column
+                for o in range(width):
+                    put_float(target + ITEM * o, float_at(source + o * by_out) if o < end - first else np.float32(0))
+                target += ITEM * width
+
+
+@compiled()
+def _run_task(i, worker, depthwise, table, ends, x, packed, starts, targets):
+    for run in range(ends[i], ends[i + 1]):
+        blocks, count, a_rows, c_rows, column, part, width, a, c = table[run]
+        b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
+        run_tiles(depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
+
+
+@compiled()
+def _add_up(board, n, rooms, depthwise, table, ends, x, y, room, alignment, sums, columns, w):
+    """Runs the plans, and then adds up the shares and unpacks them."""
+    piece, there = bundle(_run_gradient_task, (depthwise, table, ends, x, y, room, alignment, sums))
+    hand_out(board, piece, there, n, rooms)
+    piece, there = bundle(_unpack_weights, (sums, columns, w))
+    hand_out(board, piece, there, len(columns) * -(-w.shape[1] // UNPACK_INS))
+
+
+@compiled()
+def _run_gradient_task(i, worker, depthwise, table, ends, x, y, room, alignment, sums):
+    for run in range(ends[i], ends[i + 1]):
+        blocks, count, a_rows, c_rows, width, share, column, a, packs, n0, n1, i0, i1, first, end = table[run]
+        outputs = y[n0:n1, i0:i1, :, first:end]
+        b = outputs.ctypes.data
+        if packs or b % alignment != 0:
+            b = room[worker].ctypes.data
+            _pack_columns(outputs, width, room[worker])
+        run_tiles(depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
+
+
+@compiled()
+def _unpack_weights(i, worker, sums, columns, w):
+    """Adds up the shares (KH, KW, depth, width) of a column and some inputs, to w (O, depth, KH, KW)."""
+    _, depth, kh, kw = w.shape
+    k, block = i % len(columns), i // len(columns)
+    first, end, width, place = columns[k]
+    for c in range(block * UNPACK_INS, min((block + 1) * UNPACK_INS, depth)):
         for p in range(kh):
             for q in range(kw):
-                row = packed[p, q, c]
-                for o in range(outs):
-                    row[o] = w[o, c, p, q]
-                for o in range(outs, width):
-                    row[o] = 0
+                row = place + ((p * kw + q) * depth + c) * width
+                for o in range(end - first):
+                    total = sums[0, row + o]
+                    for share in range(1, len(sums)):
+                        total += sums[share, row + o]
+                    w[first + o, c, p, q] = total
 
 
 @compiled()
-def _unpack_weights(packed, w):
-    outs, depth, kh, kw = w.shape
-    for c in range(depth):
-        for o in range(outs):
-            for p in range(kh):
-                for q in range(kw):
-                    w[o, c, p, q] = packed[(p * kw + q) * depth + c, o]
-
-
-@compiled()
-def _pack_columns(y, packed):
+def _pack_columns(y, width, packed):
     """Pixels (n, i, j, outs) as (n, i, j, width), with zeros for the outputs that there are not."""
-    outs, width = y.shape[3], packed.shape[3]
-    for n in range(packed.shape[0]):
-        for i in range(packed.shape[1]):
-            for j in range(packed.shape[2]):
-                source, target = y[n, i, j], packed[n, i, j]
+    images, lines, pixels, outs = y.shape
+    k = 0
+    for n in range(images):
+        for i in range(lines):
+            for j in range(pixels):
+                source, target = y[n, i, j], packed[k : k + width]
                 for o in range(outs):
                     target[o] = source[o]
                 for o in range(outs, width):
                     target[o] = 0
+                k += width
