@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+DTYPES = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
 Error = Callable[[str], ValueError]
@@ -146,7 +148,7 @@ def check_convolution(
 def check_dtypes(op: str, **arrays: np.ndarray) -> None:
     """Raises TypeError unless all arrays are float32, or all float64."""
     dtypes = {array.dtype for array in arrays.values()}
-    if len(dtypes) > 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
+    if len(dtypes) > 1 or not dtypes.issubset(DTYPES):
         found = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{op}: all arrays must be float32, or all float64, not {found}; convert with astype.")
 
@@ -156,7 +158,9 @@ def check_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) 
 
     Raises ValueError for shapes that do not fit, TypeError for dtypes other than float32 alone or float64 alone.
     """
-    check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
+    dtype = a.dtype
+    if dtype not in DTYPES or b.dtype != dtype or (bias is not None and bias.dtype != dtype):
+        check_dtypes("matmul", a=a, b=b, **({} if bias is None else {"bias": bias}))
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise ValueError(
             f"matmul(a {a.shape}, b {b.shape}): a must be (..., M, K) and b (..., K, N) with the same K; transpose or "
@@ -164,6 +168,8 @@ def check_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) 
         )
     if bias is not None and bias.shape != b.shape[-1:]:
         raise ValueError(f"matmul(a {a.shape}, b {b.shape}, bias {bias.shape}): the bias must be ({b.shape[-1]},).")
+    if a.ndim == b.ndim == 2:
+        return ()
     try:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:

@@ -30,7 +30,11 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     batch = check_product(a, b, bias)
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
-    if flops * math.prod(batch) < (panels.LEAST_FLOPS if a.dtype == np.float32 else PIECE_FLOPS):
+    if a.ndim == b.ndim == 2 and panels.applies(a, b):
+        c = np.empty((m, n), a.dtype)
+        panels.multiply(a, b, c, bias)
+        return c
+    if flops * math.prod(batch) < PIECE_FLOPS:
         return _plus(np.matmul(a, b) if k != 1 else a * b, bias)  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
     c = np.empty((*batch, m, n), a.dtype)
@@ -38,7 +42,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
         matrix_product(a.reshape(-1, k), b, c.reshape(-1, n), bias)
         return c
     a, b = np.broadcast_to(a, (*batch, m, k)), np.broadcast_to(b, (*batch, k, n))
-    if flops >= PIECE_FLOPS or not batch:
+    if flops >= PIECE_FLOPS:
         for index in np.ndindex(batch):
             matrix_product(a[index], b[index], c[index], bias)
         return c
@@ -62,7 +66,7 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarr
     flops = 2 * m * k * n
     count = min(PIECES, max(2, flops // PIECE_FLOPS)) if flops >= PIECE_FLOPS else 1
     small = max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n)
-    if panels.applies(a, b, out) and not (small and m * n < PIECES * panels.TILE):
+    if panels.applies(a, b) and out.strides[1] == out.itemsize:
         panels.multiply(a, b, out, bias)
     elif small:
         parts = pieces(k, least=PIECE_ROWS, count=count)
