@@ -15,6 +15,7 @@ from minigen.errors import UserError
 from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
 from minigen.functional.arithmetic import clip, erf, exp, sigmoid, square, tanh, where
+from minigen.functional.linalg import linear
 from minigen.functional.reduction import sum
 from minigen.tensor import Tensor
 
@@ -122,6 +123,19 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     if slope >= 0 and fused.pays(x):
         return fused.ActivateAndDrop.apply(x, slope=slope, p=0.0, key=0)
     return LeakyRelu.apply(x, slope=slope)
+
+
+def linear_then_activate(input: Tensor, weight: Tensor, bias: Tensor | None, negative_slope: float = 0.0) -> Tensor:
+    """`linear` and then `leaky_relu`, in one pass over memory where the device has a kernel for it.
+
+    Args:
+        input, weight, bias: as for `linear`.
+        negative_slope: at least 0.
+    """
+    if fused.applies_to_linear(input, weight, bias):
+        return fused.LinearThenActivate.apply(input, weight, bias, slope=float(negative_slope))
+    y = linear(input, weight, bias)
+    return relu(y) if negative_slope == 0 else leaky_relu(y, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:

@@ -236,14 +236,31 @@ class Sigmoid(Function):
     """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
 
     def forward(self, x: Any) -> Any:
-        with np.errstate(over="ignore"):
-            y = 1 / (1 + self.device.xp.exp(-x))
+        own = getattr(self.device.kernels, "sigmoid", None)
+        if own is None:
+            with np.errstate(over="ignore"):
+                y = 1 / (1 + self.device.xp.exp(-x))
+        else:
+            y = own(x)
         self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
-        (y,) = self.saved_tensors
-        return g * (y * (1 - y))
+        return SigmoidGradient.apply(g, *self.saved_tensors)
+
+
+class SigmoidGradient(Function):
+    """z = x·y·(1 - y);  x̄ = g·y·(1 - y), ȳ = g·x·(1 - 2y)."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        own = getattr(self.device.kernels, "sigmoid_grad", None)
+        return x * (y * (1 - y)) if own is None else own(x, y)
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = SigmoidGradient.apply(g, y) if self.needs_input_grad[0] else None
+        return gx, g * x * (1 - 2 * y) if self.needs_input_grad[1] else None
 
 
 class Erf(Function):

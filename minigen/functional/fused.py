@@ -32,6 +32,7 @@ import numpy as np
 from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.functional.arithmetic import rsqrt, square
+from minigen.functional.linalg import linear_gradients
 from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
@@ -51,6 +52,14 @@ def pays(x: Tensor) -> bool:
     Without random numbers, the order of the elements is of no account.
     """
     return x.data.size >= ENOUGH and _has_kernels(x) and _in_some_order(x.data)[0].flags.c_contiguous
+
+
+def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether a linear layer and its activation can be one pass, as they come: matrices of one type, and a kernel for it."""
+    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or modes.state.anomaly:
+        return False
+    alike = x.dtype == weight.dtype and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
+    return alike and x.dtype in DTYPES and hasattr(x.device.kernels, "matmul_then_activate")
 
 
 def _has_kernels(x: Tensor) -> bool:
@@ -114,6 +123,32 @@ class ScaleByState(Function):
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
         (states,) = self.saved_tensors
         return ScaleByState.apply(g, states, slope=self.slope, p=self.p), None
+
+
+class LinearThenActivate(Function):
+    """Y = a(XWᵀ + b);  H = G·a', X̄ = HW, W̄ = HᵀX, b̄ = Σₙ Hₙ. The sign of Y says what a' is, as that of its argument."""
+
+    def forward(self, x: Any, w: Any, b: Any, slope: float) -> Any:
+        y = self.device.kernels.matmul_then_activate(x, w.T, b, slope)
+        self.slope = slope
+        self.save_for_backward(x, w, y)
+        return y
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, w, y = self.saved_tensors
+        h = ScaleBySign.apply(g, y.data, slope=self.slope)
+        return linear_gradients(h, x, w, self.needs_input_grad)
+
+
+class ScaleBySign(Function):
+    """y = a'·x, the factor a constant that the sign of an earlier result says;  x̄ = a'·g."""
+
+    def forward(self, x: Any, sign: Any, slope: float) -> Any:
+        self.sign, self.slope = sign, slope
+        return self.device.kernels.activation.scale_by_sign(np.ascontiguousarray(x), sign, slope)
+
+    def backward(self, g: Tensor) -> tuple[Tensor, None]:
+        return ScaleBySign.apply(g, self.sign, slope=self.slope), None
 
 
 class BatchNorm(Function):

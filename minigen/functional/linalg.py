@@ -17,7 +17,7 @@ from minigen.functional._operands import floating, tensor, together
 from minigen.functional.arithmetic import mul
 from minigen.functional.indexing import getitem
 from minigen.functional.reduction import sum
-from minigen.functional.shape import expand, permute, reshape, swapaxes, unsqueeze
+from minigen.functional.shape import Permute, expand, permute, reshape, swapaxes, unsqueeze
 from minigen.tensor import Tensor
 
 
@@ -48,11 +48,16 @@ class Linear(Function):
         return self.device.kernels.matmul(x, w.T, b)
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, w = self.saved_tensors
-        gb = sum(g, 0) if self.needs_input_grad[2] else None
-        gx = MatMul.apply(g, w) if self.needs_input_grad[0] else None
-        gw = MatMul.apply(swapaxes(g, 0, 1), x) if self.needs_input_grad[1] else None
-        return gx, gw, gb
+        return linear_gradients(g, *self.saved_tensors, self.needs_input_grad)
+
+
+def linear_gradients(
+    g: Tensor, x: Tensor, w: Tensor, wanted: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """X̄, W̄ and b̄ of `Linear`, those that are wanted."""
+    gx = MatMul.apply(g, w) if wanted[0] else None
+    gw = MatMul.apply(Permute.apply(g, dims=(1, 0)), x) if wanted[1] else None
+    return gx, gw, sum(g, 0) if wanted[2] else None
 
 
 class Einsum(Function):

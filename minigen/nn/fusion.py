@@ -1,4 +1,4 @@
-"""Which layers of a row are run together: batch norm, ReLU or leaky ReLU, dropout, in this order.
+"""Which layers of a row are run together: batch norm, ReLU or leaky ReLU, dropout, in this order; or linear and ReLU.
 
 Neighbours of these kinds are one pass over memory (`minigen.functional.fused`) instead of one for each layer. The
 results are the same to rounding, the dropout masks the same to the bit.
@@ -10,14 +10,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minigen.autograd import modes
+from minigen.functional.activation import linear_then_activate
+from minigen.functional.fused import ENOUGH
 from minigen.functional.noise import activate_and_drop
 from minigen.nn.activation import LeakyReLU, ReLU
 from minigen.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from minigen.nn.dropout import Dropout
+from minigen.nn.linear import Linear
 from minigen.nn.module import Module
+from minigen.tensor import Tensor
 
-NORM, ACTIVATION, DROPOUT, OTHER = range(4)
+LINEAR, NORM, ACTIVATION, DROPOUT, OTHER = range(5)
 KINDS: dict[type[Module], int] = {
+    Linear: LINEAR,
     BatchNorm1d: NORM,
     BatchNorm2d: NORM,
     ReLU: ACTIVATION,
@@ -29,16 +34,23 @@ KINDS: dict[type[Module], int] = {
 def chains(modules: Iterable[Module]) -> Iterator[list[Module]]:
     """The modules in their order, those side by side that can be run together."""
     chain: list[Module] = []
-    last = OTHER
+    kinds: list[int] = []
     for module in modules:
         kind = _kind(module)
-        if chain and (kind == OTHER or kind <= last):
+        if chain and not _joins(kind, kinds):
             yield chain
-            chain = []
+            chain, kinds = [], []
         chain.append(module)
-        last = kind
+        kinds.append(kind)
     if chain:
         yield chain
+
+
+def _joins(kind: int, kinds: list[int]) -> bool:
+    """Whether a layer of that kind can be run together with those before it."""
+    if kinds[0] == LINEAR:
+        return kinds == [LINEAR] and kind == ACTIVATION
+    return kinds[-1] < kind < OTHER
 
 
 def run(chain: list[Module], input: Any) -> Any:
@@ -63,6 +75,10 @@ def _in_one_pass(chain: list[Module], input: Any) -> Any:
         elif isinstance(layer, Dropout):
             p, generator = layer.p, layer.generator
     first = chain[0]
+    if isinstance(first, Linear):
+        if isinstance(input, Tensor) and input.data.size // max(1, first.in_features) * first.out_features >= ENOUGH:
+            return linear_then_activate(input, first.weight, first.bias, slope)
+        return chain[1](first(input))
     if isinstance(first, (BatchNorm1d, BatchNorm2d)):
         return first.forward_then(input, slope, p, generator)
     return activate_and_drop(input, slope, p, generator)

@@ -87,6 +87,43 @@ def test_three_layers_are_one_node_of_the_graph():
     assert y.grad_fn.edges[0].edges[0] is x
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("sizes", [(200, 30, 90), (90, 7, 70), (500, 2, 128)])
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.LeakyReLU(0.3)])
+def test_a_linear_layer_and_its_activation_are_one_node_with_the_derivatives_of_both(activation, sizes, bias):
+    batch, ins, outs = sizes
+    layer = nn.Linear(ins, outs, bias=bias)
+    row = nn.Sequential(layer, activation, nn.Dropout(0.5))
+    x = mg.randn(batch, ins, generator=mg.Generator(1)).requires_grad_()
+    together, apart = nn.Sequential(layer, activation)(x), activation(layer(x))
+    assert isinstance(together.grad_fn, fused.LinearThenActivate)
+    assert isinstance(row(x).grad_fn.edges[0], fused.LinearThenActivate)
+    np.testing.assert_allclose(together.numpy(), apart.numpy(), rtol=1e-4, atol=1e-5)
+
+    wanted = [x, *layer.parameters()]
+    seconds = []
+    for y in (together, apart):
+        first = mg.grad((y * y).sum(), wanted, create_graph=True)
+        seconds.append((first, mg.grad(sum((g * g).sum() for g in first), wanted)))
+    for ours, theirs in zip(*([*first, *second] for first, second in seconds), strict=True):
+        scale = np.abs(theirs.numpy()).max()
+        np.testing.assert_allclose(ours.numpy() / scale, theirs.numpy() / scale, atol=1e-5)
+
+
+def test_a_linear_layer_is_left_alone_before_batch_norm_in_evaluation_and_with_hooks():
+    x = mg.ones(100, 90)
+    layers = nn.Sequential(nn.Linear(90, 80), nn.BatchNorm1d(80), nn.ReLU())
+    assert isinstance(layers(x).grad_fn, fused.BatchNorm)
+    hooked, seen = nn.Sequential(nn.Linear(90, 80), nn.ReLU()), []
+    hooked[0].register_forward_hook(lambda *call: seen.append(call))
+    hooked(x)
+    assert len(seen) == 1
+    plain = nn.Sequential(nn.Linear(90, 80), nn.ReLU())
+    before = plain(x).numpy()
+    plain.eval()
+    np.testing.assert_allclose(plain(x).numpy(), before, rtol=1e-5, atol=1e-6)
+
+
 def test_a_batch_that_is_refused_takes_nothing_from_the_generator():
     generator = mg.Generator(0)
     layers = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.3, generator=generator))

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from . import activation, loss, normalization, philox, sums, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
-from .products import matmul
+from .logistic import sigmoid, sigmoid_grad
+from .products import matmul, matmul_then_activate
 from .threads import num_threads, parallel_for, set_num_threads
 
 __all__ = [
@@ -29,11 +30,14 @@ __all__ = [
     "conv_transpose2d",
     "loss",
     "matmul",
+    "matmul_then_activate",
     "normalization",
     "num_threads",
     "parallel_for",
     "philox",
     "set_num_threads",
+    "sigmoid",
+    "sigmoid_grad",
     "sums",
     "updates",
 ]

@@ -49,6 +49,17 @@ def scale_by_state(g: np.ndarray, states: np.ndarray, slope: float, p: float) ->
     return out
 
 
+def scale_by_sign(g: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """g where y > 0, and slope·g elsewhere: the gradient of y = a(x), whose sign is that of x.
+
+    Args: g and y of one shape, contiguous; slope at least 0. Returns an array like g.
+    """
+    out = aligned(g.shape, g.dtype)
+    flat, sign, result = read_only(g.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
+    in_pieces(_scale_by_sign, g.size, flat, sign, g.dtype.type(slope), result)
+    return out
+
+
 def keep_scale(p: float) -> float:
     """1/(1 - p), by which kept elements are multiplied; 0 where none are kept."""
     return 1 / (1 - p) if p < 1 else 0.0
@@ -96,3 +107,18 @@ def _scale_by_state_piece(piece, worker, g, states, slope, scale, out):
         v = gs[i] * scale
         low = v * slope if slope != 0 else zero
         outs[i] = v if s == RISING else low if s == FALLING else zero
+
+
+@compiled()
+def _scale_by_sign(board, n, *arguments):
+    piece, there = bundle(_scale_by_sign_piece, arguments)
+    hand_out(board, piece, there, n)
+
+
+@compiled(error_model="numpy")
+def _scale_by_sign_piece(piece, worker, g, y, slope, out):
+    part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
+    gs, ys, outs = g[part], y[part], out[part]
+    for i in range(gs.size):
+        low = gs[i] * slope if slope != 0 else slope
+        outs[i] = gs[i] if ys[i] > 0 else low

@@ -1,4 +1,4 @@
-"""Products of float32 matrices by register tiles: c = a b + bias.
+"""Products of float32 matrices by register tiles: c = a b + bias, and an activation of it.
 
 The columns of c are cut into panels as wide as a tile. What a tile needs of b, the panel's columns, is packed first: row
 under row, aligned, with zeros where c has fewer columns than the tile. Rows of a are read where they lie, by rows or by
@@ -22,7 +22,7 @@ from .compiled import compiled
 from .layout import scratch
 from .share import bundle, hand_out
 from .threads import run_shared
-from .tile import LANES, ROWS, WIDTHS, compute_tile, rows_of
+from .tile import LANES, ROWS, WIDTHS, bend, compute_tile, rows_of
 from .transposition import copy_numbers, transpose_square
 
 ITEM = 4  # bytes of a number
@@ -56,9 +56,10 @@ def applies(a: np.ndarray, b: np.ndarray) -> bool:
     )
 
 
-def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None, slope: float = 1.0) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
+    What is not positive is multiplied by `slope`, while it is still in the first cache.
     a and b lie by rows or by columns, out by rows. Results do not depend on the number of threads: each of them is added
     up by one thread, in the order of k.
     """
@@ -69,7 +70,7 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | N
     if bias is not None:
         start[:n] = bias
     numbers = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
-    run_shared(_multiply, panels * bands, m, n, k, depth, bands, band, *numbers, packed, start)
+    run_shared(_multiply, panels * bands, m, n, k, depth, bands, band, *numbers, packed, start, np.float32(slope))
 
 
 @lru_cache(1024)
@@ -95,17 +96,17 @@ def address(array):
 
 @compiled()
 def _multiply(
-    board, n_pieces, m, n, k, depth, bands, band, a, a_row, a_column, b, b_row, b_column, c, c_row, packed, start
+    board, n_pieces, m, n, k, depth, bands, band, a, a_row, a_column, b, b_row, b_column, c, c_row, packed, start, slope
 ):
     panels = packed.shape[0]
     for first in range(0, k, depth):
         count = min(depth, k - first)
-        here = b + first * b_row
-        piece, arguments = bundle(_pack, (here, b_row, b_column, count, n, packed))
+        piece, arguments = bundle(_pack, (b + first * b_row, b_row, b_column, count, n, packed))
         hand_out(board, piece, arguments, panels)
+        size = (m, n, count, bands, band)
+        begin, end = first == 0, slope if first + count == k else np.float32(1)
         from_a = a + first * a_column
-        size = (m, n, count, bands, band, first == 0)
-        piece, arguments = bundle(_multiply_band, (size, from_a, a_row, a_column, c, c_row, packed, start))
+        piece, arguments = bundle(_multiply_band, (size, begin, end, from_a, a_row, a_column, c, c_row, packed, start))
         hand_out(board, piece, arguments, panels * bands)
 
 
@@ -150,9 +151,9 @@ def _pack(panel, worker, b, b_row, b_column, count, n, packed):
 
 
 @compiled()
-def _multiply_band(i, worker, size, a, a_row, a_column, c, c_row, packed, start):
+def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, packed, start):
     """The tiles of one panel and one band. Rows that there are not, and panels wider than c, go to `spare`."""
-    m, n, count, bands, band, begin = size
+    m, n, count, bands, band = size
     panels = packed.shape[0]
     by_bands = m > n
     panel = i % panels if by_bands else i // bands
@@ -175,6 +176,10 @@ def _multiply_band(i, worker, size, a, a_row, a_column, c, c_row, packed, start)
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)
         compute_tile(False, width, a, a_rows.ctypes.data, from_b, starting, to_c, c_rows.ctypes.data, axes.ctypes.data)
+        if slope != 1:
+            for r in range(there):
+                for column in range(0, width, LANES):
+                    bend(to_c + c_rows[r] + column * ITEM, slope)
         if columns < width:
             for r in range(there):
                 copy_numbers(spare[r].ctypes.data, to_c + (first + r) * c_row, columns)

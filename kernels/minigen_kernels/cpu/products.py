@@ -54,6 +54,18 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     return _plus(c, bias)
 
 
+def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float) -> np.ndarray:
+    """The product of the matrices a (M, K) and b (K, N), plus a bias (N,); what of it is not positive times `slope`."""
+    check_product(a, b, bias)
+    if panels.applies(a, b):
+        c = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        panels.multiply(a, b, c, bias, slope)
+        return c
+    c = matmul(a, b, bias)
+    low = c * c.dtype.type(slope) if slope != 0 else c.dtype.type(0)
+    return np.where(c <= 0, low, c)
+
+
 def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 

@@ -209,6 +209,22 @@ def put_float(context, address, value):
     return types.void(types.int64, types.float32), generate
 
 
+@_instructions
+def bend(context, address, slope):
+    """Multiplies by `slope` what is not positive of a vector in memory; by 0, infinity too is 0."""
+
+    def generate(context, builder, signature, arguments):
+        address, slope = arguments
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        values = load(builder, address, 0, VECTOR)
+        flat = builder.fcmp_ordered("==", slope, ir.Constant(FLOAT, 0.0))
+        low = builder.select(flat, zero, builder.fmul(values, spread(builder, slope)))
+        store(builder, builder.select(builder.fcmp_ordered("<=", values, zero), low, values), address, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32), generate
+
+
 @compiled()
 def rows_of(width):
     """How many rows a tile of this width has."""

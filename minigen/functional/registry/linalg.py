@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigen import functional as F
+from minigen.functional.activation import linear_then_activate
 from minigen.functional.registry.draw import Draw
 from minigen.functional.registry.operation import Operation, Sample
 
@@ -52,6 +55,12 @@ def _outer(draw: Draw) -> Sample:
     return [draw.normal((draw.integer(0, 4),)), draw.normal((draw.integer(0, 3),))], {}
 
 
+def _linear_away_from_0(draw: Draw) -> Sample:
+    batch, n, m = (draw.integer(1, 3) for _ in range(3))
+    bias = np.where(draw.normal((m,)) < 0, -9.0, 9.0)
+    return [draw.normal((batch, n)), draw.normal((m, n)), bias], {"negative_slope": draw.choice([0.0, 0.3])}
+
+
 def _linear(draw: Draw) -> Sample:
     lead, n, m = draw.shape(most=2), draw.integer(1, 3), draw.integer(1, 3)
     inputs = [draw.normal((*lead, n)), draw.normal((m, n))]
@@ -64,5 +73,6 @@ OPERATIONS = [
     Operation("einsum", lambda *xs, equation: F.einsum(equation, *xs), _einsum, linear=(0,)),
     Operation("dot", F.dot, _vectors, linear=(0, 1)),
     Operation("outer", F.outer, _outer, linear=(0, 1)),
+    Operation("linear/then leaky_relu", linear_then_activate, _linear_away_from_0),
     Operation("linear", F.linear, _linear, linear=(0, 1)),
 ]

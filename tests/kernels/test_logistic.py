@@ -1,0 +1,50 @@
+"""The logistic function's loops against NumPy's in double precision, at any order of the elements."""
+
+import numpy as np
+import pytest
+from minigen_kernels import cpu
+from minigen_kernels.cpu import logistic as loops
+
+SPECIAL = np.array([0.0, -0.0, 1e-30, -1000, 1000, np.inf, -np.inf, np.nan, -87.5, -88.9, -104, 88, 127], np.float32)
+
+
+def exact(x):
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+@pytest.mark.parametrize("size", [3, loops.LEAST - 1, loops.LEAST, 3 * loops.PIECE + 5])
+def test_it_is_as_exact_as_single_precision_allows(size):
+    x = (np.random.default_rng(0).standard_normal(size) * 20).astype(np.float32)
+    normal = np.abs(x) < 87  # beyond, results or what they are made of have fewer digits
+    np.testing.assert_allclose(cpu.sigmoid(x)[normal], exact(x)[normal], rtol=3e-7)
+    np.testing.assert_allclose(cpu.sigmoid(x), exact(x), rtol=3e-7, atol=1e-37)
+
+
+def test_zeros_infinities_and_nan():
+    x = np.resize(SPECIAL, loops.LEAST)
+    y = cpu.sigmoid(x)
+    np.testing.assert_allclose(y, exact(x), rtol=3e-7, atol=1e-37)
+    assert (y[x == -1000] == 0).all()
+    assert (y[x == np.inf] == 1).all()
+    assert np.isnan(y[np.isnan(x)]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["first", "last", "sliced"])
+def test_every_order_of_the_elements_is_kept(order, dtype):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((8, 16, 10, 6)).astype(dtype)
+    if order == "last":
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    elif order == "sliced":
+        x = np.repeat(x, 2, axis=3)[..., ::2]
+    y, g = cpu.sigmoid(x), rng.standard_normal(x.shape).astype(dtype)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, exact(x), rtol=3e-7)
+    np.testing.assert_allclose(cpu.sigmoid_grad(g, y), g * exact(x) * (1 - exact(x)), rtol=1e-5, atol=1e-7)
+    if order == "last":
+        assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+        like_y = np.empty_like(y)
+        like_y[...] = g
+        np.testing.assert_allclose(cpu.sigmoid_grad(like_y, y), cpu.sigmoid_grad(g, y), rtol=1e-6)
