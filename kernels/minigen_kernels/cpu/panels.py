@@ -24,6 +24,7 @@ from .share import bundle, hand_out
 from .threads import run_shared
 from .tile import LANES, ROWS, WIDTHS, bend, compute_tile, rows_of
 from .transposition import copy_numbers, transpose_square
+from .winograd_vectors import prefetch
 
 ITEM = 4  # bytes of a number
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
@@ -172,6 +173,10 @@ def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, 
         for r in range(rows):
             a_rows[r] = (first + min(r, there - 1)) * a_row
             c_rows[r] = (first + r) * c_row if r < there and columns == width else spare[r].ctypes.data - to_c
+        for r in range(first + rows, min(first + 2 * rows, m)):  # what the next tile reads: up to a tenth of the time
+            prefetch(c + first_column * ITEM + r * c_row, width // LANES)
+            if a_column == ITEM:
+                prefetch(a + r * a_row, count // LANES)
         if columns < width and not begin:
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)

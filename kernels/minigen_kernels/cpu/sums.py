@@ -16,6 +16,7 @@ from .share import bundle, hand_out
 from .threads import run_shared
 
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
+NARROW = 64  # columns
 WIDE = 1024  # columns from which on pieces take columns of their own, and need no sums of sums
 PIECES = 8
 
@@ -25,9 +26,12 @@ def column_sums(x: np.ndarray) -> np.ndarray:
 
     Four times as fast as NumPy's on one thread, which adds every row to the sums in memory (25,088×32, Zen 4).
     """
-    sums = add_columns(_add_rows, x.shape, 1, read_only(x))
+    r, c = x.shape
+    fold = NARROW // c if 0 < c < NARROW else 1  # few columns: rows side by side fill vectors
+    whole = r - r % fold
+    sums = add_columns(_add_rows, (whole // fold, fold * c), 1, read_only(x[:whole].reshape(whole // fold, fold * c)))
     with np.errstate(over="ignore"):  # to infinity, as in x's own type
-        return sums[0].astype(x.dtype)
+        return (sums.reshape(fold, c).sum(axis=0) + x[whole:].sum(axis=0, dtype=np.float64)).astype(x.dtype)
 
 
 def add_columns(loop: Callable[..., None], shape: tuple[int, ...], count: int, *arguments: Any) -> np.ndarray:
