@@ -31,6 +31,7 @@ import numpy as np
 
 from minigen.autograd import modes
 from minigen.autograd.function import Function
+from minigen.device import Device
 from minigen.functional.arithmetic import rsqrt, square
 from minigen.functional.linalg import linear_gradients
 from minigen.functional.reduction import mean, sum
@@ -76,6 +77,12 @@ def in_order(array: Any) -> Any:
     return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
 
+def contiguous(array: Any, device: Device) -> Any:
+    """The array, or a copy of it, with its elements one after another, as in C."""
+    own = getattr(device.kernels, "contiguous", None)
+    return device.xp.asarray(array, order="C") if own is None else own(array)
+
+
 def as_shaped(array: Any) -> Any:
     """The view that undoes `in_order`."""
     return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
@@ -117,7 +124,7 @@ class ScaleByState(Function):
         self.slope, self.p = slope, p
         self.save_for_backward(states)
         state, undo = _in_some_order(states)
-        rows = self.device.xp.asarray(x if state is states else in_order(x), order="C")
+        rows = contiguous(x if state is states else in_order(x), self.device)
         return undo(self.device.kernels.activation.scale_by_state(rows, state, slope, p))
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
@@ -145,7 +152,7 @@ class ScaleBySign(Function):
 
     def forward(self, x: Any, sign: Any, slope: float) -> Any:
         self.sign, self.slope = sign, slope
-        return self.device.kernels.activation.scale_by_sign(np.ascontiguousarray(x), sign, slope)
+        return self.device.kernels.activation.scale_by_sign(contiguous(x, self.device), sign, slope)
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
         return ScaleBySign.apply(g, self.sign, slope=self.slope), None
@@ -181,7 +188,7 @@ class BatchNorm(Function):
     def _at_once(self, g: Tensor, x: Tensor, w: Any, states: Any) -> tuple[Tensor | None, Tensor, Tensor]:
         """Two passes over memory: the sums, then x̄."""
         order = in_order(x.data).shape
-        gs = self.device.xp.asarray(in_order(g.data), order="C")
+        gs = contiguous(in_order(g.data), self.device)
         gx, gw, gb = self.device.kernels.normalization.normalize_grad(
             gs.reshape(-1, order[-1]),
             in_order(x.data).reshape(-1, order[-1]),

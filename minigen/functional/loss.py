@@ -113,7 +113,7 @@ class BinaryCrossEntropyWithLogits(Function):
 
     def _like_x(self, array: Any) -> Any:
         """In the order in memory that x has."""
-        return self.device.xp.asarray(fused.in_order(array), order="C")
+        return fused.contiguous(fused.in_order(array), self.device)
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:

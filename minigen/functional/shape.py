@@ -25,6 +25,8 @@ class Reshape(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
+        if x.ndim == 4 and len(shape) == 2:  # images made rows: what is not contiguous has to be copied
+            x = getattr(self.device.kernels, "contiguous", lambda array: array)(x)
         return x.reshape(shape)
 
     def backward(self, g: Tensor) -> Tensor:

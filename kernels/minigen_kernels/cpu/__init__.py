@@ -21,10 +21,12 @@ from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .logistic import sigmoid, sigmoid_grad
 from .products import matmul, matmul_then_activate
 from .threads import num_threads, parallel_for, set_num_threads
+from .transposition import contiguous
 
 __all__ = [
     "activation",
     "compiled_before",
+    "contiguous",
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",

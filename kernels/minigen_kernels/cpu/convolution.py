@@ -26,6 +26,7 @@ from .patches import gather_patches, scatter_patches
 from .products import matrix_product, multiply
 from .threads import parallel_for
 
+LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` and the patches of few channels are better filled
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
 
@@ -43,6 +44,8 @@ def conv2d(
     x = channels_last(x)
     if winograd.applies(geometry, x.dtype):
         return channels_first(winograd.convolve(x, w, geometry, bias))
+    if _is_a_product(geometry, x.dtype):
+        return channels_first(_convolution(x, w, geometry, bias))
     if tiled.applies(geometry.out_channels // groups, x.dtype):
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
@@ -50,7 +53,7 @@ def conv2d(
     elif _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
     else:
-        y = _convolution(x, w, geometry)
+        return channels_first(_convolution(x, w, geometry, bias))
     return channels_first(y if bias is None else y + bias)
 
 
@@ -70,7 +73,7 @@ def conv_transpose2d(
     y = channels_last(y)
     if winograd.applies_transposed(geometry, y.dtype):
         return channels_first(winograd.transposed(y, w, geometry, bias))
-    if tiled.applies(geometry.in_channels // groups, y.dtype):
+    if tiled.applies(geometry.in_channels // groups, y.dtype) and not _is_a_product(geometry, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         x = depthwise.transposed(y, w, geometry)
@@ -93,6 +96,8 @@ def conv2d_weight_grad(
         w = depthwise.weight_grad(x, y, geometry)
     elif winograd.applies_to_weight_grad(geometry, x.dtype):
         w = winograd.weight_grad(x, y, geometry)
+    elif _is_a_product(geometry, x.dtype):
+        w = _weight_grad(x, y, geometry)
     elif tiled.applies(geometry.out_channels // groups, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
     elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, x.dtype):
@@ -119,14 +124,20 @@ def _patches_are_x(geometry: ConvGeometry) -> bool:
     return geometry.kernel_size == geometry.in_size and geometry.out_size == (1, 1) and geometry.dilation == (1, 1)
 
 
-def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
+def _is_a_product(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether the convolution is a product of matrices that `panels` computes, with enough channels on both sides."""
+    ins = geometry.in_channels * geometry.kernel_size[0] * geometry.kernel_size[1]
+    return dtype == np.float32 and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
+
+
+def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
     """y = patches(x) w^T: (N*OH*OW, KH*KW*C) times (KH*KW*C, O), group by group, in chunks of pixels."""
     weights = pack_weight(w, geometry.groups)
     _, outs, width = weights.shape
     y = np.empty((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
     matrix = y.reshape(-1, geometry.out_channels)
     if _patches_are_x(geometry):
-        matrix_product(x.reshape(-1, width), weights[0].T, matrix)
+        matrix_product(x.reshape(-1, width), weights[0].T, matrix, bias)
         return y
 
     x = read_only(x)
@@ -139,7 +150,7 @@ def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.nda
 
     tasks = [(g, chunk) for g in range(geometry.groups) for chunk in chunks]
     parallel_for(lambda i: convolve(*tasks[i]), len(tasks))
-    return y
+    return y if bias is None else np.add(y, bias, out=y)
 
 
 def _transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .threads import parallel_for, run_shared
+from .transposition import contiguous
 
 CACHE_LINE = 64  # bytes
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
@@ -24,6 +25,8 @@ def channels_last(images: np.ndarray) -> np.ndarray:
     view = images.transpose(0, 2, 3, 1)
     if view.flags.c_contiguous and view.flags.aligned:
         return view
+    if images.flags.c_contiguous and images.dtype == np.float32:
+        return contiguous(view)
     copy = np.empty(view.shape, view.dtype)
     parts = pieces(view.shape[0], least=-(-COPY_BYTES * view.shape[0] // max(1, view.nbytes)))
     parallel_for(lambda i: np.copyto(copy[parts[i]], view[parts[i]]), len(parts))

@@ -23,7 +23,7 @@ from .layout import scratch
 from .share import bundle, hand_out
 from .threads import run_shared
 from .tile import LANES, ROWS, WIDTHS, bend, compute_tile, rows_of
-from .transposition import copy_numbers, transpose_square
+from .transposition import copy_numbers, transpose
 from .winograd_vectors import prefetch
 
 ITEM = 4  # bytes of a number
@@ -131,24 +131,9 @@ def _pack(panel, worker, b, b_row, b_column, count, n, packed):
             copy_numbers(source + row * b_row, target + row * width * ITEM, columns)
             copy_numbers(zeros.ctypes.data, target + (row * width + columns) * ITEM, width - columns)
         return
-    corner, turned = np.zeros((LANES, LANES), np.float32), np.empty((LANES, LANES), np.float32)
-    side = LANES * ITEM
-    for column in range(0, width, LANES):
-        there = max(0, min(LANES, columns - column))
-        for row in range(0, count, LANES):
-            rows = min(LANES, count - row)
-            here = source + column * b_column + row * b_row
-            to = target + (row * width + column) * ITEM
-            if there == LANES and rows == LANES:
-                transpose_square(here, b_column, to, width * ITEM)
-                continue
-            for i in range(there):
-                copy_numbers(here + i * b_column, corner.ctypes.data + i * side, rows)
-            for i in range(there, LANES):
-                copy_numbers(zeros.ctypes.data, corner.ctypes.data + i * side, LANES)
-            transpose_square(corner.ctypes.data, side, turned.ctypes.data, side)
-            for i in range(rows):
-                copy_numbers(turned.ctypes.data + i * side, to + i * width * ITEM, LANES)
+    transpose(source, b_column, columns, count, target, width * ITEM)
+    for row in range(count if columns < width else 0):
+        copy_numbers(zeros.ctypes.data, target + (row * width + columns) * ITEM, width - columns)
 
 
 @compiled()

@@ -63,7 +63,7 @@ def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, 
         return c
     c = matmul(a, b, bias)
     low = c * c.dtype.type(slope) if slope != 0 else c.dtype.type(0)
-    return np.where(c <= 0, low, c)
+    return np.maximum(c, low, out=c) if slope <= 1 else np.minimum(c, low, out=c)
 
 
 def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Turning matrices over, a square of vectors at a time, and copying numbers from one address to another.
+"""Turning matrices over, a square of vectors at a time: images from channels first to channels last, and weights.
 
 A square of L rows, each one vector of L numbers, is transposed in log2 L rounds. Each round interleaves row i with row
 i + L/2, number by number, into rows 2i and 2i + 1: where a number stands, written in binary as row and column, turns
@@ -10,12 +10,50 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .compiled import compiled
+from .share import bundle, hand_out
+from .threads import run_shared
 from .tile import LANES, VECTOR, load, number, store
+
+ITEM = 4  # bytes of a number
+SIDE = LANES * ITEM
+LEAST = 16384  # numbers: with fewer, NumPy is done before a kernel has begun
+ROWS_OF_PIECE = 256
+FLOAT = np.dtype(np.float32)
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """x itself if it is C-contiguous, else a copy that is.
+
+    Float32 images that lie channels first and are wanted channels last, or the other way round, are a matrix each, to be
+    transposed: 1.4 to 2.5 times as fast as NumPy's copy on one core, 2.4 to 3.5 times on two (Zen 4).
+    """
+    if x.flags.c_contiguous:
+        return x
+    if x.ndim == 4 and x.dtype == FLOAT and x.size >= LEAST:
+        n, a, b, c = x.shape
+        if (
+            min(a * b, c) >= LANES and x.transpose(0, 3, 1, 2).flags.c_contiguous
+        ):  # (N, H, W, C), but lies as (N, C, H, W)
+            return _transpose_each(x, n, c, a * b)
+        if min(a, b * c) >= LANES and x.transpose(0, 2, 3, 1).flags.c_contiguous:
+            return _transpose_each(x, n, b * c, a)
+    return np.ascontiguousarray(x)
+
+
+def _transpose_each(x: np.ndarray, n: int, rows: int, columns: int) -> np.ndarray:
+    """A copy of x, which lies as n matrices of so many rows and columns, with each of them transposed."""
+    y = np.empty(x.shape, x.dtype)
+    parts = -(-rows // ROWS_OF_PIECE)
+    run_shared(_transpose_matrices, n * parts, x.ctypes.data, y.ctypes.data, parts, rows, columns)
+    return y
+
 
 _instructions: Any = intrinsic  # whose types mypy misreads
 _index = ir.IntType(32)
@@ -61,3 +99,42 @@ def copy_numbers(context, source, target, count):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), generate
+
+
+@compiled()
+def transpose(source, source_stride, rows, columns, target, target_stride):
+    """Writes the transpose of a matrix, rows × columns. Addresses of first numbers, and bytes from row to row.
+
+    The last squares overlap those before them. A matrix smaller than a square is copied to one, and back from another.
+    """
+    corner, turned = np.zeros((LANES, LANES), np.float32), np.empty((LANES, LANES), np.float32)
+    high, wide = min(LANES, rows), min(LANES, columns)
+    for i in range(0, rows, LANES):
+        row = min(i, rows - high)
+        for j in range(0, columns, LANES):
+            column = min(j, columns - wide)
+            here = source + row * source_stride + column * ITEM
+            to = target + column * target_stride + row * ITEM
+            if high == LANES and wide == LANES:
+                transpose_square(here, source_stride, to, target_stride)
+                continue
+            for k in range(high):
+                copy_numbers(here + k * source_stride, corner.ctypes.data + k * SIDE, wide)
+            transpose_square(corner.ctypes.data, SIDE, turned.ctypes.data, SIDE)
+            for k in range(wide):
+                copy_numbers(turned.ctypes.data + k * SIDE, to + k * target_stride, high)
+
+
+@compiled()
+def _transpose_matrices(board, n, *arguments):
+    piece, there = bundle(_transpose_part, arguments)
+    hand_out(board, piece, there, n)
+
+
+@compiled()
+def _transpose_part(i, worker, source, target, parts, rows, columns):
+    """Some rows of a matrix."""
+    k, first = i // parts, i % parts * ROWS_OF_PIECE
+    begin = k * rows * columns * ITEM
+    here, to = source + begin + first * columns * ITEM, target + begin + first * ITEM
+    transpose(here, columns * ITEM, min(ROWS_OF_PIECE, rows - first), columns, to, rows * ITEM)
