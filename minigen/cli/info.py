@@ -71,7 +71,8 @@ def _kernels() -> list[tuple[str, str]]:
             "kernels of cpu",
             f"in use: compiled by Numba for {llvmlite.binding.get_host_cpu_name()}, {compiled};",
         ),
-        ("", f"matrix products by {', '.join(blas) or 'the BLAS of NumPy'}, held to one thread, because"),
-        ("", f"minigen's own {cpu.num_threads()} threads run both (MINIGEN_NUM_THREADS sets how many)"),
+        ("", f"small and float64 products of matrices by {', '.join(blas) or 'the BLAS of NumPy'},"),
+        ("", f"held to one thread, because minigen's own {cpu.num_threads()} threads run both"),
+        ("", "(MINIGEN_NUM_THREADS sets how many)"),
         ("kernels of cuda", f"not in use: {why_unavailable('cuda')}"),
     ]

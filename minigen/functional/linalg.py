@@ -48,7 +48,8 @@ class Linear(Function):
         return self.device.kernels.matmul(x, w.T, b)
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        return linear_gradients(g, *self.saved_tensors, self.needs_input_grad)
+        x, w = self.saved_tensors
+        return linear_gradients(g, x, w, self.needs_input_grad)
 
 
 def linear_gradients(

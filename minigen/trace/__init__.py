@@ -42,7 +42,7 @@ class trace(Table):
     Linear forward ((8, 3), (2, 3)) 48 184 None
     Sum forward ((8, 2),) 0 68 None
     Sum backward ((),) 0 0 1.0
-    Linear backward ((8, 2),) 96 244 4.0
+    Linear backward ((8, 2),) 96 248 4.0
     >>> [(row.operation, row.calls) for row in t.group("phase").sort("order").rows], t.total.multiply_adds
     ([('', 2), ('', 2)], 144)
     """

@@ -7,7 +7,7 @@ b is packed anew, so that the packed part stays in the second cache and sums of 
 
 Pieces are panels, and bands of c's rows. The same thread packs a panel and multiplies with it (see `share`).
 
-On two cores of a Zen 4 this takes 0.6 to 0.9 of the time of BLAS's product cut up by `products.matrix_product`, and for
+On two cores of a Zen 4 this takes 0.6 to 0.95 of the time of BLAS's product cut up by `products.matrix_product`, and for
 500×128 by 128×128, a layer of a small network, a third: there most of the time was spent on handing out the pieces.
 """
 
@@ -28,6 +28,7 @@ from .winograd_vectors import prefetch
 
 ITEM = 4  # bytes of a number
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
+PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
 BAND = math.lcm(*ROWS.values())  # rows that fill up the tiles of every width
 PIECE_FLOPS = 1_000_000  # ten microseconds of one core
 MOST_BANDS = 32
@@ -60,9 +61,8 @@ def applies(a: np.ndarray, b: np.ndarray) -> bool:
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None, slope: float = 1.0) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
-    What is not positive is multiplied by `slope`, while it is still in the first cache.
-    a and b lie by rows or by columns, out by rows. Results do not depend on the number of threads: each of them is added
-    up by one thread, in the order of k.
+    What is not positive is multiplied by `slope`, while it is still in the first cache. a and b lie by rows or by columns,
+    out by rows. Results do not depend on the number of threads: each of them is added up by one, in the order of k.
     """
     (m, k), n = a.shape, b.shape[1]
     panels, bands, band, depth = _cut(m, n, k, DEPTH, PIECE_FLOPS)
@@ -78,6 +78,7 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | N
 def _cut(m: int, n: int, k: int, most_depth: int, piece_flops: int) -> tuple[int, int, int, int]:
     """Panels, bands, rows of a band, and how much of the sum over k is taken at a time."""
     panels = -(-n // _WIDE)
+    most_depth = min(most_depth, max(LEAST_DEPTH, PACKED_BYTES // (panels * _WIDE * ITEM)))
     bands = max(1, min(MOST_BANDS, 2 * m * k * n // (piece_flops * panels), m // BAND))
     band = -(-m // (bands * BAND)) * BAND
     return panels, -(-m // band), band, -(-k // -(-k // most_depth))

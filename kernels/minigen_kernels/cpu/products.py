@@ -69,8 +69,9 @@ def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, 
 def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
-    What `panels` does not take is cut up for BLAS, by columns: it rearranges b before it multiplies, and pieces by rows would each do it again (a
-    quarter slower where b is a transposed weight, measured). Tall results, whose a is the larger part, are cut by rows.
+    What `panels` does not take is cut up for BLAS, by columns: BLAS rearranges b before it multiplies, and pieces by rows
+    would each do it again (a quarter slower where b is a transposed weight, measured). Tall results, whose a is the
+    larger part, are cut by rows.
     Where the result is small and the sum over k long (a weight gradient: few channels, many pixels), the sum is cut, and
     its parts are added up in their order.
     """

@@ -55,7 +55,7 @@ def add_columns(loop: Callable[..., None], shape: tuple[int, ...], count: int, *
 
 @compiled()
 def place(i, tops, lefts, sums):
-    """The rows and columns of a piece of `add_columns`, each the first and the one after the last, and its sums (count, C)."""
+    """Rows and columns of a piece of `add_columns`, each the first and the one after the last, and its sums (count, C)."""
     across = len(lefts) - 1
     row, column = i // across, i % across
     return (tops[row], tops[row + 1]), (lefts[column], lefts[column + 1]), sums[row]

@@ -1,4 +1,4 @@
-"""The one thread pool of the process: `parallel_for(task, n)` for tasks in Python, `run_shared(loop, ...)` for compiled ones.
+"""The one thread pool of the process: `parallel_for(task, n)` for tasks in Python, `run_shared` for compiled pieces.
 
 The kernels release the interpreter's lock (Numba's `nogil`, NumPy's BLAS), so plain Python threads run them side by
 side, and neither Numba's own pool nor BLAS's is wanted: two pools on the same cores slow each other down tenfold. What
@@ -102,7 +102,7 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
 
 
 def run_shared(loop: Callable[..., Any], n: int, *arguments: Any) -> Any:
-    """loop(board, n, *arguments): compiled code that hands out at most n pieces at a time to all threads (see `share`).
+    """loop(board, n, *arguments): compiled code that hands out at most n pieces at a time (see `share`).
 
     Where `parallel_for` would run its tasks one after the other, so are the pieces here. A sleeping helper is woken, but
     not waited for.

@@ -235,7 +235,7 @@ def rows_of(width):
 
 @compiled()
 def run_tiles(depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
-    """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers; all other arguments are addresses.
+    """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers. The rest are addresses.
 
     a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
     """

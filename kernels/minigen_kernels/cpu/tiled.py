@@ -25,7 +25,9 @@ from .tile import LANES, ROWS, WIDTHS, float_at, put_float, run_tiles
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
-PLAN_PIXELS = 16384  # of several images that share a plan, or of one image: plans of large images take memory, and are the same for all bands in the middle
+# Pixels of several images that share a plan, or of one image: plans of large images take memory, and are the same for all
+# bands in the middle.
+PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
@@ -175,7 +177,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
 
 
 @lru_cache(64)
-def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, ...]], int, int, int, Work]:
+def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, int, int, int]], int, int, int, Work]:
     """The weight gradient by tasks; TAP_FIELDS are the fields of a run.
 
     Returns also the columns (first, end, width, where its sums begin), how many shares of the sums there are and how many
