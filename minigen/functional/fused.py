@@ -143,7 +143,9 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
-        h = ScaleBySign.apply(g, y.data, slope=self.slope)
+        # A graph of the gradient outlives this call: it gets a copy, which no change of y in place can reach.
+        sign = y.data.copy() if modes.state.recording else y.data
+        h = ScaleBySign.apply(g, sign, slope=self.slope)
         return linear_gradients(h, x, w, self.needs_input_grad)
 
 

@@ -25,7 +25,8 @@ class Reshape(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
-        if x.ndim == 4 and len(shape) == 2:  # images made rows: what is not contiguous has to be copied
+        last = x.ndim == 4 and len(shape) == 2 and x.transpose(0, 2, 3, 1).flags.c_contiguous
+        if last and not x.flags.c_contiguous:  # images, channels last, made rows: no view, a copy, which a kernel makes
             x = getattr(self.device.kernels, "contiguous", lambda array: array)(x)
         return x.reshape(shape)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigen.autograd.function import Function, _Input, _Output
 from minigen.functional.convolution import Conv2d, Conv2dWeightGrad, ConvTranspose2d
+from minigen.functional.fused import LinearThenActivate
 from minigen.functional.indexing import GetItem, TakeAlong
 from minigen.functional.linalg import Einsum, Linear, MatMul
 
@@ -22,7 +23,7 @@ def multiply_adds(operation: type[Function], arrays: list[Any], params: dict[str
     """
     if issubclass(operation, MatMul):
         return out.size * arrays[0].shape[-1]
-    if issubclass(operation, Linear):
+    if issubclass(operation, (Linear, LinearThenActivate)):
         return out.size * arrays[1].shape[1]
     if issubclass(operation, Conv2d):
         return out.size * math.prod(arrays[1].shape[1:])
@@ -33,11 +34,6 @@ def multiply_adds(operation: type[Function], arrays: list[Any], params: dict[str
     if issubclass(operation, Einsum):
         return _einsum(params["letters"], params["out"], arrays)
     return 0
-
-
-def direct_multiply_adds(node: Function, g: Any, results: int) -> int:
-    """Those of gradients that a node computed on bare arrays; the engine's only such products are a linear layer's."""
-    return results * g.size * node._saved[1].tensor.shape[1] if isinstance(node, Linear) else 0
 
 
 def moved_bytes(operation: type[Function], arrays: list[Any], params: dict[str, Any], out: Any, xp: Any) -> int:

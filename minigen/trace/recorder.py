@@ -13,7 +13,7 @@ from minigen.autograd import engine, modes
 from minigen.autograd.function import Function
 from minigen.autograd.orders import derivative_orders
 from minigen.tensor import Tensor
-from minigen.trace.counting import direct_multiply_adds, moved_bytes, multiply_adds, saved_arrays, stored_bytes
+from minigen.trace.counting import moved_bytes, multiply_adds, saved_arrays, stored_bytes
 from minigen.trace.table import Row
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Recorder:
                 module=path,
                 inputs=(g.shape,),
                 outputs=tuple([a.shape for a in results]),
-                multiply_adds=sum(p.multiply_adds for p in parts) + direct_multiply_adds(node, g._data, len(direct)),
+                multiply_adds=sum(p.multiply_adds for p in parts),
                 bytes=sum(p.bytes for p in parts) + (stored_bytes([g._data, *saved, *direct]) if direct else 0),
                 milliseconds=1e3 * seconds,
                 gradient_norm=_norm(g),

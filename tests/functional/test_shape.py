@@ -232,3 +232,11 @@ def test_empty_tensors_and_tensors_without_axes_are_moved_too():
     ):
         assert mg.grad(y.sum(), s)[0].item() == y.numel()
     assert F.cat([mg.zeros(0, 3), mg.ones(2, 3)]).shape == (2, 3)
+
+
+def test_images_that_are_sliced_and_made_rows_are_a_view_where_that_is_possible():
+    images = mg.zeros(4, 3, 2, 2)
+    rows = images[::2].reshape(2, 12)
+    with mg.no_grad():
+        rows.add_(1)
+    assert images.sum().item() == 24

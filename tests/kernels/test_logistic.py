@@ -30,6 +30,19 @@ def test_zeros_infinities_and_nan():
     assert np.isnan(y[np.isnan(x)]).all()
 
 
+def test_what_is_nearly_nothing_is_not_nothing():
+    x = np.full(loops.LEAST, -88.5, np.float32)
+    np.testing.assert_allclose(cpu.sigmoid(x), exact(x), rtol=1e-5)
+
+
+def test_broadcast_arrays_keep_their_elements_places():
+    row = np.linspace(-3, 3, 100, dtype=np.float32)
+    for x in (np.broadcast_to(row, (100, 100)), np.broadcast_to(row[:, None], (100, 100))):
+        y = cpu.sigmoid(x)
+        np.testing.assert_allclose(y, exact(x), rtol=3e-7)
+        np.testing.assert_allclose(cpu.sigmoid_grad(x, y), x * exact(x) * (1 - exact(x)), rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("order", ["first", "last", "sliced"])
 def test_every_order_of_the_elements_is_kept(order, dtype):

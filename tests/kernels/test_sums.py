@@ -37,3 +37,10 @@ def test_infinity_and_what_is_too_large_become_infinite():
     x[5, 0] = np.nan
     assert np.isnan(column_sums(x)[0])
     assert np.isinf(column_sums(x)[1])
+
+
+@pytest.mark.parametrize("columns", [1, 70])
+def test_infinities_of_both_signs_are_nan_without_a_warning(columns):
+    x = np.zeros((40_000, columns), np.float32)
+    x[0], x[-1] = np.inf, -np.inf
+    assert np.isnan(column_sums(x)).all()

@@ -1,11 +1,14 @@
 """The thread pool, and what importing the kernels does to a process."""
 
+import contextvars
 import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -72,6 +75,18 @@ def test_the_number_of_threads_may_change_while_others_work():
         for n in range(1, 20):
             set_num_threads(n % 5 + 1)
         assert all(future.result() == [1] * 200 for future in futures)
+
+
+def test_a_helper_that_finds_a_call_and_the_order_to_leave_does_both():
+    helper = threads._Helper(threads.new_board(2), 1)
+    time.sleep(0.1)
+    calls = []
+    helper.inbox.extend([threads._Call(lambda: calls.append(1), contextvars.copy_context(), SimpleQueue(), 0), None])
+    helper.called[0] += 2
+    helper.wake()
+    helper.thread.join(timeout=20)
+    assert not helper.thread.is_alive()
+    assert calls == [1]
 
 
 def test_an_exception_reaches_the_caller_and_stops_the_rest():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels.cpu import layout, plans, tiled
-from minigen_kernels.cpu.tile import BLOCK_FIELDS, LANES, ROWS, WIDTHS, run_tiles
+from minigen_kernels.cpu.tile import BLOCK_FIELDS, LANES, ROWS, WIDTHS, run_tiles, tile_address
 from minigen_kernels.geometry import ConvGeometry, conv_output_size
 
 ITEM = 4
@@ -23,7 +23,7 @@ def small_numbers(rng, *shape):
 def run(depthwise, width, blocks, *arrays):
     """`run_tiles`, given arrays."""
     a_rows, *others = (array.ctypes.data for array in arrays)
-    run_tiles(depthwise, width, blocks.ctypes.data, len(blocks), a_rows, *others)
+    run_tiles(tile_address(), int(depthwise), width, blocks.ctypes.data, len(blocks), a_rows, *others)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])

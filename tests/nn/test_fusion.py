@@ -110,6 +110,23 @@ def test_a_linear_layer_and_its_activation_are_one_node_with_the_derivatives_of_
         np.testing.assert_allclose(ours.numpy() / scale, theirs.numpy() / scale, atol=1e-5)
 
 
+def test_a_change_of_the_output_in_place_does_not_reach_a_graph_of_its_gradient():
+    layers, x = (
+        nn.Sequential(nn.Linear(90, 80), nn.ReLU()),
+        mg.randn(100, 90, generator=mg.Generator(0)).requires_grad_(),
+    )
+    seconds = []
+    for change in (False, True):
+        y = layers(x)
+        v = mg.ones(*y.shape).requires_grad_()
+        (gx,) = mg.grad(y, [x], [v], create_graph=True)
+        if change:
+            with mg.no_grad():
+                y.mul_(-1)
+        seconds.append(mg.grad((gx * gx).sum(), [v])[0].numpy())
+    np.testing.assert_array_equal(*seconds)
+
+
 def test_a_linear_layer_is_left_alone_before_batch_norm_in_evaluation_and_with_hooks():
     x = mg.ones(100, 90)
     layers = nn.Sequential(nn.Linear(90, 80), nn.BatchNorm1d(80), nn.ReLU())

@@ -314,3 +314,10 @@ def test_a_table_is_text_in_a_notebook_too_and_shows_nothing_by_itself(monkeypat
 def test_a_trace_of_something_is_refused():
     with pytest.raises(UserError, match=r"trace takes no arguments, and was given Linear.*with minigen\.trace\(\)"):
         minigen.trace(nn.Linear(2, 2))
+
+
+def test_a_linear_layer_in_one_pass_with_its_activation_costs_what_it_costs_alone():
+    x = minigen.ones(64, 128)
+    with minigen.trace() as t:
+        nn.Sequential(nn.Linear(128, 128), nn.ReLU())(x)
+    assert sum(row.multiply_adds for row in t.rows) == 64 * 128 * 128

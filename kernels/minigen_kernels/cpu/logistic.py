@@ -34,6 +34,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     if x.size < LEAST or x.dtype != FLOAT:
         with np.errstate(over="ignore"):
             return np.asarray(1 / (1 + np.exp(-x)))
+    if 0 in x.strides:  # then NumPy orders a copy's axes otherwise than its elements
+        x = np.ascontiguousarray(x)
     y = np.empty_like(x)
     in_pieces(_sigmoid, x.size, read_only(x.ravel("K")), y.ravel("K"))
     return y
@@ -41,7 +43,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """g·y·(1 - y), for g and y of one shape."""
-    if y.size < LEAST or g.dtype != FLOAT or y.dtype != FLOAT or g.strides != y.strides:
+    if y.size < LEAST or g.dtype != FLOAT or y.dtype != FLOAT or g.strides != y.strides or 0 in y.strides:
         return np.asarray(g * (y * (1 - y)))
     out = np.empty_like(y)
     in_pieces(_sigmoid_grad, y.size, read_only(g.ravel("K")), read_only(y.ravel("K")), out.ravel("K"))
@@ -50,9 +52,9 @@ def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @compiled(error_model="numpy", inline="always")
 def exponential(x):
-    """e^x of a float32, to within 1.2e-7 of itself: e^r 2^n, where n is the whole number next to x / ln 2."""
+    """e^x of a float32, to within 2e-7 of itself: e^r 2^n, where n is the whole number next to x / ln 2."""
     x = LARGEST if x > LARGEST else SMALLEST if x < SMALLEST else x  # NaN stays
-    n = np.floor(x * LOG2_E + np.float32(0.5))
+    n = min(np.floor(x * LOG2_E + np.float32(0.5)), np.float32(127))  # 2^128 is infinite before e^x is
     r = (x - n * LN2_HIGH) - n * LN2_LOW
     a, b, c, d, e, f = COEFFICIENTS
     power = (((((a * r + b) * r + c) * r + d) * r + e) * r + f) * (r * r) + r + np.float32(1)

@@ -21,10 +21,9 @@ import numpy as np
 from ..philox import dropout_threshold
 from .activation import CHUNK, DROPPED, FALLING, RISING, keep_scale
 from .compiled import compiled
-from .layout import PIECE, aligned, in_pieces, read_only
+from .layout import aligned, in_tasks, read_only
 from .philox import TILE, draw_tiles
-from .share import bundle, hand_out
-from .sums import BLOCK, add_columns, place
+from .sums import BLOCK, add_columns
 
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
 QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go through, as through compiled loops
@@ -34,7 +33,12 @@ QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go th
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divided by R) of the columns of x (R, C), both float64 (C,)."""
     shift = x[0].astype(np.float64)
-    sums, squares = add_columns(_add_moments, x.shape, 2, read_only(x), shift) / len(x)
+    rows = read_only(x)
+
+    def add(r: slice, c: slice, out: np.ndarray) -> None:
+        _add_moments(rows, shift, r.start, r.stop, c.start, c.stop, out)
+
+    sums, squares = add_columns(x.shape, 2, add) / len(x)
     return shift + sums, np.maximum(squares - sums * sums, 0)
 
 
@@ -55,7 +59,7 @@ def normalize(
     y = aligned(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
-    in_pieces(_normalize, x.size, flat, *columns, *numbers, out, state)
+    in_tasks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
     return y, states if states.size else None
 
 
@@ -81,8 +85,12 @@ def normalize_grad(
     factors = np.array([0, slope * scale, scale], x.dtype)
     near = mean.astype(x.dtype)
     states = NO_STATES if states is None else states
-    arrays = (read_only(g), read_only(x), read_only(states))
-    products, gb = add_columns(_add_products, x.shape, 2, *arrays, near, factors)
+    gs, xs, state = read_only(g), read_only(x), read_only(states)
+
+    def add(r: slice, c: slice, out: np.ndarray) -> None:
+        _add_products(gs, xs, state, near, factors, r.start, r.stop, c.start, c.stop, out)
+
+    products, gb = add_columns(x.shape, 2, add)
     gw = inverse * (products - (mean - near) * gb)
     if not wanted:
         return None, gw, gb
@@ -93,7 +101,7 @@ def normalize_grad(
     gx = aligned(x.shape, x.dtype)
     flat = (read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(states.reshape(-1)))
     out = gx.reshape(-1)
-    in_pieces(_normalize_grad, x.size, *flat, *columns, factors, out)
+    in_tasks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)
     return gx, gw, gb
 
 
@@ -106,16 +114,9 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     return [np.tile(column, times) for column in columns] if 1 < times < rows // 4 else columns
 
 
-@compiled()
-def _add_moments(board, n, *arguments):
-    piece, there = bundle(_add_moments_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
 @compiled(error_model="numpy")
-def _add_moments_piece(i, worker, tops, lefts, sums, x, shift):
-    """Adds Σ (x - shift) and Σ (x - shift)²."""
-    (top, bottom), (left, right), out = place(i, tops, lefts, sums)
+def _add_moments(x, shift, top, bottom, left, right, out):
+    """Adds Σ (x - shift) and Σ (x - shift)² of the rows from top to bottom to out (2, C), from column left to right."""
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
         s, total, square = shift[first:last], out[0, first:last], out[1, first:last]
@@ -133,15 +134,9 @@ def _add_moments_piece(i, worker, tops, lefts, sums, x, shift):
                 square[i] += p * p
 
 
-@compiled()
-def _normalize(board, n, *arguments):
-    piece, there = bundle(_normalize_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
 @compiled(error_model="numpy")
-def _normalize_piece(piece, worker, x, factor, centre, bias, key, threshold, slope, scale, y, states):
-    start, stop = piece * PIECE, min((piece + 1) * PIECE, x.size)
+def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, stop, y, states):
+    """Elements start, ..., stop - 1 of y; start is a multiple of CHUNK."""
     columns = factor.size
     bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
@@ -171,16 +166,9 @@ def _normalize_piece(piece, worker, x, factor, centre, bias, key, threshold, slo
             at += n
 
 
-@compiled()
-def _add_products(board, n, *arguments):
-    piece, there = bundle(_add_products_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
 @compiled(error_model="numpy")
-def _add_products_piece(i, worker, tops, lefts, sums, g, x, states, centre, factors):
-    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state]."""
-    (top, bottom), (left, right), out = place(i, tops, lefts, sums)
+def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
+    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to out, as `_add_moments` does."""
     zero, low, high = factors[0], factors[1], factors[2]
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
@@ -201,16 +189,9 @@ def _add_products_piece(i, worker, tops, lefts, sums, g, x, states, centre, fact
                     total[i] += h
 
 
-@compiled()
-def _normalize_grad(board, n, *arguments):
-    piece, there = bundle(_normalize_grad_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
 @compiled(error_model="numpy")
-def _normalize_grad_piece(piece, worker, g, x, states, centre, factor, by_x, rest, factors, out):
-    """h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
-    start, stop = piece * PIECE, min((piece + 1) * PIECE, x.size)
+def _normalize_grad(g, x, states, centre, factor, by_x, rest, factors, start, stop, out):
+    """Elements start, ..., stop - 1 of h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
     columns = factor.size
     zero, low, high = factors[0], factors[1], factors[2]
     at = start

@@ -22,7 +22,7 @@ from .compiled import compiled
 from .layout import scratch
 from .share import bundle, hand_out
 from .threads import run_shared
-from .tile import LANES, ROWS, WIDTHS, bend, compute_tile, rows_of
+from .tile import LANES, ROWS, WIDTHS, bend, call_tile, rows_of, tile_address
 from .transposition import copy_numbers, transpose
 from .winograd_vectors import prefetch
 
@@ -71,7 +71,21 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | N
     if bias is not None:
         start[:n] = bias
     numbers = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
-    run_shared(_multiply, panels * bands, m, n, k, depth, bands, band, *numbers, packed, start, np.float32(slope))
+    run_shared(
+        _multiply,
+        panels * bands,
+        m,
+        n,
+        k,
+        depth,
+        bands,
+        band,
+        *numbers,
+        packed,
+        start,
+        np.float32(slope),
+        tile_address(),
+    )
 
 
 @lru_cache(1024)
@@ -98,7 +112,26 @@ def address(array):
 
 @compiled()
 def _multiply(
-    board, n_pieces, m, n, k, depth, bands, band, a, a_row, a_column, b, b_row, b_column, c, c_row, packed, start, slope
+    board,
+    n_pieces,
+    m,
+    n,
+    k,
+    depth,
+    bands,
+    band,
+    a,
+    a_row,
+    a_column,
+    b,
+    b_row,
+    b_column,
+    c,
+    c_row,
+    packed,
+    start,
+    slope,
+    tile,
 ):
     panels = packed.shape[0]
     for first in range(0, k, depth):
@@ -108,7 +141,9 @@ def _multiply(
         size = (m, n, count, bands, band)
         begin, end = first == 0, slope if first + count == k else np.float32(1)
         from_a = a + first * a_column
-        piece, arguments = bundle(_multiply_band, (size, begin, end, from_a, a_row, a_column, c, c_row, packed, start))
+        piece, arguments = bundle(
+            _multiply_band, (size, begin, end, from_a, a_row, a_column, c, c_row, packed, start, tile)
+        )
         hand_out(board, piece, arguments, panels * bands)
 
 
@@ -138,7 +173,7 @@ def _pack(panel, worker, b, b_row, b_column, count, n, packed):
 
 
 @compiled()
-def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, packed, start):
+def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, packed, start, tile):
     """The tiles of one panel and one band. Rows that there are not, and panels wider than c, go to `spare`."""
     m, n, count, bands, band = size
     panels = packed.shape[0]
@@ -166,7 +201,7 @@ def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, 
         if columns < width and not begin:
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)
-        compute_tile(False, width, a, a_rows.ctypes.data, from_b, starting, to_c, c_rows.ctypes.data, axes.ctypes.data)
+        call_tile(tile, 0, width, a, a_rows.ctypes.data, from_b, starting, to_c, c_rows.ctypes.data, axes.ctypes.data)
         if slope != 1:
             for r in range(there):
                 for column in range(0, width, LANES):

@@ -6,19 +6,16 @@ They are kept in float64 and cut by the shape alone: to the last bit they are th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from .compiled import compiled
-from .layout import PIECE, pieces, read_only
-from .share import bundle, hand_out
-from .threads import run_shared
+from .layout import TASK_ELEMENTS, pieces, read_only
+from .threads import parallel_for
 
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
+WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
 NARROW = 64  # columns
-WIDE = 1024  # columns from which on pieces take columns of their own, and need no sums of sums
-PIECES = 8
 
 
 def column_sums(x: np.ndarray) -> np.ndarray:
@@ -26,50 +23,40 @@ def column_sums(x: np.ndarray) -> np.ndarray:
 
     Four times as fast as NumPy's on one thread, which adds every row to the sums in memory (25,088×32, Zen 4).
     """
-    r, c = x.shape
-    fold = NARROW // c if 0 < c < NARROW else 1  # few columns: rows side by side fill vectors
-    whole = r - r % fold
-    sums = add_columns(_add_rows, (whole // fold, fold * c), 1, read_only(x[:whole].reshape(whole // fold, fold * c)))
-    with np.errstate(over="ignore"):  # to infinity, as in x's own type
-        return (sums.reshape(fold, c).sum(axis=0) + x[whole:].sum(axis=0, dtype=np.float64)).astype(x.dtype)
+    rows, columns = x.shape
+    fold = NARROW // columns if 0 < columns < NARROW else 1  # few columns: rows side by side fill vectors
+    whole = rows - rows % fold
+    folded = read_only(x[:whole].reshape(whole // fold, fold * columns))
+    with np.errstate(over="ignore", invalid="ignore"):  # to infinity and NaN, as in x's own type
+        sums = add_columns(folded.shape, 1, lambda r, c, out: _add_rows(folded, r.start, r.stop, c.start, c.stop, out))
+        total = sums.reshape(fold, columns).sum(axis=0) + x[whole:].sum(axis=0, dtype=np.float64)
+        return np.asarray(total.astype(x.dtype))
 
 
-def add_columns(loop: Callable[..., None], shape: tuple[int, ...], count: int, *arguments: Any) -> np.ndarray:
-    """So many sums (count, C) over rows, in pieces: all rows of some columns, or all columns of some rows.
+def add_columns(shape: tuple[int, ...], count: int, add: Callable[[slice, slice, np.ndarray], None]) -> np.ndarray:
+    """So many sums (count, C) over rows, in parallel: of the whole of a range of columns, or of ranges of few columns' rows.
 
     Args:
-        loop: shares out a kernel piece(i, tops, lefts, sums, *arguments), which begins with
-            `rows, columns, out = place(i, tops, lefts, sums)` and adds the sums of these rows and columns to `out`.
         shape: (R, C).
         count: how many sums there are for each column.
+        add: called with rows, columns and an array (count, C), to which it adds the sums of these rows and columns.
     """
     r, c = shape
-    by_columns = c >= WIDE
-    parts = pieces(c if by_columns else r, least=-(-PIECE // max(1, r if by_columns else c)), count=PIECES)
-    ends = np.array([0] + [part.stop for part in parts])
-    tops, lefts = (np.array([0, r]), ends) if by_columns else (ends, np.array([0, c]))
-    sums = np.zeros((len(tops) - 1, count, c))
-    run_shared(loop, len(parts), tops, lefts, sums, *arguments)
+    whole = slice(0, r), slice(0, c)
+    if c >= WIDE:
+        parts = [(whole[0], part) for part in pieces(c, least=-(-TASK_ELEMENTS // max(1, r)))]
+        sums = np.zeros((1, count, c))
+        parallel_for(lambda i: add(*parts[i], sums[0]), len(parts))
+    else:
+        parts = [(part, whole[1]) for part in pieces(r, least=-(-TASK_ELEMENTS // max(1, c)))]
+        sums = np.zeros((len(parts), count, c))
+        parallel_for(lambda i: add(*parts[i], sums[i]), len(parts))
     return sums.sum(axis=0)
 
 
-@compiled()
-def place(i, tops, lefts, sums):
-    """Rows and columns of a piece of `add_columns`, each the first and the one after the last, and its sums (count, C)."""
-    across = len(lefts) - 1
-    row, column = i // across, i % across
-    return (tops[row], tops[row + 1]), (lefts[column], lefts[column + 1]), sums[row]
-
-
-@compiled()
-def _add_rows(board, n, *arguments):
-    piece, there = bundle(_add_rows_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
 @compiled(error_model="numpy")
-def _add_rows_piece(i, worker, tops, lefts, sums, x):
-    (top, bottom), (left, right), out = place(i, tops, lefts, sums)
+def _add_rows(x, top, bottom, left, right, out):
+    """Adds the rows from top to bottom to out (1, C), from column left to right."""
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
         total = out[0, first:last]

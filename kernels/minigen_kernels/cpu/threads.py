@@ -183,11 +183,10 @@ class _Helper:
                 if not self.inbox:
                     self.bell.get()
                 self.asleep = False
-                continue
             seen = int(self.called[0])
             try:
                 call = self.inbox.popleft()
-            except IndexError:  # taken back
+            except IndexError:  # taken back, or there was work on the board alone
                 continue
             if call is None:
                 return

@@ -21,6 +21,7 @@ Numba compiles no explicit vectors, so the tile is an intrinsic: a function that
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -163,7 +164,11 @@ _WIDE_ROWS, _MIDDLE_ROWS, _NARROW_ROWS = (ROWS[width] for width in WIDTHS)
 
 @compiled()
 def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
-    """One tile of rows of `width` numbers; all other arguments are addresses, as `_make_tile` has them."""
+    """One tile of rows of `width` numbers; all other arguments are addresses, as `_make_tile` has them.
+
+    Numba compiles what a function calls once more into it, and there is much of it here. So kernels are given the address
+    of this one (`tile_address`), and call it there (`call_tile`).
+    """
     if depthwise and width == _WIDE:
         _wide_depthwise(a, a_rows, b, start, c, c_rows, axes)
     elif depthwise and width == _MIDDLE:
@@ -176,6 +181,32 @@ def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
         _middle(a, a_rows, b, start, c, c_rows, axes)
     else:
         _narrow(a, a_rows, b, start, c, c_rows, axes)
+
+
+_slot = ir.IntType(8).as_pointer().as_pointer()
+# As Numba calls its functions: first where the result and the error go, which there are none of.
+_kind_of_tile = ir.FunctionType(ir.IntType(32), [_slot, _slot, *[INT] * 9])
+
+
+@_instructions
+def call_tile(context, tile, depthwise, width, a, a_rows, b, start, c, c_rows, axes):
+    """Calls `compute_tile` at its address."""
+
+    def generate(context, builder, signature, arguments):
+        nowhere = [cgutils.alloca_once(builder, _slot.pointee) for _ in range(2)]
+        builder.call(builder.inttoptr(arguments[0], _kind_of_tile.as_pointer()), [*nowhere, *arguments[1:]])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 10), generate
+
+
+@cache
+def tile_address() -> int:
+    """The address of `compute_tile`, compiled."""
+    signature = (types.int64,) * 9
+    compute_tile.compile(signature)
+    function = compute_tile.overloads[signature]
+    return function.library.get_pointer_to_function(function.fndesc.llvm_func_name)
 
 
 @_instructions
@@ -234,7 +265,7 @@ def rows_of(width):
 
 
 @compiled()
-def run_tiles(depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
+def run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
     """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers. The rest are addresses.
 
     a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
@@ -243,4 +274,6 @@ def run_tiles(depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
     for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
         from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
         for t in range(number_at(block + 8 * _FIRST), number_at(block + 8 * _END)):
-            compute_tile(depthwise, width, a, a_rows + t * rows, from_b, begin, c, c_rows + t * rows, block + 8 * _AXES)
+            call_tile(
+                tile, depthwise, width, a, a_rows + t * rows, from_b, begin, c, c_rows + t * rows, block + 8 * _AXES
+            )

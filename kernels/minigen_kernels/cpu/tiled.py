@@ -21,7 +21,7 @@ from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_on
 from .plans import ITEM, Correlation, Work
 from .share import bundle, hand_out
 from .threads import num_threads, parallel_for, run_shared
-from .tile import LANES, ROWS, WIDTHS, float_at, put_float, run_tiles
+from .tile import LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
@@ -102,7 +102,7 @@ def _correlate(
         np.array(weights),
         np.array(columns),
         np.array([[array.ctypes.data for array in arrays] for arrays in packed]),
-        _is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups),
+        (tile_address(), int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups))),
         work.table,
         work.ends,
         x.ctypes.data,
@@ -162,7 +162,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         _add_up,
         len(work.ends) - 1,
         rooms,
-        _is_depthwise(depth, outs, geometry.groups),
+        (tile_address(), int(_is_depthwise(depth, outs, geometry.groups))),
         work.table,
         work.ends,
         x.ctypes.data,
@@ -293,11 +293,11 @@ def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeom
 
 
 @compiled()
-def _convolve(board, n, weights, columns, packed, depthwise, table, ends, x, starts, targets):
+def _convolve(board, n, weights, columns, packed, tile, table, ends, x, starts, targets):
     """Packs the weights, and then runs the plans."""
     piece, there = bundle(_pack_weights, (weights, columns, packed))
     hand_out(board, piece, there, packed.size)
-    piece, there = bundle(_run_task, (depthwise, table, ends, x, packed, starts, targets))
+    piece, there = bundle(_run_task, (tile, table, ends, x, packed, starts, targets))
     hand_out(board, piece, there, n)
 
 
@@ -318,24 +318,24 @@ def _pack_weights(i, worker, weights, columns, packed):
 
 
 @compiled()
-def _run_task(i, worker, depthwise, table, ends, x, packed, starts, targets):
+def _run_task(i, worker, tile, table, ends, x, packed, starts, targets):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, column, part, width, a, c = table[run]
         b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
-        run_tiles(depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
+        run_tiles(tile[0], tile[1], width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
 
 
 @compiled()
-def _add_up(board, n, rooms, depthwise, table, ends, x, y, room, alignment, sums, columns, w):
+def _add_up(board, n, rooms, tile, table, ends, x, y, room, alignment, sums, columns, w):
     """Runs the plans, and then adds up the shares and unpacks them."""
-    piece, there = bundle(_run_gradient_task, (depthwise, table, ends, x, y, room, alignment, sums))
+    piece, there = bundle(_run_gradient_task, (tile, table, ends, x, y, room, alignment, sums))
     hand_out(board, piece, there, n, rooms)
     piece, there = bundle(_unpack_weights, (sums, columns, w))
     hand_out(board, piece, there, len(columns) * -(-w.shape[1] // UNPACK_INS))
 
 
 @compiled()
-def _run_gradient_task(i, worker, depthwise, table, ends, x, y, room, alignment, sums):
+def _run_gradient_task(i, worker, tile, table, ends, x, y, room, alignment, sums):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, width, share, column, a, packs, n0, n1, i0, i1, first, end = table[run]
         outputs = y[n0:n1, i0:i1, :, first:end]
@@ -343,7 +343,7 @@ def _run_gradient_task(i, worker, depthwise, table, ends, x, y, room, alignment,
         if packs or b % alignment != 0:
             b = room[worker].ctypes.data
             _pack_columns(outputs, width, room[worker])
-        run_tiles(depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
+        run_tiles(tile[0], tile[1], width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
 
 
 @compiled()

@@ -20,7 +20,6 @@ import numpy as np
 
 from .compiled import compiled
 from .layout import CACHE_LINE
-from .share import bundle, hand_out
 from .tile import ROWS, WIDTHS
 from .winograd_vectors import (
     middle_product,
@@ -36,136 +35,21 @@ from .winograd_vectors import (
 
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
-# A job of the weight gradient: phases and inputs (the first, and after the last), outputs, the width of its rows and how
-# many they are, tiles worked on at a time, and where its sums begin.
-JOB_FIELDS = ("f", "g", "begin", "stop", "first", "end", "width", "rows", "most", "sums")
-_WIDTH, _ROWS, _SUMS = (JOB_FIELDS.index(name) for name in ("width", "rows", "sums"))
 _WIDE, _MIDDLE, _ = WIDTHS
 _ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
 
 
 @compiled()
-def convolve(board, n, rooms, tables, weights, inputs, products, results, grid, parts):
-    """Transforms the weights, and then tiles, in so many parts. What each takes is told where it is."""
-    columns, shares = tables[1], weights[3]
-    piece, there = bundle(_pack, (tables, weights))
-    hand_out(board, piece, there, len(columns) * len(shares), rooms)
-    piece, there = bundle(_convolve_part, (tables, inputs, products, results, grid, parts))
-    hand_out(board, piece, there, n, rooms)
-
-
-@compiled()
-def _pack(i, worker, tables, weights):
-    """Transforms a share of a column's weights.
-
-    shares (count, 3): phase, first input, the one after the last. step: of the phases, which only one side has.
-    """
-    lengths, columns, addresses = tables
-    w, turned, step, shares, ins, depth, room = weights
-    k = i // len(shares)
-    in_phase, begin, stop = shares[i % len(shares)]
-    out_phase, first, end, width = columns[k]
-    phase = in_phase + out_phase
-    u = addresses[k, 0] + (in_phase * ins + begin) * width * 4
-    of_planes = np.arange(_planes(lengths)) * (depth * width * 4)
-    pack(
-        lengths,
-        w,
-        turned,
-        (phase // step, phase % step, step),
-        (first, end),
-        (begin, stop),
-        room[worker],
-        width,
-        u,
-        of_planes,
-    )
-
-
-@compiled()
-def _convolve_part(i, worker, tables, inputs, products, results, grid, parts):
-    """Computes the tiles of a part, with this worker's planes."""
-    lengths, columns, addresses = tables
-    (x, side_x, of_x, zeros, v, of_v), (m, of_m), (y, side_y, of_y, nowhere) = inputs, products, results
-    ends, most = parts
-    tiles = ends[i], ends[i + 1], most
-    convolve_tiles(
-        *(lengths, x, side_x, of_x, zeros, v[worker], of_v, columns, addresses, m[worker], of_m),
-        *(y, side_y, of_y, nowhere[worker], grid, tiles),
-    )
-
-
-@compiled()
-def weight_gradient(board, n, rooms, lengths, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights):
-    """Sums up every job in shares, adds the shares in their order, and transforms the sums to weights."""
-    piece, there = bundle(_add_up_share, (lengths, jobs, sums, inputs, gradients, zeros, grid, ends))
-    hand_out(board, piece, there, n, rooms)
-    planes = _planes(lengths)
-    piece, there = bundle(_add_shares, (jobs, sums, planes, len(ends) - 1))
-    hand_out(board, piece, there, len(jobs) * planes, rooms)
-    piece, there = bundle(_unpack, (lengths, jobs, sums, blocks, weights))
-    hand_out(board, piece, there, len(blocks), rooms)
-
-
-@compiled()
-def _add_up_share(i, worker, lengths, jobs, sums, inputs, gradients, zeros, grid, ends):
-    """Sums up a job's planes over a share of the tiles."""
-    (x, side_x, of_x, v, of_v), (y, side_y, of_y, z, of_z) = inputs, gradients
-    k, share = i // (len(ends) - 1), i % (len(ends) - 1)
-    f, g, begin, stop, first, end, width, rows, most, where = jobs[k]
-    size = _planes(lengths) * rows * width
-    total = sums[where + share * size : where + (share + 1) * size].reshape((_planes(lengths), rows, width))
-    tiles = ends[share], ends[share + 1], min(most, ends[share + 1] - ends[share])
-    add_up_tiles(
-        *(lengths, x, side_x, of_x, v[worker], of_v, y, side_y, of_y, z[worker], of_z, zeros, total),
-        *((f, g), (begin, stop), (first, end), grid, tiles),
-    )
-
-
-@compiled(error_model="numpy")
-def _add_shares(i, worker, jobs, sums, planes, shares):
-    """Adds up one plane of a job's shares. What fills up its tiles goes along, and is whatever lay in memory."""
-    rows, width, where = jobs[i // planes, _ROWS], jobs[i // planes, _WIDTH], jobs[i // planes, _SUMS]
-    first = where + i % planes * rows * width
-    total = sums[first : first + rows * width]
-    for share in range(1, shares):
-        start = first + share * planes * rows * width
-        more = sums[start : start + rows * width]
-        for j in range(total.size):
-            total[j] += more[j]
-
-
-@compiled()
-def _unpack(i, worker, lengths, jobs, sums, blocks, weights):
-    """Transforms the sums of a block: job, phase, first input, the one after the last."""
-    w, step, room = weights
-    k, phase, begin, stop = blocks[i]
-    f, _, low, high, first, end, width, rows, _, where = jobs[k]
-    row = (phase - f) * (high - low) + begin - low
-    source = sums.ctypes.data + (where + row * width) * 4
-    of_planes = np.arange(_planes(lengths)) * (rows * width * 4)
-    place = (phase // step, phase % step, step)
-    unpack(lengths, source, of_planes, room[worker], width, place, (first, end), (begin, stop), w)
-
-
-@compiled()
-def _planes(lengths):
-    """How many numbers a transformed tile has: inputs of m outputs and r taps, (m + r - 1)²."""
-    return (len(lengths[0]) + len(lengths[1]) - 1) ** 2
-
-
-@compiled()
-def pack(lengths, w, turned, phase, outs, ins, packed, width, u, of_planes):
+def pack(lengths, w, turned, phase, outs, ins, packed, of_taps, of_planes, u):
     """Transforms weights to planes, a few input channels at a time.
 
     w (O, C, KH, KW); or (C, O, KH, KW), `turned` by half a turn. phase: a, b and step: taps a, a + step, ... down and
-    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u:
-    the address of the first plane's (ins, width).
+    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u
+    (ins, width), of the first plane.
     """
-    taps, kh, kw = len(lengths[1]), w.shape[2], w.shape[3]
+    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], u.shape[1]
     (a, b, step), (first, end), (begin, stop) = phase, outs, ins
-    of_taps = np.arange(taps * taps) * (PACKED * width * 4)
-    packed[: taps * taps * PACKED * width] = 0  # where the kernel has no such tap
+    packed[:] = 0  # where the kernel has no such tap
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
         for t in range(taps):
@@ -178,19 +62,18 @@ def pack(lengths, w, turned, phase, outs, ins, packed, width, u, of_planes):
                     target = packed[(place * PACKED + c) * width :]
                     for o in range(first, end):
                         target[o - first] = w[here + c, o, p, q] if turned else w[o, here + c, p, q]
-        to_u = u + (here - begin) * width * 4
+        to_u = u.ctypes.data + (here - begin) * width * 4
         transform_weights(lengths, packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
 
 
 @compiled()
-def unpack(lengths, sums, of_planes, packed, width, phase, outs, ins, w):
-    """Transforms sums, the address of the first plane's (ins, width), to weights w (O, C, KH, KW). The rest as for `pack`."""
-    taps, kh, kw = len(lengths[1]), w.shape[2], w.shape[3]
+def unpack(lengths, sums, of_planes, packed, of_taps, phase, outs, ins, w):
+    """Transforms sums, of the first plane (ins, width), to weights w (O, C, KH, KW). The rest is as for `pack`."""
+    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], sums.shape[1]
     (a, b, step), (first, end), (begin, stop) = phase, outs, ins
-    of_taps = np.arange(taps * taps) * (PACKED * width * 4)
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
-        source = sums + (here - begin) * width * 4
+        source = sums.ctypes.data + (here - begin) * width * 4
         transform_weight_gradients(
             lengths, source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
         )
