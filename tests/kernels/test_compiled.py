@@ -19,3 +19,29 @@ def test_a_kernel_is_compiled_without_a_cache_where_none_can_be_written(monkeypa
     double = module.compiled(error_model="numpy")(lambda x: 2 * x)
     assert double(21) == 42
     assert asked == [True, False]
+
+
+def test_what_was_compiled_is_forgotten_when_any_file_has_changed(tmp_path):
+    kept = tmp_path / "__pycache__"
+    kept.mkdir()
+    names = ("tile.run.py311.nbi", "tile.run.py311.1.nbc", "tile.cpython-311.pyc")
+    (tmp_path / "tile.py").write_text("one")
+
+    def left() -> set[str]:
+        for name in names:
+            (kept / name).touch()
+        module.forget_stale(tmp_path)
+        return {path.name for path in kept.iterdir()} - {module.STAMP}
+
+    assert left() == {names[2]}  # nobody knows what these were compiled from
+    assert left() == set(names)
+    (tmp_path / "tile.py").write_text("two")
+    assert left() == {names[2]}
+    (tmp_path / "spin.py").write_text("new")
+    assert left() == {names[2]}
+    assert left() == set(names)
+
+
+def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path):
+    (tmp_path / "__pycache__").write_text("a file, where a folder should be")
+    module.forget_stale(tmp_path)

@@ -1,11 +1,42 @@
-"""The decorator of every kernel that Numba compiles."""
+"""The decorator of every kernel that Numba compiles, and what is done so that no stale one is run.
+
+Numba keeps compiled functions beside their file, and compiles anew when that file has changed. But what a function calls
+is compiled into it, from whatever file; so when any file here has changed, everything is forgotten.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
+
+STAMP = "minigen-sources.txt"
+
+
+def forget_stale(folder: Path) -> None:
+    """Deletes what Numba keeps in a folder's `__pycache__`, if the folder's files are not those of the last time."""
+    kept = folder / "__pycache__"
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    stamp = kept / STAMP
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing is kept
+        kept.mkdir(exist_ok=True)
+        if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+            return
+        for path in [*kept.glob("*.nbi"), *kept.glob("*.nbc")]:
+            path.unlink(missing_ok=True)
+        written = kept / f"{STAMP}.{os.getpid()}"
+        written.write_text(digest.hexdigest())
+        written.replace(stamp)
+
+
+forget_stale(Path(__file__).parent)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
