@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels.cpu import contiguous
-from minigen_kernels.cpu.tile import LANES
-from minigen_kernels.cpu.transposition import ITEM, LEAST, transpose
+from minigen_kernels.cpu.tile import ITEM, LANES
+from minigen_kernels.cpu.transposition import LEAST, transpose
 
 sizes = st.integers(0, 3 * LANES + 1)
 

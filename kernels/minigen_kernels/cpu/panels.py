@@ -5,7 +5,8 @@ under row, aligned, with zeros where c has fewer columns than the tile. Rows of 
 columns: of each number the tile makes a vector anyway. The sum over k is cut into parts of at most DEPTH, for each of which
 b is packed anew, so that the packed part stays in the second cache and sums of many numbers err less.
 
-Pieces are panels, and bands of c's rows. The same thread packs a panel and multiplies with it (see `share`).
+Pieces are panels, and bands of c's rows. A thread takes neighbouring panels, most of which it has packed itself (see
+`share`); or where c is taller than wide, neighbouring bands, whose rows of a it has often written itself.
 
 On two cores of a Zen 4 this takes 0.6 to 0.95 of the time of BLAS's product cut up by `products.matrix_product`, and for
 500×128 by 128×128, a layer of a small network, a third: there most of the time was spent on handing out the pieces.
@@ -22,11 +23,10 @@ from .compiled import compiled
 from .layout import scratch
 from .share import bundle, hand_out
 from .threads import run_shared
-from .tile import LANES, ROWS, WIDTHS, bend, call_tile, rows_of, tile_address
+from .tile import ITEM, LANES, ROWS, WIDTHS, bend, call_tile, rows_of, tile_address
 from .transposition import copy_numbers, transpose
 from .winograd_vectors import prefetch
 
-ITEM = 4  # bytes of a number
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
 BAND = math.lcm(*ROWS.values())  # rows that fill up the tiles of every width

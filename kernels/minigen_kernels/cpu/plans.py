@@ -19,9 +19,8 @@ import numpy as np
 
 from ..geometry import ConvGeometry, Pair
 from .layout import read_only
-from .tile import BLOCK_FIELDS, ROWS
+from .tile import BLOCK_FIELDS, ITEM, ROWS
 
-ITEM = 4  # bytes of a float32
 Range = tuple[int, int]
 Kind = TypeVar("Kind", bound=Hashable)
 

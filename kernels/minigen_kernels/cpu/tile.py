@@ -55,6 +55,7 @@ _FIRST, _END, _B, _ACCUMULATE, _AXES = range(5)
 _BLOCK_BYTES = 8 * len(BLOCK_FIELDS)
 
 _instructions: Any = intrinsic  # whose types mypy misreads
+ITEM = 4  # bytes of a number
 INT, FLOAT = ir.IntType(64), ir.FloatType()
 VECTOR = ir.VectorType(FLOAT, LANES)
 

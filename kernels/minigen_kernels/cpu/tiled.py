@@ -18,10 +18,10 @@ from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
 from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
-from .plans import ITEM, Correlation, Work
+from .plans import Correlation, Work
 from .share import bundle, hand_out
 from .threads import num_threads, parallel_for, run_shared
-from .tile import LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
+from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then

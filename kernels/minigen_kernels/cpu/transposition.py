@@ -19,9 +19,8 @@ from numba.extending import intrinsic
 from .compiled import compiled
 from .share import bundle, hand_out
 from .threads import run_shared
-from .tile import LANES, VECTOR, load, number, store
+from .tile import ITEM, LANES, VECTOR, load, number, store
 
-ITEM = 4  # bytes of a number
 SIDE = LANES * ITEM
 LEAST = 16384  # numbers: with fewer, NumPy is done before a kernel has begun
 ROWS_OF_PIECE = 256
