@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from minigen_kernels.cpu.compiled import compiled
-from minigen_kernels.cpu.share import bundle, hand_out
+from minigen_kernels.cpu.share import ALL, hand_out
 from minigen_kernels.cpu.spin import add, load, pause
 from minigen_kernels.cpu.threads import num_threads, parallel_for, run_shared, set_num_threads
 
@@ -21,14 +21,11 @@ def _four_threads():
 
 
 @compiled()
-def _count_piece(i, worker, calls, scale):
-    add(calls[i:].ctypes.data, scale)
-
-
-@compiled()
-def _count(board, n, *arguments):
-    piece, there = bundle(_count_piece, arguments)
-    hand_out(board, piece, there, n)
+def _count(board, n, piece, worker, calls, scale):
+    if piece == ALL:
+        hand_out(board, n, (calls, scale))
+        return
+    add(calls[piece:].ctypes.data, scale)
 
 
 def count_calls(n: int) -> list[int]:
@@ -39,20 +36,17 @@ def count_calls(n: int) -> list[int]:
 
 
 @compiled()
-def _meet_piece(i, worker, workers, met, looks):
+def _meet(board, n, piece, worker, workers, met, looks):
     """Notes the worker, and waits until all pieces have begun, or for a long time."""
-    workers[i] = worker
+    if piece == ALL:
+        hand_out(board, n, (workers, met, looks))
+        return
+    workers[piece] = worker
     add(met.ctypes.data, 1)
     for _ in range(looks):
         if load(met.ctypes.data) >= workers.size:
             return
         pause()
-
-
-@compiled()
-def _meet(board, n, *arguments):
-    piece, there = bundle(_meet_piece, arguments)
-    hand_out(board, piece, there, n)
 
 
 def workers_that_meet(n: int) -> set[int]:
@@ -73,6 +67,33 @@ def workers_that_meet(n: int) -> set[int]:
 def test_every_piece_runs_once(n, threads):
     set_num_threads(threads)
     assert count_calls(n) == [1] * n
+
+
+@compiled()
+def _record(board, n, piece, worker, step, seen, number, factor, pair, flag):
+    """Two steps of two numbers of pieces, and arguments of all kinds."""
+    if piece == ALL:
+        hand_out(board, n, (1, seen, number, factor, pair, flag))
+        hand_out(board, n + 1, (2, seen, number + 1, factor, pair, flag))
+    elif flag:
+        seen[step - 1, piece] = number + factor * pair[0] + pair[1]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_kernel_may_hand_out_several_times_and_pieces_see_the_arguments_of_their_time(threads):
+    set_num_threads(threads)
+    for flag in (True, False):
+        seen = np.zeros((2, 8))
+        run_shared(_record, 7, 0, seen, 5, np.float32(0.5), (4, 0.25), flag)
+        np.testing.assert_array_equal(seen[0], [7.25 * flag] * 7 + [0])
+        np.testing.assert_array_equal(seen[1], [8.25 * flag] * 8)
+
+
+@pytest.mark.parametrize("rooms", [1, 3, 4])
+def test_only_as_many_workers_take_part_as_there_are_rooms(rooms):
+    workers = np.full(4, -1)
+    run_shared(_meet, 4, workers, np.zeros(1, np.int64), 10**5, rooms=rooms)
+    assert workers.max() < rooms
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])

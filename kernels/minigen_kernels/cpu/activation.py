@@ -17,7 +17,7 @@ from ..philox import dropout_threshold
 from .compiled import compiled
 from .layout import PIECE, aligned, in_pieces, read_only
 from .philox import TILE, draw_tiles
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 
 DROPPED, FALLING, RISING = 0, 1, 2  # states
 CHUNK = 16 * TILE
@@ -66,22 +66,19 @@ def keep_scale(p: float) -> float:
 
 
 @compiled()
-def _activate_and_drop(board, n, *arguments):
-    piece, there = bundle(_activate_and_drop_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _activate_and_drop_piece(piece, worker, x, key, threshold, slope, scale, y, states):
+def _activate_and_drop(board, n, piece, worker, x, key, threshold, slope, scale, y, states):
+    if piece == ALL:
+        hand_out(board, n, (x, key, threshold, slope, scale, y, states))
+        return
     bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
     end = min((piece + 1) * PIECE, x.size)
     for start in range(piece * PIECE, end, CHUNK):
-        n = min(CHUNK, end - start)
+        size = min(CHUNK, end - start)
         if threshold > 0:
-            draw_tiles(key, start // TILE, bits[: -(-n // TILE) * TILE])
-        xs, ys, ss = x[start : start + n], y[start : start + n], states[start : start + n]
-        for i in range(n):
+            draw_tiles(key, start // TILE, bits[: -(-size // TILE) * TILE])
+        xs, ys, ss = x[start : start + size], y[start : start + size], states[start : start + size]
+        for i in range(size):
             v = xs[i]
             kept = bits[i] >= threshold
             low = v * slope if slope != 0 else zero
@@ -92,13 +89,10 @@ def _activate_and_drop_piece(piece, worker, x, key, threshold, slope, scale, y, 
 
 
 @compiled()
-def _scale_by_state(board, n, *arguments):
-    piece, there = bundle(_scale_by_state_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _scale_by_state_piece(piece, worker, g, states, slope, scale, out):
+def _scale_by_state(board, n, piece, worker, g, states, slope, scale, out):
+    if piece == ALL:
+        hand_out(board, n, (g, states, slope, scale, out))
+        return
     zero = scale * 0
     part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
     gs, ss, outs = g[part], states[part], out[part]
@@ -110,13 +104,10 @@ def _scale_by_state_piece(piece, worker, g, states, slope, scale, out):
 
 
 @compiled()
-def _scale_by_sign(board, n, *arguments):
-    piece, there = bundle(_scale_by_sign_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _scale_by_sign_piece(piece, worker, g, y, slope, out):
+def _scale_by_sign(board, n, piece, worker, g, y, slope, out):
+    if piece == ALL:
+        hand_out(board, n, (g, y, slope, out))
+        return
     part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
     gs, ys, outs = g[part], y[part], out[part]
     for i in range(gs.size):

@@ -42,13 +42,15 @@ forget_stale(Path(__file__).parent)
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Numba's `njit` without the interpreter's lock, the result kept on the disk for later processes.
 
-    Where no folder for it can be written, every process compiles anew.
+    Division by zero gives infinity or NaN, and does not raise. No wrapper is made for callers in C. Where no folder can be
+    written, every process compiles anew.
     """
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return njit(nogil=True, cache=True, **options)(function)
+            return njit(cache=True, **options)(function)
         except RuntimeError:  # Numba found no place for its cache
-            return njit(nogil=True, **options)(function)
+            return njit(**options)(function)
 
     return decorate

@@ -87,7 +87,7 @@ def _taps_first(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _convolve_lines(x, w, y, begin, end, stride, padding, dilation):
     """Lines begin, ..., end - 1 of y (N, OH, OW, C) from x (N, H, W, C) and w (KH, KW, C)."""
     _, height, width, _ = x.shape
@@ -107,7 +107,7 @@ def _convolve_lines(x, w, y, begin, end, stride, padding, dilation):
                         _add_product(x[n, h, v], w[p, q], total)
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _transposed_lines(y, w, x, begin, end, stride, padding, dilation):
     """Lines begin, ..., end - 1 of x (N, H, W, C) from y (N, OH, OW, C) and w (KH, KW, C)."""
     _, out_height, out_width, _ = y.shape
@@ -126,7 +126,7 @@ def _transposed_lines(y, w, x, begin, end, stride, padding, dilation):
                         _add_product(y[n, i, j], w[p, q], x[n, h, v])
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _weight_grad_lines(x, y, w, begin, end, stride, padding, dilation):
     """Adds to w (KH, KW, C) what lines begin, ..., end - 1 of y (N, OH, OW, C) and x (N, H, W, C) give."""
     _, height, width, _ = x.shape

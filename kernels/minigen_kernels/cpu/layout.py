@@ -98,9 +98,9 @@ def in_tasks(run: Callable[[slice], None], size: int) -> None:
     parallel_for(lambda i: run(slice(parts[i].start * PIECE, min(parts[i].stop * PIECE, size))), len(parts))
 
 
-def in_pieces(loop: Callable[..., None], size: int, *arguments: Any) -> None:
-    """Runs `loop`, which shares out a kernel (see `share`), on so many elements: piece i begins with element i PIECE."""
-    run_shared(loop, -(-size // PIECE), *arguments)
+def in_pieces(kernel: Callable[..., None], size: int, *arguments: Any) -> None:
+    """Runs a kernel (see `share`) on so many elements: piece i begins with element i PIECE."""
+    run_shared(kernel, -(-size // PIECE), *arguments)
 
 
 def steps(part: slice, most: int) -> Iterator[slice]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .compiled import compiled
 from .layout import PIECE, in_pieces, read_only
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 
 LEAST = 4096  # numbers: with fewer, NumPy is done before a kernel has begun
 FLOAT = np.dtype(np.float32)
@@ -50,7 +50,7 @@ def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return out
 
 
-@compiled(error_model="numpy", inline="always")
+@compiled(inline="always")
 def exponential(x):
     """e^x of a float32, to within 2e-7 of itself: e^r 2^n, where n is the whole number next to x / ln 2."""
     x = LARGEST if x > LARGEST else SMALLEST if x < SMALLEST else x  # NaN stays
@@ -63,13 +63,10 @@ def exponential(x):
 
 
 @compiled()
-def _sigmoid(board, n, *arguments):
-    piece, there = bundle(_sigmoid_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _sigmoid_piece(piece, worker, x, y):
+def _sigmoid(board, n, piece, worker, x, y):
+    if piece == ALL:
+        hand_out(board, n, (x, y))
+        return
     part = slice(piece * PIECE, min((piece + 1) * PIECE, x.size))
     xs, ys = x[part], y[part]
     for i in range(xs.size):
@@ -77,13 +74,10 @@ def _sigmoid_piece(piece, worker, x, y):
 
 
 @compiled()
-def _sigmoid_grad(board, n, *arguments):
-    piece, there = bundle(_sigmoid_grad_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _sigmoid_grad_piece(piece, worker, g, y, out):
+def _sigmoid_grad(board, n, piece, worker, g, y, out):
+    if piece == ALL:
+        hand_out(board, n, (g, y, out))
+        return
     part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
     gs, ys, outs = g[part], y[part], out[part]
     for i in range(gs.size):

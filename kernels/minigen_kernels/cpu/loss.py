@@ -12,7 +12,7 @@ import numpy as np
 
 from .compiled import compiled
 from .layout import PIECE, in_pieces, read_only
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 
 
 def bce_with_logits(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -32,13 +32,10 @@ def bce_with_logits_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 
 @compiled()
-def _bce(board, n, *arguments):
-    piece, there = bundle(_bce_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _bce_piece(piece, worker, x, y, out):
+def _bce(board, n, piece, worker, x, y, out):
+    if piece == ALL:
+        hand_out(board, n, (x, y, out))
+        return
     zero = x.dtype.type(0)
     for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
         v, target = x[i], y[i]
@@ -47,13 +44,10 @@ def _bce_piece(piece, worker, x, y, out):
 
 
 @compiled()
-def _bce_grad(board, n, *arguments):
-    piece, there = bundle(_bce_grad_piece, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled(error_model="numpy")
-def _bce_grad_piece(piece, worker, g, x, y, out):
+def _bce_grad(board, n, piece, worker, g, x, y, out):
+    if piece == ALL:
+        hand_out(board, n, (g, x, y, out))
+        return
     for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
         v, target = x[i], y[i]
         e = math.exp(-abs(v))

@@ -114,7 +114,7 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     return [np.tile(column, times) for column in columns] if 1 < times < rows // 4 else columns
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _add_moments(x, shift, top, bottom, left, right, out):
     """Adds Σ (x - shift) and Σ (x - shift)² of the rows from top to bottom to out (2, C), from column left to right."""
     for first in range(left, right, BLOCK):
@@ -134,7 +134,7 @@ def _add_moments(x, shift, top, bottom, left, right, out):
                 square[i] += p * p
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, stop, y, states):
     """Elements start, ..., stop - 1 of y; start is a multiple of CHUNK."""
     columns = factor.size
@@ -166,7 +166,7 @@ def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, sto
             at += n
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
     """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to out, as `_add_moments` does."""
     zero, low, high = factors[0], factors[1], factors[2]
@@ -189,7 +189,7 @@ def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
                     total[i] += h
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _normalize_grad(g, x, states, centre, factor, by_x, rest, factors, start, stop, out):
     """Elements start, ..., stop - 1 of h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
     columns = factor.size

@@ -19,11 +19,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from .addresses import call_at
 from .compiled import compiled
 from .layout import scratch
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 from .threads import run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS, bend, call_tile, rows_of, tile_address
+from .tile import ITEM, LANES, ROWS, WIDTHS, bend, rows_of, tile_address
 from .transposition import copy_numbers, transpose
 from .winograd_vectors import prefetch
 
@@ -36,6 +37,7 @@ LEAST_ROWS, LEAST_COLUMNS = 2 * max(ROWS.values()), LANES // 2  # with fewer, mo
 LEAST_FLOPS = 1_000_000  # below, BLAS is about as fast as a kernel can be called
 TILE, LEAST_TILES = WIDTHS[0] * ROWS[WIDTHS[0]], 8  # numbers of c; with fewer, the pieces are too few
 LEAST_NUMBERS = 32_768  # of c: the same
+PACK, MULTIPLY = range(2)  # steps
 _WIDE, _MIDDLE, _NARROW = WIDTHS
 _MOST_ROWS = max(ROWS.values())
 
@@ -70,22 +72,9 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | N
     start = _nothing(panels) if bias is None else np.zeros(panels * _WIDE, out.dtype)
     if bias is not None:
         start[:n] = bias
-    numbers = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
-    run_shared(
-        _multiply,
-        panels * bands,
-        m,
-        n,
-        k,
-        depth,
-        bands,
-        band,
-        *numbers,
-        packed,
-        start,
-        np.float32(slope),
-        tile_address(),
-    )
+    sizes = (m, n, k, depth, bands, band)
+    there = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
+    run_shared(_multiply, panels * bands, PACK, 0, *sizes, *there, packed, start, np.float32(slope), tile_address())
 
 
 @lru_cache(1024)
@@ -113,9 +102,13 @@ def address(array):
 @compiled()
 def _multiply(
     board,
-    n_pieces,
-    m,
     n,
+    piece,
+    worker,
+    step,
+    first,
+    rows,
+    columns,
     k,
     depth,
     bands,
@@ -133,21 +126,25 @@ def _multiply(
     slope,
     tile,
 ):
+    """Packs rows `first` and on of b, and then multiplies by them: step by step of both, until k."""
     panels = packed.shape[0]
-    for first in range(0, k, depth):
-        count = min(depth, k - first)
-        piece, arguments = bundle(_pack, (b + first * b_row, b_row, b_column, count, n, packed))
-        hand_out(board, piece, arguments, panels)
-        size = (m, n, count, bands, band)
-        begin, end = first == 0, slope if first + count == k else np.float32(1)
-        from_a = a + first * a_column
-        piece, arguments = bundle(
-            _multiply_band, (size, begin, end, from_a, a_row, a_column, c, c_row, packed, start, tile)
-        )
-        hand_out(board, piece, arguments, panels * bands)
+    if piece == ALL:
+        for now in range(0, k, depth):
+            sizes = now, rows, columns, k, depth, bands, band
+            there = a, a_row, a_column, b, b_row, b_column, c, c_row, packed, start, slope, tile
+            hand_out(board, panels, (PACK, *sizes, *there))
+            hand_out(board, panels * bands, (MULTIPLY, *sizes, *there))
+        return
+    count = min(depth, k - first)
+    if step == PACK:
+        _pack(piece, b + first * b_row, b_row, b_column, count, columns, packed)
+        return
+    shape = rows, columns, count, bands, band
+    end = slope if first + count == k else np.float32(1)
+    _multiply_band(piece, shape, first == 0, end, a + first * a_column, a_row, a_column, c, c_row, packed, start, tile)
 
 
-@compiled()
+@compiled(inline="always")
 def _width(columns):
     """Of the tile for the columns that are left."""
     if columns > _MIDDLE:
@@ -155,8 +152,8 @@ def _width(columns):
     return _MIDDLE if columns > _NARROW else _NARROW
 
 
-@compiled()
-def _pack(panel, worker, b, b_row, b_column, count, n, packed):
+@compiled(inline="always")
+def _pack(panel, b, b_row, b_column, count, n, packed):
     """Rows of b as the panel wants them: (count, width) one under the other."""
     columns = min(_WIDE, n - panel * _WIDE)
     width = _width(columns)
@@ -172,13 +169,13 @@ def _pack(panel, worker, b, b_row, b_column, count, n, packed):
         copy_numbers(zeros.ctypes.data, target + (row * width + columns) * ITEM, width - columns)
 
 
-@compiled()
-def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, packed, start, tile):
+@compiled(inline="always")
+def _multiply_band(piece, shape, begin, slope, a, a_row, a_column, c, c_row, packed, start, tile):
     """The tiles of one panel and one band. Rows that there are not, and panels wider than c, go to `spare`."""
-    m, n, count, bands, band = size
+    m, n, count, bands, band = shape
     panels = packed.shape[0]
     by_bands = m > n
-    panel = i % panels if by_bands else i // bands
+    panel = piece % panels if by_bands else piece // bands
     first_column = panel * _WIDE
     columns = min(_WIDE, n - first_column)
     width = _width(columns)
@@ -188,7 +185,7 @@ def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, 
     axes = np.array([1, 1, count, 0, 0, a_column, 0, 0, width * ITEM])
     from_b, to_c = packed[panel].ctypes.data, c + first_column * ITEM
     starting = start[first_column:].ctypes.data if begin else 0
-    top = (i // panels if by_bands else i % bands) * band
+    top = (piece // panels if by_bands else piece % bands) * band
     for first in range(top, min(top + band, m), rows):
         there = min(rows, m - first)
         for r in range(rows):
@@ -201,7 +198,8 @@ def _multiply_band(i, worker, size, begin, slope, a, a_row, a_column, c, c_row, 
         if columns < width and not begin:
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)
-        call_tile(tile, 0, width, a, a_rows.ctypes.data, from_b, starting, to_c, c_rows.ctypes.data, axes.ctypes.data)
+        tables = a_rows.ctypes.data, c_rows.ctypes.data, axes.ctypes.data
+        call_at(tile, (0, width, a, tables[0], from_b, starting, to_c, tables[1], tables[2]))
         if slope != 1:
             for r in range(there):
                 for column in range(0, width, LANES):

@@ -13,7 +13,7 @@ and the check for it keeps the loop from becoming vector instructions (ten times
 from .compiled import compiled
 
 
-@compiled(error_model="numpy")
+@compiled()
 def gather_patches(x, patches, first, kernel_rows, channel, kernel_size, out_size, stride, padding, dilation):
     """Writes rows first, first + 1, ... of the matrix of patches, as many as `patches` has.
 
@@ -54,7 +54,7 @@ def gather_patches(x, patches, first, kernel_rows, channel, kernel_size, out_siz
                         _copy(source[s : s + depth], run[q * depth : (q + 1) * depth])
 
 
-@compiled(error_model="numpy")
+@compiled()
 def scatter_patches(patches, x, first, channel, kernel_size, out_size, stride, padding, dilation):
     """Adds rows first, first + 1, ... of the matrix of patches to where they came from: the adjoint of the gathering.
 

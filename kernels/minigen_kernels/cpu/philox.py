@@ -34,7 +34,7 @@ def random_bits(key: int, count: int, xp: ModuleType = np) -> np.ndarray:
     return bits[:count]
 
 
-@compiled(error_model="numpy")
+@compiled()
 def draw_tiles(key, first, bits):
     """Fills bits (a multiple of 64 words) with the stream from tile `first` on."""
     k0, k1 = np.uint32(key), np.uint32(key >> WORD)

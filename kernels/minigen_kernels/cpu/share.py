@@ -4,16 +4,18 @@
 that want it at once wait for each other longer than a small task lasts. Here the tasks are compiled functions and the
 handing out is compiled too: two pieces of a microsecond each take less time on two threads than on one.
 
-A kernel that wants to be shared out is written as a piece, and as a loop which hands out so many of them:
+A kernel that wants to be shared out is both: called for ALL pieces, it hands them out; called for piece i, on a worker,
+it does that. It returns nothing and must not raise.
 
     @compiled()
-    def _add_piece(i, worker, x, y, out):  # the i-th piece, on that worker; must not raise
+    def _add(board, n, piece, worker, x, y, out):  # threads.run_shared(_add, n, x, y, out)
+        if piece == ALL:
+            hand_out(board, n, (x, y, out))        # calls _add(..., i, worker, x, y, out) for i = 0, ..., n - 1
+            return
         ...
 
-    @compiled()
-    def _add(board, n, x, y, out):         # threads.run_shared(_add, n, x, y, out)
-        piece, arguments = bundle(_add_piece, (x, y, out))
-        hand_out(board, piece, arguments, n)
+It is one function, as Numba compiles what a function calls once more into the caller: a piece apart from the loop that
+hands it out would be compiled twice. A kernel of several steps has as first of its arguments which of them it is at.
 
 What all threads look at is the board, an array of whole numbers: which job is open, its piece and arguments, and how far
 each worker is. The worker who opens a job (the caller) closes it when no piece is left to take, and waits for those that
@@ -26,7 +28,8 @@ counter, products of 128×500 by 500×128 took one and a half times as long on t
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -34,13 +37,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .addresses import address_of, jump
 from .compiled import compiled
 from .spin import add, load, pause, store
 
+ALL = -1  # the number of the piece that is all of them
 LINE = 8  # numbers in a cache line: what different threads write lies on different ones
 OPEN = 0  # the serial number of the job at hand; 0 for none
-# Of the pool; and of the job, written before it opens.
-WORKERS, SERIAL, PIECE, ARGUMENTS, COUNT, MOST, SHARES = range(LINE, LINE + 7)
+# Of the pool, and where `_run` is; and of the job, written before it opens.
+WORKERS, RUN, SERIAL, PIECE, ARGUMENTS, COUNT, SHARES = range(LINE, LINE + 7)
 INSIDE = 2 * LINE  # helpers that may be reading it
 NEXT = 3 * LINE  # what worker w takes next: at NEXT + w LINE
 
@@ -49,43 +54,54 @@ _kind_of_piece = ir.FunctionType(ir.VoidType(), [_int] * 3)  # piece(i, worker, 
 _instructions: Any = intrinsic  # whose types mypy misreads
 
 
-def new_board(workers: int) -> np.ndarray:
+class Board(NamedTuple):
+    numbers: np.ndarray
+    address: int
+    workers: int
+
+
+def new_board(workers: int) -> Board:
     """A board for so many workers, none of whom has anything to do."""
-    board = np.zeros(NEXT + workers * LINE, np.int64)
-    board[WORKERS] = workers
-    return board
+    numbers = np.zeros(NEXT + workers * LINE, np.int64)
+    numbers[WORKERS], numbers[RUN] = workers, address_of(_run, 4)
+    return Board(numbers, numbers.ctypes.data, workers)
 
 
-EVERYBODY = 1 << 30
-ALONE = new_board(1)  # with it, `hand_out` runs every piece on the calling thread, in order
+@cache
+def nobody() -> Board:
+    """The board of one worker: pieces run on the calling thread, in order."""
+    return new_board(1)
 
 
 @_instructions
-def bundle(context, piece, arguments):
-    """The addresses of a compiled function piece(i, worker, *arguments) and of a tuple of its arguments, for `hand_out`.
+def hand_out(context, board, n, arguments):
+    """Calls the kernel in which this stands for pieces 0, ..., n - 1, each once, on whatever workers are awake.
 
-    The second one is good until the function that calls `bundle` returns.
+    board: as the kernel was given it. arguments: a tuple of those after the kernel's first four. Returns when all pieces
+    are done.
     """
-    inner = piece.get_call_type(context, (types.int64, types.int64, *arguments), {})
 
     def generate(context, builder, signature, values):
-        function = piece.dispatcher.overloads[inner.args]
-        context.active_code_library.add_linking_library(function.library)
-        there = cgutils.alloca_once_value(builder, values[1])
+        board, n, arguments = values
+        there = cgutils.alloca_once_value(builder, arguments)
 
-        # A function of three numbers that calls the piece: all pieces look the same to who runs them.
-        entry = ir.Function(builder.module, _kind_of_piece, builder.module.get_unique_name("piece"))
-        entry.linkage = "internal"
-        inside = ir.IRBuilder(entry.append_basic_block())
-        unpacked = cgutils.unpack_tuple(inside, inside.load(inside.inttoptr(entry.args[2], there.type)))
-        callee = context.declare_function(inside.module, function.fndesc)
-        call = context.call_conv.call_function
-        call(inside, callee, inner.return_type, inner.args, [*entry.args[:2], *unpacked])
+        # A function of three numbers that calls the kernel: all pieces look the same to who runs them.
+        kernel, kinds = builder.function, [types.unliteral(kind) for kind in signature.args[2]]
+        piece = ir.Function(builder.module, _kind_of_piece, builder.module.get_unique_name("piece"))
+        piece.linkage = "internal"
+        inside = ir.IRBuilder(piece.append_basic_block())
+        i, worker, address = piece.args
+        unpacked = cgutils.unpack_tuple(inside, inside.load(inside.inttoptr(address, there.type)))
+        all_kinds, nothing = (*[types.int64] * 4, *kinds), ir.Constant(_int, 0)
+        all_values = [nothing, nothing, i, worker, *unpacked]
+        context.call_conv.call_function(inside, kernel, types.none, all_kinds, all_values)
         inside.ret_void()
-        addresses = [builder.ptrtoint(entry, _int), builder.ptrtoint(there, _int)]
-        return context.make_tuple(builder, signature.return_type, addresses)
 
-    return types.UniTuple(types.int64, 2)(piece, arguments), generate
+        run = builder.load(builder.inttoptr(builder.add(board, ir.Constant(_int, 8 * RUN)), _int.as_pointer()))
+        jump(builder, run, [board, builder.ptrtoint(piece, _int), builder.ptrtoint(there, _int), n])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, arguments), generate
 
 
 @_instructions
@@ -98,39 +114,36 @@ def _call(context, piece, i, worker, arguments):
 
 
 @compiled()
-def hand_out(board, piece, arguments, n, most=EVERYBODY):
-    """Runs pieces 0, ..., n - 1 of a `bundle`, each once, on whatever workers are awake; returns when all are done.
-
-    Only workers 0, ..., most - 1 take part: where each has room of its own, as many as there is room for.
-    """
-    workers = min(board[WORKERS], n, most)
+def _run(board, piece, arguments, n):
+    """Runs pieces 0, ..., n - 1, and returns when all are done. board: its address."""
+    workers = min(load(board + 8 * WORKERS), n)
     if workers <= 1:
         for i in range(n):
             _call(piece, i, 0, arguments)
         return
-    board[PIECE], board[ARGUMENTS], board[COUNT], board[SHARES] = piece, arguments, n, workers
-    board[MOST] = most
+    store(board + 8 * PIECE, piece)
+    store(board + 8 * ARGUMENTS, arguments)
+    store(board + 8 * COUNT, n)
+    store(board + 8 * SHARES, workers)
     for w in range(workers):
-        board[NEXT + w * LINE] = w * n // workers
-    board[SERIAL] += 1
-    there = board.ctypes.data
-    store(there + 8 * OPEN, board[SERIAL])
-    _work(there, 0)
-    store(there + 8 * OPEN, 0)
-    while load(there + 8 * INSIDE) != 0:
+        store(board + 8 * (NEXT + w * LINE), w * n // workers)
+    serial = load(board + 8 * SERIAL) + 1
+    store(board + 8 * SERIAL, serial)
+    store(board + 8 * OPEN, serial)
+    _work(board, 0)
+    store(board + 8 * OPEN, 0)
+    while load(board + 8 * INSIDE) != 0:
         pause()
 
 
-@compiled()
-def _work(there, worker):
+@compiled(inline="always")
+def _work(board, worker):
     """Runs what is left of the job, the worker's own share first."""
-    if worker >= load(there + 8 * MOST):
-        return
-    piece, arguments = load(there + 8 * PIECE), load(there + 8 * ARGUMENTS)
-    n, shares = load(there + 8 * COUNT), load(there + 8 * SHARES)
+    piece, arguments = load(board + 8 * PIECE), load(board + 8 * ARGUMENTS)
+    n, shares = load(board + 8 * COUNT), load(board + 8 * SHARES)
     for k in range(shares):
         share = (worker + k) % shares
-        following, end = there + 8 * (NEXT + share * LINE), (share + 1) * n // shares
+        following, end = board + 8 * (NEXT + share * LINE), (share + 1) * n // shares
         while load(following) < end:
             i = add(following, 1)
             if i < end:
@@ -141,21 +154,21 @@ def _work(there, worker):
 def wait_and_help(answered, answers, called, seen, looks, pauses, board, worker):
     """What a helper does between two calls of the interpreter's: it says that the last one is done, and helps.
 
-    Writes `answers` to answered[0], and then takes part in the board's jobs until called[0] is another number than
-    `seen` (then makes some pauses more, and returns True), or until it has looked so many times since the last job
-    (False).
+    Writes `answers` to answered[0], and then takes part in the jobs of the board at that address until called[0] is
+    another number than `seen` (then makes some pauses more, and returns True), or until it has looked so many times since
+    the last job (False).
     """
     store(answered.ctypes.data, answers)
-    number, there = called.ctypes.data, board.ctypes.data
+    number = called.ctypes.data
     last, left = 0, looks
     while load(number) == seen:
-        job = load(there + 8 * OPEN)
+        job = load(board + 8 * OPEN)
         if job not in (0, last):
-            add(there + 8 * INSIDE, 1)
-            last = load(there + 8 * OPEN)  # once more, as it may have been closed before the caller could know of us
+            add(board + 8 * INSIDE, 1)
+            last = load(board + 8 * OPEN)  # once more, as it may have been closed before the caller could know of us
             if last != 0:
-                _work(there, worker)
-            add(there + 8 * INSIDE, -1)
+                _work(board, worker)
+            add(board + 8 * INSIDE, -1)
             left = looks
         if left <= 0:
             return False

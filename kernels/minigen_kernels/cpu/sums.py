@@ -54,7 +54,7 @@ def add_columns(shape: tuple[int, ...], count: int, add: Callable[[slice, slice,
     return sums.sum(axis=0)
 
 
-@compiled(error_model="numpy")
+@compiled()
 def _add_rows(x, top, bottom, left, right, out):
     """Adds the rows from top to bottom to out (1, C), from column left to right."""
     for first in range(left, right, BLOCK):

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..environment import threads_asked_for
-from .share import ALONE, new_board, wait_and_help
+from .share import ALL, Board, new_board, nobody, wait_and_help
 from .spin import wait_for_change
 
 LOOKS = 40_000  # at work to come before sleeping: about a millisecond, as there may be much between two calls
@@ -33,7 +33,7 @@ PAUSES = 300  # before asking for the interpreter's lock: the caller gives it aw
 _lock = threading.Lock()  # of the three below
 _threads: int | None = None
 _helpers: list[_Helper] = []
-_board = ALONE  # where the helpers look for compiled work
+_board: Board | None = None  # where the helpers look for compiled work
 _busy = threading.Lock()  # held by the one thread that has the helpers
 _local = threading.local()  # .inside: this thread is running a task right now
 
@@ -101,19 +101,21 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
         raise failures[0]
 
 
-def run_shared(loop: Callable[..., Any], n: int, *arguments: Any) -> Any:
-    """loop(board, n, *arguments): compiled code that hands out at most n pieces at a time (see `share`).
+def run_shared(kernel: Callable[..., Any], n: int, *arguments: Any, rooms: int | None = None) -> None:
+    """Runs the n pieces of a compiled kernel (see `share`) with these arguments; returns when all are done.
 
-    Where `parallel_for` would run its tasks one after the other, so are the pieces here. A sleeping helper is woken, but
-    not waited for.
+    Where `parallel_for` would run its tasks one after the other, so are the pieces here, and where there are more threads
+    than `rooms` of the kernel's, which the workers have one each of. A sleeping helper is woken, but not waited for.
     """
     workers = min(n, num_threads())
     if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
-        return loop(ALONE, n, *arguments)
+        kernel(nobody().address, n, ALL, 0, *arguments)
+        return
     try:
         for helper in _helpers_at_hand(workers - 1):
             helper.wake()
-        return loop(_board, n, *arguments)
+        board = _board if _board and (rooms is None or rooms >= _board.workers) else nobody()
+        kernel(board.address, n, ALL, 0, *arguments)
     finally:
         _busy.release()
 
@@ -131,7 +133,7 @@ class _Helper:
     What both sides look at when awake are two numbers: how often it was called, and how often it has answered.
     """
 
-    def __init__(self, board: np.ndarray, worker: int) -> None:
+    def __init__(self, board: Board, worker: int) -> None:
         self.board, self.worker = board, worker
         self.inbox: deque[_Call | None] = deque()
         self.asleep = False
@@ -178,7 +180,7 @@ class _Helper:
         seen = answers = 0
         while True:
             numbers = (self.answered, answers, self.called, seen, _looks(), PAUSES)
-            if not wait_and_help(*numbers, self.board, self.worker):
+            if not wait_and_help(*numbers, self.board.address, self.worker):
                 self.asleep = True
                 if not self.inbox:
                     self.bell.get()

@@ -30,6 +30,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .addresses import address_of, call_at
 from .compiled import compiled
 
 
@@ -167,8 +168,7 @@ _WIDE_ROWS, _MIDDLE_ROWS, _NARROW_ROWS = (ROWS[width] for width in WIDTHS)
 def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
     """One tile of rows of `width` numbers; all other arguments are addresses, as `_make_tile` has them.
 
-    Numba compiles what a function calls once more into it, and there is much of it here. So kernels are given the address
-    of this one (`tile_address`), and call it there (`call_tile`).
+    There is much of it: kernels are given its address (`tile_address`) and call it there (see `addresses`).
     """
     if depthwise and width == _WIDE:
         _wide_depthwise(a, a_rows, b, start, c, c_rows, axes)
@@ -184,30 +184,10 @@ def compute_tile(depthwise, width, a, a_rows, b, start, c, c_rows, axes):
         _narrow(a, a_rows, b, start, c, c_rows, axes)
 
 
-_slot = ir.IntType(8).as_pointer().as_pointer()
-# As Numba calls its functions: first where the result and the error go, which there are none of.
-_kind_of_tile = ir.FunctionType(ir.IntType(32), [_slot, _slot, *[INT] * 9])
-
-
-@_instructions
-def call_tile(context, tile, depthwise, width, a, a_rows, b, start, c, c_rows, axes):
-    """Calls `compute_tile` at its address."""
-
-    def generate(context, builder, signature, arguments):
-        nowhere = [cgutils.alloca_once(builder, _slot.pointee) for _ in range(2)]
-        builder.call(builder.inttoptr(arguments[0], _kind_of_tile.as_pointer()), [*nowhere, *arguments[1:]])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 10), generate
-
-
 @cache
 def tile_address() -> int:
     """The address of `compute_tile`, compiled."""
-    signature = (types.int64,) * 9
-    compute_tile.compile(signature)
-    function = compute_tile.overloads[signature]
-    return function.library.get_pointer_to_function(function.fndesc.llvm_func_name)
+    return address_of(compute_tile, 9)
 
 
 @_instructions
@@ -275,6 +255,5 @@ def run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, a, b, start
     for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
         from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
         for t in range(number_at(block + 8 * _FIRST), number_at(block + 8 * _END)):
-            call_tile(
-                tile, depthwise, width, a, a_rows + t * rows, from_b, begin, c, c_rows + t * rows, block + 8 * _AXES
-            )
+            rows_here = a_rows + t * rows, c_rows + t * rows
+            call_at(tile, (depthwise, width, a, rows_here[0], from_b, begin, c, rows_here[1], block + 8 * _AXES))

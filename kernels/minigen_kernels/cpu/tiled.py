@@ -19,7 +19,7 @@ from . import plans
 from .compiled import compiled
 from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 from .threads import num_threads, parallel_for, run_shared
 from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
 
@@ -33,6 +33,7 @@ MANY_ROWS = 512  # of a weight gradient: so many use each number of y that align
 PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
 CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
+PACK, COMPUTE, UNPACK = range(3)  # steps of the kernels
 # Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
 PIXEL_FIELDS = ("column", "part", "width", "a", "c")
 TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
@@ -99,10 +100,12 @@ def _correlate(
     run_shared(
         _convolve,
         len(work.ends) - 1,
+        PACK,
         np.array(weights),
         np.array(columns),
         np.array([[array.ctypes.data for array in arrays] for arrays in packed]),
-        (tile_address(), int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups))),
+        tile_address(),
+        int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups)),
         work.table,
         work.ends,
         x.ctypes.data,
@@ -161,8 +164,9 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     run_shared(
         _add_up,
         len(work.ends) - 1,
-        rooms,
-        (tile_address(), int(_is_depthwise(depth, outs, geometry.groups))),
+        COMPUTE,
+        tile_address(),
+        int(_is_depthwise(depth, outs, geometry.groups)),
         work.table,
         work.ends,
         x.ctypes.data,
@@ -172,6 +176,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         np.zeros((shares, size), x.dtype),
         np.array(columns),
         w,
+        rooms=rooms,
     )
     return w
 
@@ -293,18 +298,22 @@ def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeom
 
 
 @compiled()
-def _convolve(board, n, weights, columns, packed, tile, table, ends, x, starts, targets):
+def _convolve(
+    board, n, piece, worker, step, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets
+):
     """Packs the weights, and then runs the plans."""
-    piece, there = bundle(_pack_weights, (weights, columns, packed))
-    hand_out(board, piece, there, packed.size)
-    piece, there = bundle(_run_task, (tile, table, ends, x, packed, starts, targets))
-    hand_out(board, piece, there, n)
+    if piece == ALL:
+        hand_out(board, packed.size, (PACK, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets))
+        hand_out(board, n, (COMPUTE, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets))
+    elif step == PACK:
+        _pack_weights(piece // packed.shape[1], piece % packed.shape[1], weights, columns, packed)
+    else:
+        _run_task(piece, tile, depthwise, table, ends, x, packed, starts, targets)
 
 
-@compiled()
-def _pack_weights(i, worker, weights, columns, packed):
+@compiled(inline="always")
+def _pack_weights(part, k, weights, columns, packed):
     """Packs a correlation's weights (outs, depth, KH, KW) for a column: (KH, KW, depth, width), zeros where outputs lack."""
-    part, k = i // packed.shape[1], i % packed.shape[1]
     _, first, end, width = columns[k]
     w, by_out, by_channel, by_row, by_column, depth, kh, kw = weights[part]
     target = packed[part, k]
@@ -317,40 +326,43 @@ def _pack_weights(i, worker, weights, columns, packed):
                 target += ITEM * width
 
 
-@compiled()
-def _run_task(i, worker, tile, table, ends, x, packed, starts, targets):
+@compiled(inline="always")
+def _run_task(i, tile, depthwise, table, ends, x, packed, starts, targets):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, column, part, width, a, c = table[run]
         b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
-        run_tiles(tile[0], tile[1], width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
+        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
 
 
 @compiled()
-def _add_up(board, n, rooms, tile, table, ends, x, y, room, alignment, sums, columns, w):
+def _add_up(board, n, piece, worker, step, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w):
     """Runs the plans, and then adds up the shares and unpacks them."""
-    piece, there = bundle(_run_gradient_task, (tile, table, ends, x, y, room, alignment, sums))
-    hand_out(board, piece, there, n, rooms)
-    piece, there = bundle(_unpack_weights, (sums, columns, w))
-    hand_out(board, piece, there, len(columns) * -(-w.shape[1] // UNPACK_INS))
+    if piece == ALL:
+        blocks = len(columns) * -(-w.shape[1] // UNPACK_INS)
+        hand_out(board, n, (COMPUTE, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w))
+        hand_out(board, blocks, (UNPACK, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w))
+    elif step == COMPUTE:
+        _run_gradient_task(piece, tile, depthwise, table, ends, x, y, room[worker], alignment, sums)
+    else:
+        _unpack_weights(piece % len(columns), piece // len(columns), sums, columns, w)
 
 
-@compiled()
-def _run_gradient_task(i, worker, tile, table, ends, x, y, room, alignment, sums):
+@compiled(inline="always")
+def _run_gradient_task(i, tile, depthwise, table, ends, x, y, room, alignment, sums):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, width, share, column, a, packs, n0, n1, i0, i1, first, end = table[run]
         outputs = y[n0:n1, i0:i1, :, first:end]
         b = outputs.ctypes.data
         if packs or b % alignment != 0:
-            b = room[worker].ctypes.data
-            _pack_columns(outputs, width, room[worker])
-        run_tiles(tile[0], tile[1], width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
+            b = room.ctypes.data
+            _pack_columns(outputs, width, room)
+        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
 
 
-@compiled()
-def _unpack_weights(i, worker, sums, columns, w):
+@compiled(inline="always")
+def _unpack_weights(k, block, sums, columns, w):
     """Adds up the shares (KH, KW, depth, width) of a column and some inputs, to w (O, depth, KH, KW)."""
     _, depth, kh, kw = w.shape
-    k, block = i % len(columns), i // len(columns)
     first, end, width, place = columns[k]
     for c in range(block * UNPACK_INS, min((block + 1) * UNPACK_INS, depth)):
         for p in range(kh):
@@ -363,7 +375,7 @@ def _unpack_weights(i, worker, sums, columns, w):
                     w[first + o, c, p, q] = total
 
 
-@compiled()
+@compiled(inline="always")
 def _pack_columns(y, width, packed):
     """Pixels (n, i, j, outs) as (n, i, j, width), with zeros for the outputs that there are not."""
     images, lines, pixels, outs = y.shape

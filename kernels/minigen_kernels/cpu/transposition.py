@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiled import compiled
-from .share import bundle, hand_out
+from .share import ALL, hand_out
 from .threads import run_shared
 from .tile import ITEM, LANES, VECTOR, load, number, store
 
@@ -125,15 +125,12 @@ def transpose(source, source_stride, rows, columns, target, target_stride):
 
 
 @compiled()
-def _transpose_matrices(board, n, *arguments):
-    piece, there = bundle(_transpose_part, arguments)
-    hand_out(board, piece, there, n)
-
-
-@compiled()
-def _transpose_part(i, worker, source, target, parts, rows, columns):
-    """Some rows of a matrix."""
-    k, first = i // parts, i % parts * ROWS_OF_PIECE
+def _transpose_matrices(board, n, piece, worker, source, target, parts, rows, columns):
+    """Transposes some rows of a matrix."""
+    if piece == ALL:
+        hand_out(board, n, (source, target, parts, rows, columns))
+        return
+    k, first = piece // parts, piece % parts * ROWS_OF_PIECE
     begin = k * rows * columns * ITEM
     here, to = source + begin + first * columns * ITEM, target + begin + first * ITEM
     transpose(here, columns * ITEM, min(ROWS_OF_PIECE, rows - first), columns, to, rows * ITEM)

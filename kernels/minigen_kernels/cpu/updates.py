@@ -74,7 +74,7 @@ def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Calla
     parallel_for(run, len(tasks))
 
 
-@compiled(error_model="numpy")
+@compiled()
 def adam(w, g, m, v, beta1, beta2, rate, root, eps, decay, keep):
     """m <- beta1 m + (1 - beta1) d,  v <- beta2 v + (1 - beta2) d^2,  w <- keep w - rate m / (root sqrt(v) + eps).
 
@@ -95,7 +95,7 @@ def adam(w, g, m, v, beta1, beta2, rate, root, eps, decay, keep):
         w[i] = x - rate * (mean / (math.sqrt(square) * root + eps))
 
 
-@compiled(error_model="numpy")
+@compiled()
 def rmsprop(w, g, v, a, b, alpha, rate, eps, decay, momentum):
     """v <- alpha v + (1 - alpha) d^2,  w <- w - rate s  with d = g + decay w and s = d / (sqrt(v) + eps).
 
@@ -121,7 +121,7 @@ def rmsprop(w, g, v, a, b, alpha, rate, eps, decay, momentum):
         w[i] -= rate * step
 
 
-@compiled(error_model="numpy")
+@compiled()
 def sgd(w, g, b, rate, decay, momentum, fresh, nesterov):
     """w <- w - rate d,  d = g + decay w.
 
@@ -140,7 +140,7 @@ def sgd(w, g, b, rate, decay, momentum, fresh, nesterov):
         w[i] -= rate * step
 
 
-@compiled(error_model="numpy")
+@compiled()
 def average(s, w, share):
     """s <- s + share (w - s)."""
     share = s.dtype.type(share)

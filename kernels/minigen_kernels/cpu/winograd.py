@@ -37,13 +37,23 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import ConvGeometry
-from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch
+from . import winograd_loops
+from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import share_inside
-from .threads import parallel_for
+from .threads import num_threads, run_shared
 from .tile import LANES, ROWS, WIDTHS
 from .tiled import TASKS, cut
-from .winograd_loops import PACKED, add_up_tiles, convolve_tiles, pack, unpack
+from .winograd_loops import JOB_FIELDS, PACKED
 from .winograd_schemes import ONE, Scheme
+from .winograd_vectors import (
+    INPUTS,
+    OUTPUT_GRADIENTS,
+    PRODUCTS,
+    WEIGHT_GRADIENTS,
+    WEIGHTS,
+    multiply_address,
+    transform_address,
+)
 
 MOST_OUTS, SIDE = 4, 6  # of a tile along each axis: outputs, and inputs; more cost too many digits
 MOST_STRIDE = 2
@@ -55,6 +65,8 @@ CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
 SUMS_BYTES = 32 << 20  # the most for sums of a weight gradient that are to be added
 MOST_INS = 128  # of a weight gradient's task
+PACK_INS, UNPACK_INS = 4 * PACKED, 4 * PACKED  # of the tasks before and after
+MOST = JOB_FIELDS.index("most")
 FLOAT = np.dtype(np.float32)
 
 
@@ -202,50 +214,38 @@ def _convolve(
     columns = [Column(f, *column) for f in phases for column in _columns(side_y.channels)]
     weights = [aligned((scheme.planes, plan.depth, column.width), x.dtype) for column in columns]
     starts = [np.zeros((scheme.planes, column.width), x.dtype) for column in columns]
-    ins, step, w = side_x.channels, max(side_x.step, side_y.step), read_only(np.ascontiguousarray(w))
-    shares = [(f, part) for f in range(side_x.step**2) for part in pieces(ins, least=MOST_INS)]
+    if bias is not None:
+        for start, column in zip(starts, columns):
+            start[ONE * scheme.side + ONE, : column.end - column.first] = bias[column.first : column.end]
+    addresses = np.array([(u.ctypes.data, start.ctypes.data) for u, start in zip(weights, starts)], np.int64)
+    ins, step = side_x.channels, max(side_x.step, side_y.step)
+    shares = [(f, part.start, part.stop) for f in range(side_x.step**2) for part in pieces(ins, least=PACK_INS)]
 
-    def prepare(task: int) -> None:
-        k, (in_phase, part) = task // len(shares), shares[task % len(shares)]
-        (out_phase, first, end, width), u = columns[k], weights[k]
-        if bias is not None:
-            starts[k][ONE * scheme.side + ONE, : end - first] = bias[first:end]
-        pack(
-            scheme.lengths,
-            w,
-            turned,
-            (*divmod(in_phase + out_phase, step), step),  # only one of the two has phases
-            (first, end),
-            (part.start, part.stop),
-            *_packed(scheme, width),
-            _apart(scheme.planes, plan.depth * width),
-            u[0, in_phase * ins + part.start :],
-        )
-
-    parallel_for(prepare, len(columns) * len(shares))
-
+    rooms, widest = num_threads(), max(column.width for column in columns)
     parts = pieces(
         tiles, least=-(-TASK_FLOPS // (2 * scheme.planes * plan.depth * len(columns) * LANES)), count=2 * TASKS
     )
-    of_x, of_y = _pixels(scheme.side, side_x), _pixels(scheme.outs, side_y)
-    table = np.array(columns, np.int64)
-    addresses = np.array([(u.ctypes.data, start.ctypes.data) for u, start in zip(weights, starts)], np.int64)
-    widest = max(column.width for column in columns)
-    zeros, flat_x, flat_y = np.zeros(ins, x.dtype), read_only(x).reshape(-1), y.reshape(-1)
-
-    def work(task: int) -> None:
-        part = parts[task]
-        most = _chunk(scheme, plan.depth + widest, part)
-        filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
-        v, of_v = _planes("inputs", scheme, filled * plan.depth)
-        m, of_m = _planes("products", scheme, filled * widest)
-        nowhere = np.empty(widest, x.dtype)
-        convolve_tiles(
-            *(scheme.lengths, flat_x, side_x, of_x, zeros, v, of_v, table, addresses, m, of_m),
-            *(flat_y, side_y, of_y, nowhere, grid, (part.start, part.stop, most)),
-        )
-
-    parallel_for(work, len(parts))
+    most = max(_chunk(scheme, plan.depth + widest, part) for part in parts)
+    filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
+    v, of_v = _planes("inputs", rooms, scheme, filled * plan.depth)
+    m, of_m = _planes("products", rooms, scheme, filled * widest)
+    by_weights, by_inputs, by_products = (transform_address(which, *scheme) for which in (WEIGHTS, INPUTS, PRODUCTS))
+    rows_of_weights = read_only(np.ascontiguousarray(w)), turned, step, ins, plan.depth, by_weights
+    run_shared(
+        winograd_loops.convolve,
+        len(parts),
+        winograd_loops.PACK,
+        tuple(scheme),
+        np.array(columns, np.int64),
+        addresses,
+        (np.array(shares), *rows_of_weights, _room(rooms, scheme)),
+        (read_only(x).reshape(-1), side_x, _pixels(scheme.side, side_x), np.zeros(ins, x.dtype), v, of_v, by_inputs),
+        (m, of_m, multiply_address(), by_products),
+        (y.reshape(-1), side_y, _pixels(scheme.outs, side_y), np.empty((rooms, widest), x.dtype)),
+        grid,
+        (_ends(parts), most),
+        rooms=rooms,
+    )
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
@@ -268,41 +268,40 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     size = scheme.planes * plan.depth * side_y.channels
     count = min(-(-TASKS // len(jobs)), max(1, SUMS_BYTES // (size * x.itemsize)))
     shares = pieces(tiles, least=-(-TASK_FLOPS // (2 * size)), count=count)
-    sums = []
-    for (f, g), part, (_, _, width) in jobs:
-        rows = -(-(g - f) * (part.stop - part.start) // ROWS[width]) * ROWS[width]
-        sums.append(aligned((len(shares), scheme.planes, rows, width), x.dtype))
-    of_x, of_y = _pixels(scheme.side, side_x), _pixels(scheme.outs, side_y)
-    zeros = np.zeros(max(ins, side_y.channels, *WIDTHS), x.dtype)
-    flat_x, flat_y = read_only(x).reshape(-1), read_only(y).reshape(-1)
-
-    def work(task: int) -> None:
-        k, share = divmod(task, len(shares))
-        ((f, g), part, (first, end, width)), tiles = jobs[k], shares[share]
+    table, blocks, where = [], [], 0
+    for k, ((f, g), part, (first, end, width)) in enumerate(jobs):
         depth = (g - f) * (part.stop - part.start)
-        most = _chunk(scheme, depth + width, tiles)
-        v, of_v = _planes("inputs", scheme, most * depth)
-        z, of_z = _planes("products", scheme, most * width)
-        add_up_tiles(
-            *(scheme.lengths, flat_x, side_x, of_x, v, of_v, flat_y, side_y, of_y, z, of_z, zeros, sums[k][share]),
-            *((f, g), (part.start, part.stop), (first, end), grid, (tiles.start, tiles.stop, most)),
+        rows = -(-depth // ROWS[width]) * ROWS[width]
+        table.append(
+            (f, g, part.start, part.stop, first, end, width, rows, _chunk(scheme, depth + width, shares[0]), where)
         )
-
-    def finish(k: int) -> None:
-        ((f, g), part, (first, end, width)), total = jobs[k], sums[k][0]
-        ins = part.stop - part.start
-        filled = slice(None), slice((g - f) * ins), slice(end - first)  # the rest is whatever lay in memory
-        for share in sums[k][1:]:
-            total[filled] += share[filled]
-        of_planes = _apart(scheme.planes, total[0].size)
+        where += len(shares) * scheme.planes * rows * width
         for phase in range(f, g):
-            unpack(
-                *(scheme.lengths, read_only(total[0, (phase - f) * ins :]), of_planes, *_packed(scheme, width)),
-                *((*divmod(phase, step), step), (first, end), (part.start, part.stop), w),
-            )
-
-    parallel_for(work, len(shares) * len(jobs))
-    parallel_for(finish, len(jobs))
+            blocks += [(k, phase, block.start, block.stop) for block in steps(part, UNPACK_INS)]
+    rooms, most = num_threads(), max(row[MOST] for row in table)
+    v, of_v = _planes(
+        "inputs", rooms, scheme, most * max((g - f) * (part.stop - part.start) for (f, g), part, _ in jobs)
+    )
+    z, of_z = _planes("products", rooms, scheme, most * max(width for _, _, (_, _, width) in jobs))
+    by_inputs, by_gradients, by_weight_gradients = (
+        transform_address(which, *scheme) for which in (INPUTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS)
+    )
+    run_shared(
+        winograd_loops.weight_gradient,
+        len(shares) * len(jobs),
+        winograd_loops.SUM,
+        tuple(scheme),
+        np.array(table),
+        aligned((where,), x.dtype),
+        (read_only(x).reshape(-1), side_x, _pixels(scheme.side, side_x), v, of_v, by_inputs),
+        (read_only(y).reshape(-1), side_y, _pixels(scheme.outs, side_y), z, of_z, multiply_address(), by_gradients),
+        np.zeros(max(ins, side_y.channels, *WIDTHS), x.dtype),
+        grid,
+        _ends(shares),
+        np.array(blocks),
+        (w, step, _room(rooms, scheme), by_weight_gradients),
+        rooms=rooms,
+    )
     return w
 
 
@@ -316,16 +315,20 @@ def _chunk(scheme: Scheme, numbers: int, part: slice) -> int:
     return max(1, min(max(CHUNK_TILES, CHUNK_BYTES // (4 * scheme.planes * numbers)), part.stop - part.start))
 
 
-def _planes(name: str, scheme: Scheme, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """This thread's planes (n², size or more) and their byte offsets. They do not begin in the same lines of a cache."""
-    planes = scratch(f"winograd_{name}", (scheme.planes, -(-size // LANES) * LANES + LANES), FLOAT)
-    return planes, _apart(*planes.shape)
+def _ends(parts: list[slice]) -> np.ndarray:
+    """Where parts that lie side by side begin, and where the last one ends."""
+    return np.array([parts[0].start, *[part.stop for part in parts]])
 
 
-def _packed(scheme: Scheme, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """This thread's room for weights (r², PACKED, width) and the byte offsets of the taps."""
-    taps, numbers = scheme.taps**2, PACKED * width
-    return scratch("winograd_weights", (taps * numbers,), FLOAT), _apart(taps, numbers)
+def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Planes (n², size or more) for each worker, and their byte offsets: no two begin in the same lines of a cache."""
+    planes = scratch(f"winograd_{name}", (rooms, scheme.planes, -(-size // LANES) * LANES + LANES), FLOAT)
+    return planes, _apart(*planes.shape[1:])
+
+
+def _room(rooms: int, scheme: Scheme) -> np.ndarray:
+    """Room for weights (r², PACKED, width), for each worker."""
+    return scratch("winograd_weights", (rooms, scheme.taps**2 * PACKED * max(WIDTHS)), FLOAT)
 
 
 @lru_cache(256)

@@ -1,14 +1,16 @@
 """The loops of Winograd's convolution (see `winograd`): from pixels to planes, from planes to planes, and back to pixels.
 
 What is done to the numbers themselves is in `winograd_vectors`; here is where they lie. Tiles are counted row by row
-through all images. What every loop is told:
+through all images. What the loops are told:
 
-    lengths   of the scheme (see `winograd_schemes`)
+    scheme    outputs m and taps r along each axis
     side_x    of x: height, width, channels, pixels from one of a tile to the next, and the first tile's first row and column
     of_x      byte offsets of the pixels of a tile in the middle of an image
     side_y, of_y, of_v, ...  the same of y, and those of planes
     grid      tiles down and across an image
     tiles     the first, the one after the last, and how many are worked on at a time
+    multiply, by_...  addresses: of the product of planes, and of transforms compiled for the scheme. The loops here are the
+              same for all schemes
 
 Where a tile's pixels are `step` apart, there are step² tiles at one place, one for each phase: rows a, a + step, ... and
 columns b, b + step, ... of the image.
@@ -18,38 +20,135 @@ from __future__ import annotations
 
 import numpy as np
 
+from .addresses import call_at
 from .compiled import compiled
 from .layout import CACHE_LINE
-from .tile import ROWS, WIDTHS
-from .winograd_vectors import (
-    middle_product,
-    narrow_product,
-    prefetch,
-    transform_inputs,
-    transform_output_gradients,
-    transform_products,
-    transform_weight_gradients,
-    transform_weights,
-    wide_product,
-)
+from .share import ALL, hand_out
+from .tile import ITEM
+from .winograd_vectors import prefetch
 
+START = np.int64(0)  # of the same type to the compiler as other phases and channels
+PACK, CONVOLVE = range(2)  # steps of `convolve`
+SUM, ADD, UNPACK = range(3)  # steps of `weight_gradient`
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
-_WIDE, _MIDDLE, _ = WIDTHS
-_ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
+# A job of the weight gradient: phases and inputs (the first, and after the last), outputs, the width of its rows and how
+# many they are, tiles worked on at a time, and where its sums begin.
+JOB_FIELDS = ("f", "g", "begin", "stop", "first", "end", "width", "rows", "most", "sums")
+_WIDTH, _ROWS, _SUMS = (JOB_FIELDS.index(name) for name in ("width", "rows", "sums"))
 
 
 @compiled()
-def pack(lengths, w, turned, phase, outs, ins, packed, of_taps, of_planes, u):
+def convolve(
+    board, n, piece, worker, step, scheme, columns, addresses, weights, inputs, products, results, grid, parts
+):
+    """Transforms the weights, and then tiles, in so many parts.
+
+    columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
+    (depth, width), and of what the products begin with, planes (width).
+    """
+    if piece == ALL:
+        shares = len(columns) * len(weights[0])
+        hand_out(board, shares, (PACK, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
+        hand_out(board, n, (CONVOLVE, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
+    elif step == PACK:
+        _pack_share(piece, worker, scheme, columns, addresses, weights)
+    else:
+        ends, most = parts
+        tiles = ends[piece], ends[piece + 1], most
+        _convolve_tiles(worker, scheme[0], columns, addresses, inputs, products, results, grid, tiles)
+
+
+@compiled(inline="always")
+def _pack_share(i, worker, scheme, columns, addresses, weights):
+    """Transforms a share of a column's weights.
+
+    shares (count, 3): phase, first input, the one after the last. period: of the phases, which only one side has.
+    """
+    shares, w, turned, period, ins, depth, by_weights, room = weights
+    k = i // len(shares)
+    in_phase, begin, stop = shares[i % len(shares)]
+    out_phase, first, end, width = columns[k]
+    phase = in_phase + out_phase
+    u = addresses[k, 0] + (in_phase * ins + begin) * width * ITEM
+    of_planes = np.arange(_planes(scheme)) * (depth * width * ITEM)
+    place, outs = (phase // period, phase % period, period), (first, end)
+    _pack(scheme, w, turned, place, outs, (begin, stop), room[worker], width, u, of_planes, by_weights)
+
+
+@compiled()
+def weight_gradient(
+    board, n, piece, worker, step, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights
+):
+    """Sums up every job in shares, adds the shares in their order, and transforms the sums to weights.
+
+    blocks (count, 4): job, phase, first input, the one after the last.
+    """
+    shares, planes = len(ends) - 1, _planes(scheme)
+    if piece == ALL:
+        hand_out(board, n, (SUM, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights))
+        several = len(jobs) * planes if shares > 1 else 0
+        hand_out(board, several, (ADD, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights))
+        hand_out(
+            board, len(blocks), (UNPACK, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights)
+        )
+    elif step == SUM:
+        share = piece % shares
+        f, g, begin, stop, first, end, width, rows, most, where = jobs[piece // shares]
+        total = (sums.ctypes.data + (where + share * planes * rows * width) * ITEM, rows, width)
+        tiles = ends[share], ends[share + 1], min(most, ends[share + 1] - ends[share])
+        part = (f, g), (begin, stop), (first, end)
+        _add_up_tiles(worker, scheme[0], inputs, gradients, zeros, total, part, grid, tiles)
+    elif step == ADD:
+        _add_shares(jobs[piece // planes], piece % planes, sums, planes, shares)
+    else:
+        w, period, room, by_weight_gradients = weights
+        _unpack_block(blocks[piece], scheme, jobs, sums, w, period, room[worker], by_weight_gradients)
+
+
+@compiled(inline="always")
+def _add_shares(job, plane, sums, planes, shares):
+    """Adds up one plane of a job's shares. What fills up its tiles goes along, and is whatever lay in memory."""
+    rows, width, where = job[_ROWS], job[_WIDTH], job[_SUMS]
+    first = where + plane * rows * width
+    total = sums[first : first + rows * width]
+    for share in range(1, shares):
+        start = first + share * planes * rows * width
+        more = sums[start : start + rows * width]
+        for j in range(total.size):
+            total[j] += more[j]
+
+
+@compiled(inline="always")
+def _unpack_block(block, scheme, jobs, sums, w, period, packed, by_weight_gradients):
+    """Transforms a block of the sums to weights."""
+    k, phase, begin, stop = block
+    f, _, low, high, first, end, width, rows, _, where = jobs[k]
+    row = (phase - f) * (high - low) + begin - low
+    source = sums.ctypes.data + (where + row * width) * ITEM
+    of_planes = np.arange(_planes(scheme)) * (rows * width * ITEM)
+    place, outs = (phase // period, phase % period, period), (first, end)
+    _unpack(scheme, source, of_planes, packed, width, place, outs, (begin, stop), w, by_weight_gradients)
+
+
+@compiled(inline="always")
+def _planes(scheme):
+    """How many numbers a transformed tile has: inputs of m outputs and r taps, (m + r - 1)²."""
+    return (scheme[0] + scheme[1] - 1) ** 2
+
+
+@compiled(inline="always")
+def _pack(scheme, w, turned, phase, outs, ins, packed, width, u, of_planes, by_weights):
     """Transforms weights to planes, a few input channels at a time.
 
     w (O, C, KH, KW); or (C, O, KH, KW), `turned` by half a turn. phase: a, b and step: taps a, a + step, ... down and
-    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u
-    (ins, width), of the first plane.
+    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u:
+    the address of the first plane's (ins, width).
     """
-    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], u.shape[1]
+    taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
     (a, b, step), (first, end), (begin, stop) = phase, outs, ins
-    packed[:] = 0  # where the kernel has no such tap
+    of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
+    packed[: taps * taps * PACKED * width] = 0  # where the kernel has no such tap
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
         for t in range(taps):
@@ -62,21 +161,20 @@ def pack(lengths, w, turned, phase, outs, ins, packed, of_taps, of_planes, u):
                     target = packed[(place * PACKED + c) * width :]
                     for o in range(first, end):
                         target[o - first] = w[here + c, o, p, q] if turned else w[o, here + c, p, q]
-        to_u = u.ctypes.data + (here - begin) * width * 4
-        transform_weights(lengths, packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
+        to_u = u + (here - begin) * width * ITEM
+        _transform(by_weights, packed.ctypes.data, of_taps, to_u, of_planes, count * width)
 
 
-@compiled()
-def unpack(lengths, sums, of_planes, packed, of_taps, phase, outs, ins, w):
-    """Transforms sums, of the first plane (ins, width), to weights w (O, C, KH, KW). The rest is as for `pack`."""
-    taps, kh, kw, width = len(lengths[1]), w.shape[2], w.shape[3], sums.shape[1]
+@compiled(inline="always")
+def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weight_gradients):
+    """Transforms sums, the address of the first plane's (ins, width), to weights w (O, C, KH, KW). The rest as for `_pack`."""
+    taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
     (a, b, step), (first, end), (begin, stop) = phase, outs, ins
+    of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
-        source = sums.ctypes.data + (here - begin) * width * 4
-        transform_weight_gradients(
-            lengths, source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
-        )
+        source = sums + (here - begin) * width * ITEM
+        _transform(by_weight_gradients, source, of_planes, packed.ctypes.data, of_taps, count * width)
         for t in range(taps):
             for s in range(taps):
                 p, q = a + step * t, b + step * s
@@ -88,17 +186,21 @@ def unpack(lengths, sums, of_planes, packed, of_taps, phase, outs, ins, w):
                         w[o, here + c, p, q] = source_row[o - first]
 
 
-@compiled()
-def convolve_tiles(
-    lengths, x, side_x, of_x, zeros, v, of_v, columns, addresses, m, of_m, y, side_y, of_y, nowhere, grid, tiles
-):
+@compiled(inline="always")
+def _transform(by, a, a_offsets, c, c_offsets, count):
+    """Runs the transform at an address: see `winograd_vectors.transform`."""
+    call_at(by, (0, 0, 0, a, a_offsets.ctypes.data, c, c_offsets.ctypes.data, count))
+
+
+@compiled(inline="always")
+def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results, grid, tiles):
     """Computes tiles of y: their inputs to planes v, products with weights to planes m, and these to y.
 
-    columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
-    (depth, width), and of what the products begin with, planes (width). Pixels outside of x are read from `zeros`, those
-    outside of y written to `nowhere`.
+    Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`.
     """
-    outs = len(lengths[0])
+    (x, side_x, of_x, zeros, all_v, of_v, by_inputs), (all_m, of_m, multiply, by_products) = inputs, products
+    y, side_y, of_y, all_nowhere = results
+    v, m, nowhere = all_v[worker], all_m[worker], all_nowhere[worker]
     planes, phases, ins = of_v.size, side_x[3] * side_x[3], side_x[2]
     depth = phases * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
@@ -108,45 +210,42 @@ def convolve_tiles(
         count, begin = min(most, last - tile), place
         for t in range(count):
             for phase in range(phases):
-                pixel, table = _locate(outs, place, phase, 0, x, side_x, of_x, edge_x, zeros)
-                to_v = v.ctypes.data + (t * depth + phase * ins) * 4
-                transform_inputs(lengths, pixel, table, to_v, of_v.ctypes.data, ins)
+                pixel, table = _locate(
+                    outs, place, phase, START, x.ctypes.data, side_x, of_x, edge_x, zeros.ctypes.data
+                )
+                to_v = v.ctypes.data + (t * depth + phase * ins) * ITEM
+                call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
             place = _next(place, grid)
         for k in range(columns.shape[0]):
             phase, first, end, width = columns[k]
             for plane in range(planes):
                 if k == 0:
                     _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-                _multiply(
-                    width,
-                    count,
-                    v.ctypes.data + of_v[plane],
-                    depth * 4,
-                    4,
-                    addresses[k, 0] + plane * depth * width * 4,
-                    addresses[k, 1] + plane * width * 4,
-                    m.ctypes.data + of_m[plane],
-                    depth,
-                )
+                a, b = v.ctypes.data + of_v[plane], addresses[k, 0] + plane * depth * width * ITEM
+                start, c = addresses[k, 1] + plane * width * ITEM, m.ctypes.data + of_m[plane]
+                call_at(multiply, (width, count, a, depth * ITEM, ITEM, b, start, c, depth))
             here = begin
             for t in range(count):
-                pixel, table = _locate(outs, here, phase, first, y, side_y, of_y, edge_y, nowhere)
-                from_m = m.ctypes.data + t * width * 4
-                transform_products(lengths, from_m, of_m.ctypes.data, pixel, table, end - first)
+                pixel, table = _locate(
+                    outs, here, phase, first, y.ctypes.data, side_y, of_y, edge_y, nowhere.ctypes.data
+                )
+                from_m = m.ctypes.data + t * width * ITEM
+                call_at(by_products, (0, 0, 0, from_m, of_m.ctypes.data, pixel, table, end - first))
                 here = _next(here, grid)
         tile += count
 
 
-@compiled()
-def add_up_tiles(
-    lengths, x, side_x, of_x, v, of_v, y, side_y, of_y, z, of_z, zeros, sums, phases, inputs, outputs, grid, tiles
-):
+@compiled(inline="always")
+def _add_up_tiles(worker, outs, inputs, gradients, zeros, total, part, grid, tiles):
     """Sums up tiles, as products of planes v and z, for some phases, inputs and outputs (the first, and after the last).
 
-    sums (planes, phases · inputs, width).
+    total: the address of planes (rows, width), where rows are the phases' inputs and what fills up a tile; both lengths.
     """
-    outs, planes, (begin, stop), (first, end) = len(lengths[0]), of_v.size, inputs, outputs
-    ins, width = stop - begin, sums.shape[2]
+    x, side_x, of_x, all_v, of_v, by_inputs = inputs
+    y, side_y, of_y, all_z, of_z, multiply, by_gradients = gradients
+    v, z, (sums, rows, width) = all_v[worker], all_z[worker], total
+    planes, (phases, (begin, stop), (first, end)) = of_v.size, part
+    ins = stop - begin
     depth = (phases[1] - phases[0]) * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
     tile, last, most = tiles
@@ -155,54 +254,32 @@ def add_up_tiles(
         count = min(most, last - tile)
         for t in range(count):
             for phase in range(phases[0], phases[1]):
-                pixel, table = _locate(outs, place, phase, begin, x, side_x, of_x, edge_x, zeros)
-                to_v = v.ctypes.data + (t * depth + (phase - phases[0]) * ins) * 4
-                transform_inputs(lengths, pixel, table, to_v, of_v.ctypes.data, ins)
-            pixel, table = _locate(outs, place, 0, first, y, side_y, of_y, edge_y, zeros)
-            to_z = z.ctypes.data + t * width * 4
-            transform_output_gradients(lengths, pixel, table, to_z, of_z.ctypes.data, end - first)
+                pixel, table = _locate(
+                    outs, place, phase, begin, x.ctypes.data, side_x, of_x, edge_x, zeros.ctypes.data
+                )
+                to_v = v.ctypes.data + (t * depth + (phase - phases[0]) * ins) * ITEM
+                call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
+            pixel, table = _locate(outs, place, START, first, y.ctypes.data, side_y, of_y, edge_y, zeros.ctypes.data)
+            to_z = z.ctypes.data + t * width * ITEM
+            call_at(by_gradients, (0, 0, 0, pixel, table, to_z, of_z.ctypes.data, end - first))
             place = _next(place, grid)
         for plane in range(planes):
             _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
             _ask_for(outs, place, count, planes, plane, y, side_y, of_y)
-            _multiply(
-                width,
-                depth,
-                v.ctypes.data + of_v[plane],
-                4,
-                depth * 4,
-                z.ctypes.data + of_z[plane],
-                start,
-                sums.ctypes.data + plane * sums.shape[1] * width * 4,
-                count,
-            )
+            a, b, c = v.ctypes.data + of_v[plane], z.ctypes.data + of_z[plane], sums + plane * rows * width * ITEM
+            call_at(multiply, (width, depth, a, ITEM, depth * ITEM, b, start, c, count))
         start = np.int64(0)
         tile += count
 
 
-@compiled()
-def _multiply(width, rows, a, a_row, a_step, b, start, c, depth):
-    """c (rows, width) = a b, and start added to each row; more rows are written, to fill up a tile. Addresses, bytes."""
-    row = 4 * width
-    if width == _WIDE:
-        for i in range(0, rows, _ROWS_OF_WIDE):
-            wide_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
-    elif width == _MIDDLE:
-        for i in range(0, rows, _ROWS_OF_MIDDLE):
-            middle_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
-    else:
-        for i in range(0, rows, _ROWS_OF_NARROW):
-            narrow_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
-
-
-@compiled()
+@compiled(inline="always")
 def _place(tile, grid):
     """Image, row and column of a tile."""
     down, across = grid
     return tile // (down * across), tile // across % down, tile % across
 
 
-@compiled()
+@compiled(inline="always")
 def _next(place, grid):
     """The place of the next tile."""
     (n, i, j), (down, across) = place, grid
@@ -215,10 +292,13 @@ def _next(place, grid):
 
 @compiled()
 def _locate(outs, place, phase, channel, images, side, offsets, edge, outside):
-    """The address of a tile's first pixel, and that of the byte offsets of all of them, written to `edge` at an edge."""
+    """The address of a tile's first pixel, and that of the byte offsets of all of them, written to `edge` at an edge.
+
+    images, outside: addresses.
+    """
     (n, i, j), (height, width, channels, step, top, left) = place, side
     h, w = top + step * outs * i + phase // step, left + step * outs * j + phase % step
-    pixel = images.ctypes.data + (((n * height + h) * width + w) * channels + channel) * 4
+    pixel = images + (((n * height + h) * width + w) * channels + channel) * ITEM
     count = offsets.shape[0]
     reach = step * (count - 1)
     if h >= 0 and w >= 0 and h + reach < height and w + reach < width:
@@ -227,11 +307,11 @@ def _locate(outs, place, phase, channel, images, side, offsets, edge, outside):
         for q in range(count):
             r, s = h + step * p, w + step * q
             inside = r >= 0 and s >= 0 and r < height and s < width
-            edge[p, q] = offsets[p, q] if inside else outside.ctypes.data - pixel
+            edge[p, q] = offsets[p, q] if inside else outside - pixel
     return pixel, edge.ctypes.data
 
 
-@compiled()
+@compiled(inline="always")
 def _ask_for(outs, place, count, planes, plane, images, side, offsets):
     """Asks memory, which has nothing to do while a plane is multiplied, for its share of the tiles to come.
 
@@ -240,6 +320,6 @@ def _ask_for(outs, place, count, planes, plane, images, side, offsets):
     (n, i, j), (height, width, channels, step, top, _) = place, side
     seen = step * (offsets.shape[0] - outs)
     h, w = top + step * outs * i + seen, step * outs * j
-    lines = count * (step * outs) ** 2 * channels * 4 // CACHE_LINE // planes
-    coming = images.ctypes.data + ((n * height + h) * width + w) * channels * 4
+    lines = count * (step * outs) ** 2 * channels * ITEM // CACHE_LINE // planes
+    coming = images.ctypes.data + ((n * height + h) * width + w) * channels * ITEM
     prefetch(coming + plane * lines * CACHE_LINE, lines)

@@ -61,13 +61,6 @@ class Scheme(NamedTuple):
         """Multiplications for a tile, and numbers of a transformed one."""
         return self.side**2
 
-    @property
-    def lengths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What tells compiled code the scheme: two tuples, m and r long. Lengths of tuples are part of their type, so that
-        the code for each scheme is compiled, and kept on the disk, when it is first wanted.
-        """
-        return (0,) * self.outs, (0,) * self.taps
-
 
 class Matrices(NamedTuple):
     """Those of one axis."""

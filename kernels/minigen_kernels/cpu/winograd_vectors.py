@@ -11,6 +11,7 @@ Numba would not make vectors of this: it cannot know that none of the many place
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -18,44 +19,56 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .addresses import address_of
+from .compiled import compiled
 from .layout import CACHE_LINE
-from .tile import FLOAT, INT, LANES, SHAPES, VECTOR, load, multiply_add, number, spread, store
+from .tile import FLOAT, INT, ITEM, LANES, ROWS, SHAPES, VECTOR, WIDTHS, load, multiply_add, number, spread, store
 from .winograd_schemes import Matrices, Matrix, matrices
 
+_instructions: Any = intrinsic  # whose types mypy misreads
 
-def _make_transform(choose: Callable[[Matrices], Matrix]) -> Any:
-    """The intrinsic transform(lengths, a, a_offsets, c, c_offsets, count); all but the first and the last are addresses.
 
-    lengths: of the scheme, one of whose matrices is chosen. a, c: of the first number of both blocks. a_offsets, c_offsets: how many bytes further on each of a block's vectors
+@_instructions(prefer_literal=True)
+def _transform(context, which, outs, taps, a, a_offsets, c, c_offsets, count):
+    """As `transform` has them."""
+    matrix = TRANSFORMS[which.literal_value](matrices(outs.literal_value, taps.literal_value))
+    height, width = len(matrix), len(matrix[0])
+
+    def generate(context, builder, signature, arguments):
+        a, a_offsets, c, c_offsets, count = arguments[3:]
+        sources = [builder.add(a, load(builder, a_offsets, 8 * k, INT)) for k in range(width * width)]
+        targets = [builder.add(c, load(builder, c_offsets, 8 * k, INT)) for k in range(height * height)]
+        last = builder.sub(count, number(LANES))
+        vectors = builder.sdiv(builder.add(count, number(LANES - 1)), number(LANES))
+        with cgutils.for_range(builder, vectors, intp=INT) as step:
+            first = builder.mul(step.index, number(LANES))
+            first = builder.mul(builder.select(builder.icmp_signed("<", first, last), first, last), number(4))
+            block = [load(builder, builder.add(source, first), 0, VECTOR) for source in sources]
+            columns = [[_combine(builder, row, block[q::width]) for row in matrix] for q in range(width)]
+            for p in range(height):
+                for q, row in enumerate(matrix):
+                    result = _combine(builder, row, [column[p] for column in columns])
+                    store(builder, result, builder.add(targets[p * height + q], first), 0)
+        return context.get_dummy_value()
+
+    return types.void(which, outs, taps, *[types.int64] * 5), generate
+
+
+@compiled()
+def transform(which, outs, taps, a, a_offsets, c, c_offsets, count):
+    """One of TRANSFORMS, of the scheme F(outs, taps): all three are constants. All others but the last are addresses.
+
+    a, c: of the first number of both blocks. a_offsets, c_offsets: how many bytes further on each of a block's vectors
     begins, row by row. count: numbers to transform, at least a vector of them. Those of the last vector that do not fill
     another are computed twice, so nothing is read or written beyond them.
     """
+    _transform(which, outs, taps, a, a_offsets, c, c_offsets, count)
 
-    @intrinsic
-    def transform(context, lengths, a, a_offsets, c, c_offsets, count):
-        matrix = choose(matrices(*(kind.count for kind in lengths.types)))
-        outs, ins = len(matrix), len(matrix[0])
 
-        def generate(context, builder, signature, arguments):
-            _, a, a_offsets, c, c_offsets, count = arguments
-            sources = [builder.add(a, load(builder, a_offsets, 8 * k, INT)) for k in range(ins * ins)]
-            targets = [builder.add(c, load(builder, c_offsets, 8 * k, INT)) for k in range(outs * outs)]
-            last = builder.sub(count, number(LANES))
-            vectors = builder.sdiv(builder.add(count, number(LANES - 1)), number(LANES))
-            with cgutils.for_range(builder, vectors, intp=INT) as step:
-                first = builder.mul(step.index, number(LANES))
-                first = builder.mul(builder.select(builder.icmp_signed("<", first, last), first, last), number(4))
-                block = [load(builder, builder.add(source, first), 0, VECTOR) for source in sources]
-                columns = [[_combine(builder, row, block[q::ins]) for row in matrix] for q in range(ins)]
-                for p in range(outs):
-                    for q, row in enumerate(matrix):
-                        result = _combine(builder, row, [column[p] for column in columns])
-                        store(builder, result, builder.add(targets[p * outs + q], first), 0)
-            return context.get_dummy_value()
-
-        return types.void(lengths, *[types.int64] * 5), generate
-
-    return transform
+@cache
+def transform_address(which: int, outs: int, taps: int) -> int:
+    """The address of a transform, compiled for a scheme."""
+    return address_of(transform, 8, (which, outs, taps))
 
 
 def _make_product(rows: int, vectors: int) -> Any:
@@ -136,10 +149,36 @@ def _turned(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix))
 
 
-transform_inputs = _make_transform(lambda of: of.inputs)
-transform_weights = _make_transform(lambda of: of.weights)
-transform_products = _make_transform(lambda of: of.outputs)
-transform_output_gradients = _make_transform(lambda of: _turned(of.outputs))
-transform_weight_gradients = _make_transform(lambda of: _turned(of.weights))
+INPUTS, WEIGHTS, PRODUCTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS = range(5)
+TRANSFORMS: tuple[Callable[[Matrices], Matrix], ...] = (  # their matrices
+    lambda of: of.inputs,
+    lambda of: of.weights,
+    lambda of: of.outputs,
+    lambda of: _turned(of.outputs),
+    lambda of: _turned(of.weights),
+)
 prefetch: Any = intrinsic(_prefetch)
 wide_product, middle_product, narrow_product = (_make_product(*shape) for shape in SHAPES)
+_WIDE, _MIDDLE, _ = WIDTHS
+_ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
+
+
+@compiled()
+def multiply(width, rows, a, a_row, a_step, b, start, c, depth):
+    """c (rows, width) = a b, and start added to each row; more rows are written, to fill up a tile. Addresses, bytes."""
+    row = ITEM * width
+    if width == _WIDE:
+        for i in range(0, rows, _ROWS_OF_WIDE):
+            wide_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+    elif width == _MIDDLE:
+        for i in range(0, rows, _ROWS_OF_MIDDLE):
+            middle_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+    else:
+        for i in range(0, rows, _ROWS_OF_NARROW):
+            narrow_product(a + i * a_row, a_row, a_step, b, row, start, c + i * row, row, depth)
+
+
+@cache
+def multiply_address() -> int:
+    """The address of `multiply`, compiled."""
+    return address_of(multiply, 9)
