@@ -178,9 +178,13 @@ def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[t
     edges = node.edges
     if edges is None:
         raise _freed(node)
-    node.needs_input_grad = tuple([edge is not None and (useful is None or edge in useful) for edge in edges])
-    if True not in node.needs_input_grad:
+    if useful is None:
+        needs = tuple([edge is not None for edge in edges])
+    else:
+        needs = tuple([edge is not None and edge in useful for edge in edges])
+    if True not in needs:
         return []
+    node.needs_input_grad = needs
     watched = modes.state.anomaly
     grads = _traced_backward(node, g) if watched else node.backward(g)
     if not isinstance(grads, tuple):
@@ -191,16 +195,16 @@ def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[t
             "input that has none."
         )
     pairs = []
-    for edge, needed, gx in zip(edges, node.needs_input_grad, grads):
+    for edge, needed, gx in zip(edges, needs, grads):
         if not needed or gx is None:
             continue
         if not isinstance(gx, Tensor):
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
-        shape = gx._data.shape
-        if shape != edge.shape:
+        shape, wanted = gx._data.shape, edge.shape
+        if shape != wanted:
             if not node.broadcasts:
-                raise ShapeError(f"{node.name()}.backward returned shape {shape} for an input of shape {edge.shape}.")
-            gx = gx.sum_to(edge.shape)
+                raise ShapeError(f"{node.name()}.backward returned shape {shape} for an input of shape {wanted}.")
+            gx = gx.sum_to(wanted)
         if gx._data.dtype != edge.dtype:
             gx = gx.astype(edge.dtype)
         if watched:

@@ -105,10 +105,11 @@ class Function:
             DeviceError: tensors on different devices.
             ShapeError: shapes that an operation with `broadcasts` cannot broadcast.
         """
-        if modes.state.watch is not None:
-            return modes.state.watch.operation(cls, inputs, params)
+        state = modes.state
+        if state.watch is not None:
+            return state.watch.operation(cls, inputs, params)
         node = cls()
-        recording = modes.state.recording
+        recording, capture = state.recording, state.capture
         device: Device | None = None
         arrays = []
         needs = []
@@ -123,8 +124,8 @@ class Function:
                     device = x.device
                 arrays.append(x._data)
                 needs.append(recording and x.requires_grad)
-                if modes.state.capture is not None:
-                    modes.state.capture.note_input(x)
+                if capture is not None:
+                    capture.note_input(x)
             else:
                 arrays.append(x)
                 needs.append(False)
@@ -139,16 +140,17 @@ class Function:
                 raise
             raise ShapeError(_explain(cls, arrays, error)) from error
 
-        data = raw if isinstance(raw, node.device.xp.ndarray) else node.device.xp.asarray(raw)
+        device = node.device  # a move to another one has changed it
+        data = raw if isinstance(raw, device.xp.ndarray) else device.xp.asarray(raw)
         for array in arrays:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
-        out = Tensor._wrap(data, node.device)
-        if cls.is_view and node.device.xp.may_share_memory(data, arrays[0]):
+        out = Tensor._wrap(data, device)
+        if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._version
-        if modes.state.anomaly:
-            node.line = modes.state.line or modes.calling_line()
-            if not modes.state.line:  # what a backward computes on its way is judged by the gradient it returns
+        if state.anomaly:
+            node.line = state.line or modes.calling_line()
+            if not state.line:  # what a backward computes on its way is judged by the gradient it returns
                 node._check_finite(data, "result")
         if True in needs:
             node._record(inputs, arrays, raw, out)
@@ -207,15 +209,16 @@ class Function:
         for x, needed in zip(inputs, self.needs_input_grad):
             if not needed:
                 edges.append(None)
-            elif x.grad_fn is None:
-                edges.append(x)
-            else:
-                edges.append(x.grad_fn)
-                depth = max(depth, x.grad_fn.depth)
+                continue
+            node = x.grad_fn
+            edges.append(x if node is None else node)
+            if node is not None and node.depth > depth:
+                depth = node.depth
         self.edges = tuple(edges)
         self.depth = depth + 1
-        self.shape = out._data.shape
-        self.dtype = out._data.dtype
+        data = out._data
+        self.shape = data.shape
+        self.dtype = data.dtype
         if self.dtype.kind != "f":
             return  # comparisons and roundings to integers end the graph
         origin = modes.state.origin
@@ -228,9 +231,9 @@ class Function:
         out.grad_fn = self
 
     def _keep(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
-        for x, array in zip(inputs, arrays):
+        for i, array in enumerate(arrays):
             if value is array:
-                return _Input(x) if isinstance(x, Tensor) else value
+                return _Input(inputs[i]) if isinstance(inputs[i], Tensor) else value
         if value is raw:
             return _Output(out)
         if hasattr(value, "dtype") and value.dtype.kind == "f":

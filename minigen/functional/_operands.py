@@ -42,7 +42,9 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
 
     A Python (or NumPy) number stays a number and takes the other's type; an integer tensor takes a floating one's.
     """
-    place = next((v.device for v in (x, y) if isinstance(v, Tensor)), None)
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x._data.dtype is y._data.dtype:
+        return x, y  # nearly always, so nothing else is asked first
+    place = x.device if isinstance(x, Tensor) else y.device if isinstance(y, Tensor) else None
     x, y = operand(x, place), operand(y, place)
     if isinstance(x, Tensor):
         if isinstance(y, Tensor):
