@@ -16,7 +16,6 @@ CACHE_LINE = 64  # bytes
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
 SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
 PIECE = 16384  # elements of a piece of an elementwise pass: ten microseconds of one core, and whole tiles of `philox`
-TASK_ELEMENTS = 65536  # of a task of such a pass in Python: some 50 microseconds
 TASK_FLOPS = 4_000_000  # about 50 microseconds of one core; a smaller task is not worth handing to another thread
 _buffers = threading.local()
 
@@ -88,14 +87,6 @@ def pieces(n: int, *, least: int = 1, most: int | None = None, count: int = 8) -
         k = max(k, -(-n // most))
     k = min(max(1, k), n)
     return [slice(n * i // k, n * (i + 1) // k) for i in range(k)]
-
-
-def in_tasks(run: Callable[[slice], None], size: int) -> None:
-    """Calls run, in Python, on slices of range(size) that begin at whole pieces, in parallel: for large loops, which are
-    compiled once where `in_pieces` has them compiled twice.
-    """
-    parts = pieces(-(-size // PIECE), least=TASK_ELEMENTS // PIECE)
-    parallel_for(lambda i: run(slice(parts[i].start * PIECE, min(parts[i].stop * PIECE, size))), len(parts))
 
 
 def in_pieces(kernel: Callable[..., None], size: int, *arguments: Any) -> None:

@@ -21,8 +21,9 @@ import numpy as np
 from ..philox import dropout_threshold
 from .activation import CHUNK, DROPPED, FALLING, RISING, keep_scale
 from .compiled import compiled
-from .layout import aligned, in_tasks, read_only
+from .layout import PIECE, aligned, in_pieces, read_only
 from .philox import TILE, draw_tiles
+from .share import ALL, hand_out
 from .sums import BLOCK, add_columns
 
 NO_STATES = np.empty((0, 0), np.uint8)  # what stands for None among compiled loops, whose types are fixed
@@ -33,12 +34,7 @@ QUIETLY = np.errstate(over="ignore", invalid="ignore")  # infinity and NaN go th
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divided by R) of the columns of x (R, C), both float64 (C,)."""
     shift = x[0].astype(np.float64)
-    rows = read_only(x)
-
-    def add(r: slice, c: slice, out: np.ndarray) -> None:
-        _add_moments(rows, shift, r.start, r.stop, c.start, c.stop, out)
-
-    sums, squares = add_columns(x.shape, 2, add) / len(x)
+    sums, squares = add_columns(_add_moments, x.shape, 2, read_only(x), shift) / len(x)
     return shift + sums, np.maximum(squares - sums * sums, 0)
 
 
@@ -59,7 +55,7 @@ def normalize(
     y = aligned(x.shape, x.dtype)
     states = np.empty(x.shape, np.uint8) if slope != 1 or p > 0 else NO_STATES
     flat, out, state = read_only(x.reshape(-1)), y.reshape(-1), states.reshape(-1)
-    in_tasks(lambda part: _normalize(flat, *columns, *numbers, part.start, part.stop, out, state), x.size)
+    in_pieces(_normalize, x.size, flat, *columns, *numbers, out, state)
     return y, states if states.size else None
 
 
@@ -85,12 +81,7 @@ def normalize_grad(
     factors = np.array([0, slope * scale, scale], x.dtype)
     near = mean.astype(x.dtype)
     states = NO_STATES if states is None else states
-    gs, xs, state = read_only(g), read_only(x), read_only(states)
-
-    def add(r: slice, c: slice, out: np.ndarray) -> None:
-        _add_products(gs, xs, state, near, factors, r.start, r.stop, c.start, c.stop, out)
-
-    products, gb = add_columns(x.shape, 2, add)
+    products, gb = add_columns(_add_products, x.shape, 2, read_only(g), read_only(x), read_only(states), near, factors)
     gw = inverse * (products - (mean - near) * gb)
     if not wanted:
         return None, gw, gb
@@ -101,7 +92,7 @@ def normalize_grad(
     gx = aligned(x.shape, x.dtype)
     flat = (read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(states.reshape(-1)))
     out = gx.reshape(-1)
-    in_tasks(lambda part: _normalize_grad(*flat, *columns, factors, part.start, part.stop, out), x.size)
+    in_pieces(_normalize_grad, x.size, *flat, *columns, factors, out)
     return gx, gw, gb
 
 
@@ -115,11 +106,15 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
 
 
 @compiled()
-def _add_moments(x, shift, top, bottom, left, right, out):
-    """Adds Σ (x - shift) and Σ (x - shift)² of the rows from top to bottom to out (2, C), from column left to right."""
+def _add_moments(board, n, piece, worker, parts, sums, x, shift):
+    """Adds Σ (x - shift) and Σ (x - shift)² to sums (several, 2, C)."""
+    if piece == ALL:
+        hand_out(board, n, (parts, sums, x, shift))
+        return
+    which, top, bottom, left, right = parts[piece]
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
-        s, total, square = shift[first:last], out[0, first:last], out[1, first:last]
+        s, total, square = shift[first:last], sums[which, 0, first:last], sums[which, 1, first:last]
         for r in range(top, bottom - 3, 4):
             a, b, c, d = x[r, first:last], x[r + 1, first:last], x[r + 2, first:last], x[r + 3, first:last]
             for i in range(last - first):
@@ -135,8 +130,11 @@ def _add_moments(x, shift, top, bottom, left, right, out):
 
 
 @compiled()
-def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, stop, y, states):
-    """Elements start, ..., stop - 1 of y; start is a multiple of CHUNK."""
+def _normalize(board, n, piece, worker, x, factor, centre, bias, key, threshold, slope, scale, y, states):
+    if piece == ALL:
+        hand_out(board, n, (x, factor, centre, bias, key, threshold, slope, scale, y, states))
+        return
+    start, stop = piece * PIECE, min((piece + 1) * PIECE, x.size)
     columns = factor.size
     bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
@@ -147,15 +145,15 @@ def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, sto
         at = chunk
         while at < end:  # one row, or what of it lies in this chunk
             c = at % columns
-            n = min(columns - c, end - at)
-            xs, ys, word = x[at : at + n], y[at : at + n], bits[at - chunk : at - chunk + n]
-            f, m, b = factor[c : c + n], centre[c : c + n], bias[c : c + n]
+            size = min(columns - c, end - at)
+            xs, ys, word = x[at : at + size], y[at : at + size], bits[at - chunk : at - chunk + size]
+            f, m, b = factor[c : c + size], centre[c : c + size], bias[c : c + size]
             if states.size == 0:
-                for i in range(n):
+                for i in range(size):
                     ys[i] = (xs[i] - m[i]) * f[i] + b[i]
             else:
-                state = states[at : at + n]
-                for i in range(n):
+                state = states[at : at + size]
+                for i in range(size):
                     z = (xs[i] - m[i]) * f[i] + b[i]
                     kept = word[i] >= threshold
                     low = z * slope if slope != 0 else zero
@@ -163,16 +161,20 @@ def _normalize(x, factor, centre, bias, key, threshold, slope, scale, start, sto
                     ys[i] = a * scale if kept else zero
                     s = RISING if z > 0 else FALLING
                     state[i] = s if kept else DROPPED
-            at += n
+            at += size
 
 
 @compiled()
-def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
-    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to out, as `_add_moments` does."""
+def _add_products(board, n, piece, worker, parts, sums, g, x, states, centre, factors):
+    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to sums (several, 2, C)."""
+    if piece == ALL:
+        hand_out(board, n, (parts, sums, g, x, states, centre, factors))
+        return
+    which, top, bottom, left, right = parts[piece]
     zero, low, high = factors[0], factors[1], factors[2]
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
-        m, product, total = centre[first:last], out[0, first:last], out[1, first:last]
+        m, product, total = centre[first:last], sums[which, 0, first:last], sums[which, 1, first:last]
         for r in range(top, bottom):
             gs, xs = g[r, first:last], x[r, first:last]
             if states.size == 0:
@@ -190,23 +192,26 @@ def _add_products(g, x, states, centre, factors, top, bottom, left, right, out):
 
 
 @compiled()
-def _normalize_grad(g, x, states, centre, factor, by_x, rest, factors, start, stop, out):
-    """Elements start, ..., stop - 1 of h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
+def _normalize_grad(board, n, piece, worker, g, x, states, centre, factor, by_x, rest, factors, out):
+    """h·factor + (x - centre)·by_x + rest, where h = g·factors[state]."""
+    if piece == ALL:
+        hand_out(board, n, (g, x, states, centre, factor, by_x, rest, factors, out))
+        return
     columns = factor.size
     zero, low, high = factors[0], factors[1], factors[2]
-    at = start
+    at, stop = piece * PIECE, min((piece + 1) * PIECE, g.size)
     while at < stop:
         c = at % columns
-        n = min(columns - c, stop - at)
-        gs, xs, outs = g[at : at + n], x[at : at + n], out[at : at + n]
-        m, f, d, e = centre[c : c + n], factor[c : c + n], by_x[c : c + n], rest[c : c + n]
+        size = min(columns - c, stop - at)
+        gs, xs, outs = g[at : at + size], x[at : at + size], out[at : at + size]
+        m, f, d, e = centre[c : c + size], factor[c : c + size], by_x[c : c + size], rest[c : c + size]
         if states.size == 0:
-            for i in range(n):
+            for i in range(size):
                 outs[i] = gs[i] * f[i] + ((xs[i] - m[i]) * d[i] + e[i])
         else:
-            state = states[at : at + n]
-            for i in range(n):
+            state = states[at : at + size]
+            for i in range(size):
                 s = state[i]
                 h = gs[i] * high if s == RISING else gs[i] * low if s == FALLING else zero
                 outs[i] = h * f[i] + ((xs[i] - m[i]) * d[i] + e[i])
-        at += n
+        at += size

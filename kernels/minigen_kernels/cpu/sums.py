@@ -6,13 +6,17 @@ They are kept in float64 and cut by the shape alone: to the last bit they are th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from .compiled import compiled
-from .layout import TASK_ELEMENTS, pieces, read_only
-from .threads import parallel_for
+from .layout import pieces, read_only
+from .share import ALL, hand_out
+from .threads import run_shared
 
+PART = 65536  # numbers added up by themselves: some 20 microseconds
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
 WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
 NARROW = 64  # columns
@@ -28,38 +32,49 @@ def column_sums(x: np.ndarray) -> np.ndarray:
     whole = rows - rows % fold
     folded = read_only(x[:whole].reshape(whole // fold, fold * columns))
     with np.errstate(over="ignore", invalid="ignore"):  # to infinity and NaN, as in x's own type
-        sums = add_columns(folded.shape, 1, lambda r, c, out: _add_rows(folded, r.start, r.stop, c.start, c.stop, out))
+        sums = add_columns(_add_rows, folded.shape, 1, folded)
         total = sums.reshape(fold, columns).sum(axis=0) + x[whole:].sum(axis=0, dtype=np.float64)
         return np.asarray(total.astype(x.dtype))
 
 
-def add_columns(shape: tuple[int, ...], count: int, add: Callable[[slice, slice, np.ndarray], None]) -> np.ndarray:
-    """So many sums (count, C) over rows, in parallel: of the whole of a range of columns, or of ranges of few columns' rows.
+def add_columns(kernel: Callable[..., None], shape: tuple[int, ...], count: int, *arguments: Any) -> np.ndarray:
+    """So many sums (count, C) over R rows, by a kernel that is shared out (see `share`).
 
     Args:
+        kernel: given `parts`, `sums` and these arguments, its piece i is told by parts[i] to which of the sums
+            (several, count, C) it adds, of which rows (the first, and the one after the last), and of which columns.
         shape: (R, C).
         count: how many sums there are for each column.
-        add: called with rows, columns and an array (count, C), to which it adds the sums of these rows and columns.
     """
-    r, c = shape
-    whole = slice(0, r), slice(0, c)
+    parts, several = _parts(*shape)
+    sums = np.zeros((several, count, shape[1]))
+    run_shared(kernel, len(parts), parts, sums, *arguments)
+    return sums[0] if several == 1 else sums.sum(axis=0)
+
+
+@lru_cache(256)
+def _parts(r: int, c: int) -> tuple[np.ndarray, int]:
+    """Ranges of columns, all rows of each; or where these are few, ranges of their rows, which have sums of their own."""
     if c >= WIDE:
-        parts = [(whole[0], part) for part in pieces(c, least=-(-TASK_ELEMENTS // max(1, r)))]
-        sums = np.zeros((1, count, c))
-        parallel_for(lambda i: add(*parts[i], sums[0]), len(parts))
+        parts = [(0, 0, r, part.start, part.stop) for part in pieces(c, least=-(-PART // max(1, r)))]
+        several = 1
     else:
-        parts = [(part, whole[1]) for part in pieces(r, least=-(-TASK_ELEMENTS // max(1, c)))]
-        sums = np.zeros((len(parts), count, c))
-        parallel_for(lambda i: add(*parts[i], sums[i]), len(parts))
-    return sums.sum(axis=0)
+        rows = pieces(r, least=-(-PART // max(1, c)))
+        parts = [(i, part.start, part.stop, 0, c) for i, part in enumerate(rows)]
+        several = len(parts)
+    return np.array(parts, np.int64).reshape(-1, 5), several
 
 
 @compiled()
-def _add_rows(x, top, bottom, left, right, out):
-    """Adds the rows from top to bottom to out (1, C), from column left to right."""
+def _add_rows(board, n, piece, worker, parts, sums, x):
+    """Adds rows to sums (several, 1, C)."""
+    if piece == ALL:
+        hand_out(board, n, (parts, sums, x))
+        return
+    which, top, bottom, left, right = parts[piece]
     for first in range(left, right, BLOCK):
         last = min(first + BLOCK, right)
-        total = out[0, first:last]
+        total = sums[which, 0, first:last]
         for r in range(top, bottom - 3, 4):
             a, b, c, d = x[r, first:last], x[r + 1, first:last], x[r + 2, first:last], x[r + 3, first:last]
             for i in range(last - first):
