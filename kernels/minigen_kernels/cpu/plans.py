@@ -11,6 +11,7 @@ A plan depends on shapes alone, and is kept: the next step of training wants the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -21,6 +22,7 @@ from ..geometry import ConvGeometry, Pair
 from .layout import read_only
 from .tile import BLOCK_FIELDS, ITEM, ROWS
 
+TILE_STEPS = 48  # of its loop that a tile takes to begin and to end
 Range = tuple[int, int]
 Kind = TypeVar("Kind", bound=Hashable)
 
@@ -219,6 +221,9 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
 
     a is x (images, H, W, C), from the group's first channel on; b is y (images, i1 - i0, OW, width); c is the gradient
     (KH, KW, C/G, width), and row `spare` of it, where the rows go that fill up a tile.
+
+    A block is either of taps that see the same pixels of y, all of these; or of pixels that are seen by the same taps, all
+    of these: in the middle of the image by every tap. Then blocks are more, but taps of few channels fill up tiles.
     """
     (height, columns), (oh, ow), kw = geometry.in_size, geometry.out_size, geometry.kernel_size[1]
     (sh, sw), (top, left), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation
@@ -229,10 +234,26 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
         begin, end = _inside(dh * p - top, sh, oh, height)
         return (max(begin, rows[0]), min(end, rows[1])), _inside(dw * q - left, sw, ow, columns)
 
+    by_taps = list(_sorted_by(pixels, range(*taps)).items())
+    by_rows = _sorted_by(lambda i: _inside(i * sh - top, dh, geometry.kernel_size[0], height), range(*rows))
+    by_columns = _sorted_by(lambda j: _inside(j * sw - left, dw, kw, columns), range(ow))
+    by_pixels = []
+    for (ps, lines), (qs, across) in itertools.product(by_rows.items(), by_columns.items()):
+        seen = [p * kw + q for p in range(*ps) for q in range(*qs) if taps[0] <= p * kw + q < taps[1]]
+        by_pixels.append((((lines[0], lines[-1] + 1), (across[0], across[-1] + 1)), seen))
+
+    def cost(parts: list[tuple[tuple[Range, Range], list[int]]]) -> int:
+        """Steps of tiles."""
+        return sum(
+            -(-len(alike) * depth // ROWS[width]) * (images * (i1 - i0) * (j1 - j0) + TILE_STEPS)
+            for ((i0, i1), (j0, j1)), alike in parts
+            if i0 < i1 and j0 < j1
+        )
+
     table = _Table(width)
     channel = np.arange(depth)
-    for ((i0, i1), (j0, j1)), alike in _sorted_by(pixels, range(*taps)).items():
-        if i0 >= i1 or j0 >= j1:
+    for ((i0, i1), (j0, j1)), alike in min(by_taps, by_pixels, key=cost):
+        if i0 >= i1 or j0 >= j1 or not alike:
             continue
         p, q = np.divmod(np.array(alike)[:, None], kw)
         start = ((i0 * sh - top + dh * p) * columns + j0 * sw - left + dw * q) * channels + channel

@@ -17,10 +17,10 @@ import numpy as np
 from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
-from .layout import CACHE_LINE, COPY_BYTES, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
+from .layout import CACHE_LINE, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
 from .share import ALL, hand_out
-from .threads import num_threads, parallel_for, run_shared
+from .threads import num_threads, run_shared
 from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
@@ -30,7 +30,6 @@ TASKS = 8  # so many at least, if they are not too small then
 PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
-PADDING_GAIN = 1.2  # of a weight gradient's speed, that pays for the copy
 CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
 PACK, COMPUTE, UNPACK = range(3)  # steps of the kernels
@@ -156,9 +155,6 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
     if geometry.batch == 0:
         return w
-    tile_rows = ROWS[_columns(geometry.groups, outs, depth, _is_depthwise(depth, outs, geometry.groups))[0].width]
-    if _padding_pays(geometry, depth, tile_rows):
-        x, geometry = _padded(x, geometry)
     columns, shares, size, room, work = _tap_work(geometry)
     rows, rooms = depth * math.prod(geometry.kernel_size), num_threads()
     run_shared(
@@ -264,37 +260,6 @@ def _shares(geometry: ConvGeometry, count: int) -> list[tuple[slice, slice]]:
         return [(images, slice(0, geometry.out_size[0])) for images in pieces(geometry.batch, count=count)]
     bands = pieces(geometry.out_size[0], count=-(-count // geometry.batch))
     return [(slice(n, n + 1), band) for n in range(geometry.batch) for band in bands]
-
-
-def _padding_pays(geometry: ConvGeometry, depth: int, tile_rows: int) -> bool:
-    """Whether x should have zeros around it for the weight gradient.
-
-    All taps then see the same pixels, and may share a tile, where else `depth` rows of each fill up tiles of their own.
-    """
-    inside, rows = plans.share_inside(geometry), depth * geometry.kernel_size[0] * geometry.kernel_size[1]
-    filled, filled_together = (n / (-(-n // tile_rows) * tile_rows) for n in (depth, rows))
-    return inside < 1 and min(geometry.padding) >= 0 and filled_together * inside > PADDING_GAIN * filled
-
-
-def _padded(x: np.ndarray, geometry: ConvGeometry) -> tuple[np.ndarray, ConvGeometry]:
-    """x with zeros around it as far as the kernel reaches, and its geometry."""
-    size = tuple(
-        stride * (out - 1) + dilation * (kernel - 1) + 1
-        for stride, out, dilation, kernel in zip(
-            geometry.stride, geometry.out_size, geometry.dilation, geometry.kernel_size
-        )
-    )
-    (top, left), (height, width) = geometry.padding, geometry.in_size
-    padded = np.empty((len(x), *size, x.shape[-1]), x.dtype)
-    inside = padded[:, top : top + height, left : left + width]
-    parts = pieces(len(x), least=-(-COPY_BYTES * len(x) // padded.nbytes))
-
-    def copy(i: int) -> None:
-        padded[parts[i]] = 0
-        inside[parts[i]] = x[parts[i], : inside.shape[1], : inside.shape[2]]
-
-    parallel_for(copy, len(parts))
-    return padded, geometry._replace(in_size=(size[0], size[1]), padding=(0, 0))
 
 
 @compiled()
