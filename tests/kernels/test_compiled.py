@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 from minigen_kernels.cpu import compiled as module
 
@@ -31,7 +36,7 @@ def test_what_was_compiled_is_forgotten_when_any_file_has_changed(tmp_path):
     def left() -> set[str]:
         for name in names:
             (kept / name).touch()
-        module.forget_stale(tmp_path)
+        module.forget_stale(tmp_path, kept)
         return {path.name for path in kept.iterdir()} - {module.STAMP}
 
     assert left() == {names[2]}  # nobody knows what these were compiled from
@@ -45,4 +50,13 @@ def test_what_was_compiled_is_forgotten_when_any_file_has_changed(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path):
     (tmp_path / "__pycache__").write_text("a file, where a folder should be")
-    module.forget_stale(tmp_path)
+    module.forget_stale(tmp_path, tmp_path / "__pycache__")
+
+
+def test_where_another_folder_is_kept_it_is_forgotten_too(tmp_path):
+    program = "from minigen_kernels.cpu import compiled; print(compiled._nothing.stats.cache_path)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.is_relative_to(tmp_path)
+    assert (folder / module.STAMP).is_file()

@@ -119,6 +119,37 @@ def test_the_phases_cover_every_pixel_once(geometry):
     assert sorted(np.concatenate([p.ravel() for p in pixels])) == list(range(height * width))
 
 
+def square(kernel: int, depth: int, groups: int = 1, outs: int = LANES) -> ConvGeometry:
+    """Four images of 32 × 32, padded so that y is as large."""
+    pad = kernel // 2
+    return ConvGeometry(4, depth * groups, outs, groups, (32, 32), (32, 32), (kernel,) * 2, (1, 1), (pad,) * 2, (1, 1))
+
+
+def tiles_and_steps(kernel: int, depth: int) -> tuple[int, int]:
+    """Of the plan for a weight gradient: its tiles, and how often their loops go round."""
+    plan = plans.tap_plan(square(kernel, depth), 4, (0, 32), (0, kernel**2), LANES, kernel**2 * depth)
+    first, end, *_, length, m, n = plan.blocks[:, : BLOCK_FIELDS.index("al")].T
+    return len(plan.c_rows), int(((end - first) * length * m * n).sum())
+
+
+def test_taps_of_few_channels_share_tiles_where_they_see_the_same_pixels():
+    pixels = 4 * 32 * 32
+    assert tiles_and_steps(3, 1)[1] < 9 * pixels / 3  # nine taps, each in tiles of its own
+    tiles, steps = tiles_and_steps(3, 16)
+    assert tiles == 9 * -(-16 // ROWS[LANES])
+    assert steps < tiles * pixels
+
+
+def test_large_kernels_do_not_make_a_block_for_each_pixel():
+    assert tiles_and_steps(31, 1)[0] == 31**2
+
+
+def test_a_column_wider_than_its_outputs_is_packed_even_where_it_is_as_wide_as_those_of_all_groups():
+    places, *_, work = tiled._tap_work(square(3, 4, groups=2, outs=LANES))
+    assert [place[:3] for place in places] == [(0, LANES // 2, LANES), (LANES // 2, LANES, LANES)]
+    assert work.table[:, len(plans.PLAN_FIELDS) + tiled.TAP_FIELDS.index("packs")].all()
+
+
 @given(st.integers(1, 300))
 def test_columns_hold_every_output_once(outs):
     columns = tiled._columns(2, outs, 3, False)

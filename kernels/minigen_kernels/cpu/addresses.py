@@ -22,7 +22,7 @@ _slot = ir.IntType(8).as_pointer().as_pointer()
 def address_of(function: Any, count: int, constants: Sequence[int] = ()) -> int:
     """The address of a compiled function of so many whole numbers, which returns nothing and does not raise.
 
-    Its first arguments may be constants: they are part of what is compiled, and whatever is given for them is not looked at.
+    The first of them may be constants: they are part of what is compiled, and whatever is given for them is not looked at.
     """
     signature = (*map(types.literal, constants), *[types.int64] * (count - len(constants)))
     function.compile(signature)

@@ -1,7 +1,8 @@
 """The decorator of every kernel that Numba compiles, and what is done so that no stale one is run.
 
-Numba keeps compiled functions beside their file, and compiles anew when that file has changed. But what a function calls
-is compiled into it, from whatever file; so when any file here has changed, everything is forgotten.
+Numba keeps compiled functions beside their file, or where NUMBA_CACHE_DIR says, and compiles anew when that file has
+changed. But what a function calls is compiled into it, from whatever file; so when any file here has changed, everything
+is forgotten.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from numba import njit
 STAMP = "minigen-sources.txt"
 
 
-def forget_stale(folder: Path) -> None:
-    """Deletes what Numba keeps in a folder's `__pycache__`, if the folder's files are not those of the last time."""
-    kept = folder / "__pycache__"
+def forget_stale(folder: Path, kept: Path) -> None:
+    """Deletes what Numba keeps in the folder `kept`, if the files of `folder` are not those of the last time."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -36,14 +36,11 @@ def forget_stale(folder: Path) -> None:
         written.replace(stamp)
 
 
-forget_stale(Path(__file__).parent)
-
-
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Numba's `njit` without the interpreter's lock, the result kept on the disk for later processes.
 
-    Division by zero gives infinity or NaN, and does not raise. No wrapper is made for callers in C. Where no folder can be
-    written, every process compiles anew.
+    Division by zero gives infinity or NaN, or 0 of whole numbers, and does not raise. No wrapper is made for callers in C.
+    Where no folder can be written, every process compiles anew.
     """
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
 
@@ -54,3 +51,12 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return njit(**options)(function)
 
     return decorate
+
+
+@compiled()
+def _nothing():
+    """Knows where Numba keeps the functions of this folder."""
+
+
+if _nothing.stats.cache_path:
+    forget_stale(Path(__file__).parent, Path(_nothing.stats.cache_path))

@@ -107,7 +107,7 @@ def _repeated(rows: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
 
 @compiled()
 def _add_moments(board, n, piece, worker, parts, sums, x, shift):
-    """Adds Σ (x - shift) and Σ (x - shift)² to sums (several, 2, C)."""
+    """Adds Σ (x - shift) and Σ (x - shift)² to sums (several, 2, C); parts as in `sums.add_columns`."""
     if piece == ALL:
         hand_out(board, n, (parts, sums, x, shift))
         return
@@ -131,6 +131,7 @@ def _add_moments(board, n, piece, worker, parts, sums, x, shift):
 
 @compiled()
 def _normalize(board, n, piece, worker, x, factor, centre, bias, key, threshold, slope, scale, y, states):
+    """y and states, elements piece PIECE and on: whole chunks, which begin with a tile of `philox`."""
     if piece == ALL:
         hand_out(board, n, (x, factor, centre, bias, key, threshold, slope, scale, y, states))
         return
@@ -166,7 +167,7 @@ def _normalize(board, n, piece, worker, x, factor, centre, bias, key, threshold,
 
 @compiled()
 def _add_products(board, n, piece, worker, parts, sums, g, x, states, centre, factors):
-    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to sums (several, 2, C)."""
+    """Adds Σ h·(x - centre) and Σ h, where h = g·factors[state], to sums (several, 2, C); parts as in `sums.add_columns`."""
     if piece == ALL:
         hand_out(board, n, (parts, sums, g, x, states, centre, factors))
         return

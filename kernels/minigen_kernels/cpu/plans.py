@@ -2,9 +2,9 @@
 
 A tile (see `tile`) wants rows that add up over the same taps. For y and x these are pixels: in the middle of an image all
 taps of the kernel lie inside it, near an edge some do not. Pixels are sorted by the taps that they see, so that a tile
-neither multiplies with zeros nor asks, inside its loop, where the image ends. For the weight gradient they are taps,
-sorted by the pixels that they see. In a 7×7 image, a 5×5 kernel loses 31 % of its taps at the edges; padded with zeros,
-the same convolution and its weight gradient take 1.4 times as long (measured).
+neither multiplies with zeros nor asks, inside its loop, where the image ends. For the weight gradient they are taps, which
+add up over the same pixels. In a 7×7 image, a 5×5 kernel loses 31 % of its taps at the edges; padded with zeros, the same
+convolution and its weight gradient take 1.4 times as long (measured).
 
 A plan depends on shapes alone, and is kept: the next step of training wants the same ones.
 """
@@ -22,7 +22,10 @@ from ..geometry import ConvGeometry, Pair
 from .layout import read_only
 from .tile import BLOCK_FIELDS, ITEM, ROWS
 
-TILE_STEPS = 48  # of its loop that a tile takes to begin and to end
+TILE_STEPS = (
+    48  # what it takes to begin and to end a tile, in steps of its loop: an estimate, for choosing between plans
+)
+MOST_PAIRS = 1 << 15  # of a tap and a kind of pixel: more of them make large plans
 Range = tuple[int, int]
 Kind = TypeVar("Kind", bound=Hashable)
 
@@ -222,8 +225,9 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
     a is x (images, H, W, C), from the group's first channel on; b is y (images, i1 - i0, OW, width); c is the gradient
     (KH, KW, C/G, width), and row `spare` of it, where the rows go that fill up a tile.
 
-    A block is either of taps that see the same pixels of y, all of these; or of pixels that are seen by the same taps, all
-    of these: in the middle of the image by every tap. Then blocks are more, but taps of few channels fill up tiles.
+    A plan has a block for each set of taps that see the same pixels, or one for each set of pixels seen by the same taps,
+    whichever costs less. The second has more blocks, but the middle of the image is seen by every tap, and taps of few
+    channels fill up tiles together.
     """
     (height, columns), (oh, ow), kw = geometry.in_size, geometry.out_size, geometry.kernel_size[1]
     (sh, sw), (top, left), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation
@@ -234,25 +238,29 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
         begin, end = _inside(dh * p - top, sh, oh, height)
         return (max(begin, rows[0]), min(end, rows[1])), _inside(dw * q - left, sw, ow, columns)
 
-    by_taps = list(_sorted_by(pixels, range(*taps)).items())
+    by_taps = [(*seen, alike) for seen, alike in _sorted_by(pixels, range(*taps)).items()]
+    ways = [by_taps]
     by_rows = _sorted_by(lambda i: _inside(i * sh - top, dh, geometry.kernel_size[0], height), range(*rows))
     by_columns = _sorted_by(lambda j: _inside(j * sw - left, dw, kw, columns), range(ow))
-    by_pixels = []
-    for (ps, lines), (qs, across) in itertools.product(by_rows.items(), by_columns.items()):
-        seen = [p * kw + q for p in range(*ps) for q in range(*qs) if taps[0] <= p * kw + q < taps[1]]
-        by_pixels.append((((lines[0], lines[-1] + 1), (across[0], across[-1] + 1)), seen))
+    if len(by_rows) * len(by_columns) * (taps[1] - taps[0]) <= MOST_PAIRS:
+        # Rows that see the same rows of the kernel are neighbours. (Those that see none may not be, and are not looked at.)
+        by_pixels = []
+        for (ps, lines), (qs, across) in itertools.product(by_rows.items(), by_columns.items()):
+            alike = [p * kw + q for p in range(*ps) for q in range(*qs) if taps[0] <= p * kw + q < taps[1]]
+            by_pixels.append(((lines[0], lines[-1] + 1), (across[0], across[-1] + 1), alike))
+        ways.append(by_pixels)
 
-    def cost(parts: list[tuple[tuple[Range, Range], list[int]]]) -> int:
+    def cost(parts: list[tuple[Range, Range, list[int]]]) -> int:
         """Steps of tiles."""
         return sum(
             -(-len(alike) * depth // ROWS[width]) * (images * (i1 - i0) * (j1 - j0) + TILE_STEPS)
-            for ((i0, i1), (j0, j1)), alike in parts
+            for (i0, i1), (j0, j1), alike in parts
             if i0 < i1 and j0 < j1
         )
 
     table = _Table(width)
     channel = np.arange(depth)
-    for ((i0, i1), (j0, j1)), alike in min(by_taps, by_pixels, key=cost):
+    for (i0, i1), (j0, j1), alike in min(ways, key=cost):
         if i0 >= i1 or j0 >= j1 or not alike:
             continue
         p, q = np.divmod(np.array(alike)[:, None], kw)

@@ -15,7 +15,8 @@ it does that. It returns nothing and must not raise.
         ...
 
 It is one function, as Numba compiles what a function calls once more into the caller: a piece apart from the loop that
-hands it out would be compiled twice. A kernel of several steps has as first of its arguments which of them it is at.
+hands it out would be compiled twice. A kernel of several steps has as first of its arguments which of them it is at; when
+called for ALL pieces it does not look at it.
 
 What all threads look at is the board, an array of whole numbers: which job is open, its piece and arguments, and how far
 each worker is. The worker who opens a job (the caller) closes it when no piece is left to take, and waits for those that
@@ -77,8 +78,9 @@ def nobody() -> Board:
 def hand_out(context, board, n, arguments):
     """Calls the kernel in which this stands for pieces 0, ..., n - 1, each once, on whatever workers are awake.
 
-    board: as the kernel was given it. arguments: a tuple of those after the kernel's first four. Returns when all pieces
-    are done.
+    board: as the kernel was given it. n: of this step, whatever the kernel's own. arguments: those after the kernel's
+    first four, as a tuple, and of exactly the types that it was called with: a slice of an array is another one. Returns
+    when all pieces are done.
     """
 
     def generate(context, builder, signature, values):

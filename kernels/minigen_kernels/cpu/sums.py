@@ -18,7 +18,7 @@ from .threads import run_shared
 
 PART = 65536  # numbers added up by themselves: some 20 microseconds
 BLOCK = 512  # columns at a time, whose sums stay in the first cache
-WIDE = 1024  # columns from which on tasks take columns of their own, and need no sums of sums
+WIDE = 1024  # columns from which on pieces take columns of their own, and need no sums of sums
 NARROW = 64  # columns
 
 

@@ -104,8 +104,9 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
 def run_shared(kernel: Callable[..., Any], n: int, *arguments: Any, rooms: int | None = None) -> None:
     """Runs the n pieces of a compiled kernel (see `share`) with these arguments; returns when all are done.
 
-    Where `parallel_for` would run its tasks one after the other, so are the pieces here, and where there are more threads
-    than `rooms` of the kernel's, which the workers have one each of. A sleeping helper is woken, but not waited for.
+    Where `parallel_for` would run its tasks one after the other, so are the pieces here. rooms: for how many workers the
+    kernel has room of their own; with more threads than that, the pieces run here, in order. A sleeping helper is woken,
+    but not waited for.
     """
     workers = min(n, num_threads())
     if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):

@@ -32,7 +32,7 @@ SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be ad
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
 CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
-PACK, COMPUTE, UNPACK = range(3)  # steps of the kernels
+PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_add_up` the last two
 # Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
 PIXEL_FIELDS = ("column", "part", "width", "a", "c")
 TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
@@ -206,7 +206,8 @@ def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, int, int, int]], 
         for part in steps(images, max(1, CHUNK_BYTES // (lines * line_bytes))):
             for chunk in steps(band, lines):
                 number, height = part.stop - part.start, chunk.stop - chunk.start
-                packs = column.width != geometry.out_channels or (number > 1 and height < oh)
+                is_y = column.end - column.first == column.width == geometry.out_channels  # as it lies in memory
+                packs = not is_y or (number > 1 and height < oh)
                 seen, shift, _ = plans.like_others(correlation, (chunk.start, chunk.stop))
                 plan = plans.tap_plan(geometry, number, seen, (tap.start, tap.stop), column.width, rows + t)
                 a = part.start * image * geometry.in_channels + column.channel + shift

@@ -45,7 +45,9 @@ def convolve(
     """Transforms the weights, and then tiles, in so many parts.
 
     columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
-    (depth, width), and of what the products begin with, planes (width).
+    (depth, width), and of what the products begin with, planes (width). The tuples are taken apart where they are used:
+    weights in `_pack_share`; inputs, products and results in `_convolve_tiles`. parts: where they begin, and tiles worked
+    on at a time.
     """
     if piece == ALL:
         shares = len(columns) * len(weights[0])
@@ -82,7 +84,8 @@ def weight_gradient(
 ):
     """Sums up every job in shares, adds the shares in their order, and transforms the sums to weights.
 
-    blocks (count, 4): job, phase, first input, the one after the last.
+    blocks (count, 4): job, phase, first input, the one after the last. inputs and gradients are taken apart in
+    `_add_up_tiles`. ends: where the shares of the tiles begin, and the last one ends.
     """
     shares, planes = len(ends) - 1, _planes(scheme)
     if piece == ALL:
@@ -141,19 +144,19 @@ def _planes(scheme):
 def _pack(scheme, w, turned, phase, outs, ins, packed, width, u, of_planes, by_weights):
     """Transforms weights to planes, a few input channels at a time.
 
-    w (O, C, KH, KW); or (C, O, KH, KW), `turned` by half a turn. phase: a, b and step: taps a, a + step, ... down and
-    b, b + step, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u:
+    w (O, C, KH, KW); or (C, O, KH, KW), `turned` by half a turn. phase: a, b and the period: taps a, a + period, ... down
+    and b, b + period, ... across. outs, ins: the first and the one after the last. packed: room for taps (r², PACKED, width). u:
     the address of the first plane's (ins, width).
     """
     taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
-    (a, b, step), (first, end), (begin, stop) = phase, outs, ins
+    (a, b, period), (first, end), (begin, stop) = phase, outs, ins
     of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
     packed[: taps * taps * PACKED * width] = 0  # where the kernel has no such tap
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
         for t in range(taps):
             for s in range(taps):
-                p, q = a + step * t, b + step * s
+                p, q = a + period * t, b + period * s
                 if p >= kh or q >= kw:
                     continue
                 place = (taps - 1 - t) * taps + taps - 1 - s if turned else t * taps + s
@@ -169,7 +172,7 @@ def _pack(scheme, w, turned, phase, outs, ins, packed, width, u, of_planes, by_w
 def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weight_gradients):
     """Transforms sums, the address of the first plane's (ins, width), to weights w (O, C, KH, KW). The rest as for `_pack`."""
     taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
-    (a, b, step), (first, end), (begin, stop) = phase, outs, ins
+    (a, b, period), (first, end), (begin, stop) = phase, outs, ins
     of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
@@ -177,7 +180,7 @@ def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weig
         _transform(by_weight_gradients, source, of_planes, packed.ctypes.data, of_taps, count * width)
         for t in range(taps):
             for s in range(taps):
-                p, q = a + step * t, b + step * s
+                p, q = a + period * t, b + period * s
                 if p >= kh or q >= kw:
                     continue
                 for c in range(count):
