@@ -227,8 +227,9 @@ def _convolve(
     )
     most = max(_chunk(scheme, plan.depth + widest, part) for part in parts)
     filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
-    v, of_v = _planes("inputs", rooms, scheme, filled * plan.depth)
-    m, of_m = _planes("products", rooms, scheme, filled * widest)
+    v = _planes("inputs", rooms, scheme, filled * plan.depth)
+    m = _planes("products", rooms, scheme, filled * widest)
+    zeros, nowhere = np.zeros(ins, x.dtype), aligned((rooms, max(WIDTHS)), x.dtype)
     by_weights, by_inputs, by_products = (transform_address(which, *scheme) for which in (WEIGHTS, INPUTS, PRODUCTS))
     packing = read_only(np.ascontiguousarray(w)), turned, step, ins, plan.depth, by_weights
     run_shared(
@@ -239,9 +240,9 @@ def _convolve(
         np.array(columns, np.int64),
         addresses,
         (np.array(shares), *packing, _room(rooms, scheme)),
-        (read_only(x).reshape(-1), side_x, _pixels(scheme.side, side_x), np.zeros(ins, x.dtype), v, of_v, by_inputs),
-        (m, of_m, multiply_address(), by_products),
-        (y.reshape(-1), side_y, _pixels(scheme.outs, side_y), np.empty((rooms, widest), x.dtype)),
+        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), zeros.ctypes.data, v, by_inputs),
+        (m, multiply_address(), by_products),
+        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), (nowhere.ctypes.data, nowhere.strides[0])),
         grid,
         (_ends(parts), most),
         rooms=rooms,
@@ -279,10 +280,9 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         for phase in range(f, g):
             blocks += [(k, phase, block.start, block.stop) for block in steps(part, UNPACK_INS)]
     rooms, most = num_threads(), max(row[TILES_AT_A_TIME] for row in table)
-    v, of_v = _planes(
-        "inputs", rooms, scheme, most * max((g - f) * (part.stop - part.start) for (f, g), part, _ in jobs)
-    )
-    z, of_z = _planes("products", rooms, scheme, most * max(width for _, _, (_, _, width) in jobs))
+    v = _planes("inputs", rooms, scheme, most * max((g - f) * (part.stop - part.start) for (f, g), part, _ in jobs))
+    z = _planes("products", rooms, scheme, most * max(width for _, _, (_, _, width) in jobs))
+    zeros = np.zeros(max(ins, side_y.channels, *WIDTHS), x.dtype)
     by_inputs, by_gradients, by_weight_gradients = (
         transform_address(which, *scheme) for which in (INPUTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS)
     )
@@ -293,9 +293,9 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         tuple(scheme),
         np.array(table),
         aligned((where,), x.dtype),
-        (read_only(x).reshape(-1), side_x, _pixels(scheme.side, side_x), v, of_v, by_inputs),
-        (read_only(y).reshape(-1), side_y, _pixels(scheme.outs, side_y), z, of_z, multiply_address(), by_gradients),
-        np.zeros(max(ins, side_y.channels, *WIDTHS), x.dtype),
+        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), v, by_inputs),
+        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), z, multiply_address(), by_gradients),
+        zeros.ctypes.data,
         grid,
         _ends(shares),
         np.array(blocks),
@@ -320,15 +320,15 @@ def _ends(parts: list[slice]) -> np.ndarray:
     return np.array([parts[0].start, *[part.stop for part in parts]])
 
 
-def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Planes (n², size or more) for each worker, and their byte offsets: no two begin in the same lines of a cache.
+def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[int, int, np.ndarray]:
+    """Planes (n², size or more) for each worker: the address of the first, bytes from one worker's to the next one's, and
+    the planes' byte offsets. No two planes begin in the same lines of a cache.
 
     A weight gradient's last tile reads up to a tile's rows beyond its plane.
     """
-    planes = scratch(
-        f"winograd_{name}", (rooms, scheme.planes, -(-size // LANES) * LANES + max(LANES, *ROWS.values())), FLOAT
-    )
-    return planes, _apart(*planes.shape[1:])
+    numbers = -(-size // LANES) * LANES + max(LANES, *ROWS.values())
+    planes = scratch(f"winograd_{name}", (rooms, scheme.planes, numbers), FLOAT)
+    return planes.ctypes.data, planes.strides[0], _apart(scheme.planes, numbers)
 
 
 def _room(rooms: int, scheme: Scheme) -> np.ndarray:

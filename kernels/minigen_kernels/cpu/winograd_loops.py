@@ -4,6 +4,7 @@ What is done to the numbers themselves is in `winograd_vectors`; here is where t
 through all images. What the loops are told:
 
     scheme    outputs m and taps r along each axis
+    x, y, v, m, ...  addresses of first numbers; ..._of_worker: bytes from one worker's to the next one's
     side_x    of x: height, width, channels, pixels from one of a tile to the next, and the first tile's first row and column
     of_x      byte offsets of the pixels of a tile in the middle of an image
     side_y, of_y, of_v, ...  the same of y, and those of planes
@@ -73,7 +74,7 @@ def _pack_share(i, worker, scheme, columns, addresses, weights):
     out_phase, first, end, width = columns[k]
     phase = in_phase + out_phase
     u = addresses[k, 0] + (in_phase * ins + begin) * width * ITEM
-    of_planes = np.arange(_planes(scheme)) * (depth * width * ITEM)
+    of_planes = _apart(_planes(scheme), depth * width)
     place, outs = (phase // period, phase % period, period), (first, end)
     _pack(scheme, w, turned, place, outs, (begin, stop), room[worker], width, u, of_planes, by_weights)
 
@@ -129,7 +130,7 @@ def _unpack_block(block, scheme, jobs, sums, w, period, packed, by_weight_gradie
     f, _, low, high, first, end, width, rows, _, where = jobs[k]
     row = (phase - f) * (high - low) + begin - low
     source = sums.ctypes.data + (where + row * width) * ITEM
-    of_planes = np.arange(_planes(scheme)) * (rows * width * ITEM)
+    of_planes = _apart(_planes(scheme), rows * width)
     place, outs = (phase // period, phase % period, period), (first, end)
     _unpack(scheme, source, of_planes, packed, width, place, outs, (begin, stop), w, by_weight_gradients)
 
@@ -150,7 +151,7 @@ def _pack(scheme, w, turned, phase, outs, ins, packed, width, u, of_planes, by_w
     """
     taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
     (a, b, period), (first, end), (begin, stop) = phase, outs, ins
-    of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
+    of_taps = _apart(taps * taps, PACKED * width)
     packed[: taps * taps * PACKED * width] = 0  # where the kernel has no such tap
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
@@ -173,7 +174,7 @@ def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weig
     """Transforms sums, the address of the first plane's (ins, width), to weights w (O, C, KH, KW). The rest as for `_pack`."""
     taps, kh, kw = scheme[1], w.shape[2], w.shape[3]
     (a, b, period), (first, end), (begin, stop) = phase, outs, ins
-    of_taps = np.arange(taps * taps) * (PACKED * width * ITEM)
+    of_taps = _apart(taps * taps, PACKED * width)
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
         source = sums + (here - begin) * width * ITEM
@@ -201,9 +202,11 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
 
     Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`.
     """
-    (x, side_x, of_x, zeros, all_v, of_v, by_inputs), (all_m, of_m, multiply, by_products) = inputs, products
-    y, side_y, of_y, all_nowhere = results
-    v, m, nowhere = all_v[worker], all_m[worker], all_nowhere[worker]
+    x, side_x, of_x, zeros, (first_v, v_of_worker, of_v), by_inputs = inputs
+    (first_m, m_of_worker, of_m), multiply, by_products = products
+    y, side_y, of_y, (first_nowhere, nowhere_of_worker) = results
+    v, m = first_v + worker * v_of_worker, first_m + worker * m_of_worker
+    nowhere = first_nowhere + worker * nowhere_of_worker
     planes, phases, ins = of_v.size, side_x[3] * side_x[3], side_x[2]
     depth = phases * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
@@ -213,10 +216,8 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
         count, begin = min(most, last - tile), place
         for t in range(count):
             for phase in range(phases):
-                pixel, table = _locate(
-                    outs, place, phase, START, x.ctypes.data, side_x, of_x, edge_x, zeros.ctypes.data
-                )
-                to_v = v.ctypes.data + (t * depth + phase * ins) * ITEM
+                pixel, table = _locate(outs, place, phase, START, x, side_x, of_x, edge_x, zeros)
+                to_v = v + (t * depth + phase * ins) * ITEM
                 call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
             place = _next(place, grid)
         for k in range(columns.shape[0]):
@@ -224,15 +225,13 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
             for plane in range(planes):
                 if k == 0:
                     _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-                a, b = v.ctypes.data + of_v[plane], addresses[k, 0] + plane * depth * width * ITEM
-                start, c = addresses[k, 1] + plane * width * ITEM, m.ctypes.data + of_m[plane]
+                a, b = v + of_v[plane], addresses[k, 0] + plane * depth * width * ITEM
+                start, c = addresses[k, 1] + plane * width * ITEM, m + of_m[plane]
                 call_at(multiply, (width, count, a, depth * ITEM, ITEM, b, start, c, depth))
             here = begin
             for t in range(count):
-                pixel, table = _locate(
-                    outs, here, phase, first, y.ctypes.data, side_y, of_y, edge_y, nowhere.ctypes.data
-                )
-                from_m = m.ctypes.data + t * width * ITEM
+                pixel, table = _locate(outs, here, phase, first, y, side_y, of_y, edge_y, nowhere)
+                from_m = m + t * width * ITEM
                 call_at(by_products, (0, 0, 0, from_m, of_m.ctypes.data, pixel, table, end - first))
                 here = _next(here, grid)
         tile += count
@@ -244,35 +243,42 @@ def _add_up_tiles(worker, outs, inputs, gradients, zeros, total, part, grid, til
 
     total: the address of planes (rows, width), where rows are the phases' inputs and what fills up a tile; both lengths.
     """
-    x, side_x, of_x, all_v, of_v, by_inputs = inputs
-    y, side_y, of_y, all_z, of_z, multiply, by_gradients = gradients
-    v, z, (sums, rows, width) = all_v[worker], all_z[worker], total
+    x, side_x, of_x, (first_v, v_of_worker, of_v), by_inputs = inputs
+    y, side_y, of_y, (first_z, z_of_worker, of_z), multiply, by_gradients = gradients
+    v, z, (sums, rows, width) = first_v + worker * v_of_worker, first_z + worker * z_of_worker, total
     planes, (phases, (begin, stop), (first, end)) = of_v.size, part
     ins = stop - begin
     depth = (phases[1] - phases[0]) * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
     tile, last, most = tiles
-    place, start = _place(tile, grid), np.int64(zeros.ctypes.data)
+    place, start = _place(tile, grid), zeros
     while tile < last:
         count = min(most, last - tile)
         for t in range(count):
             for phase in range(phases[0], phases[1]):
-                pixel, table = _locate(
-                    outs, place, phase, begin, x.ctypes.data, side_x, of_x, edge_x, zeros.ctypes.data
-                )
-                to_v = v.ctypes.data + (t * depth + (phase - phases[0]) * ins) * ITEM
+                pixel, table = _locate(outs, place, phase, begin, x, side_x, of_x, edge_x, zeros)
+                to_v = v + (t * depth + (phase - phases[0]) * ins) * ITEM
                 call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
-            pixel, table = _locate(outs, place, START, first, y.ctypes.data, side_y, of_y, edge_y, zeros.ctypes.data)
-            to_z = z.ctypes.data + t * width * ITEM
+            pixel, table = _locate(outs, place, START, first, y, side_y, of_y, edge_y, zeros)
+            to_z = z + t * width * ITEM
             call_at(by_gradients, (0, 0, 0, pixel, table, to_z, of_z.ctypes.data, end - first))
             place = _next(place, grid)
         for plane in range(planes):
             _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
             _ask_for(outs, place, count, planes, plane, y, side_y, of_y)
-            a, b, c = v.ctypes.data + of_v[plane], z.ctypes.data + of_z[plane], sums + plane * rows * width * ITEM
+            a, b, c = v + of_v[plane], z + of_z[plane], sums + plane * rows * width * ITEM
             call_at(multiply, (width, depth, a, ITEM, depth * ITEM, b, start, c, count))
         start = np.int64(0)
         tile += count
+
+
+@compiled()
+def _apart(count, numbers):
+    """The byte offsets of `count` vectors that are so many numbers apart."""
+    offsets = np.empty(count, np.int64)
+    for k in range(count):
+        offsets[k] = k * numbers * ITEM
+    return offsets
 
 
 @compiled(inline="always")
@@ -324,5 +330,5 @@ def _ask_for(outs, place, count, planes, plane, images, side, offsets):
     seen = step * (offsets.shape[0] - outs)
     h, w = top + step * outs * i + seen, step * outs * j
     lines = count * (step * outs) ** 2 * channels * ITEM // CACHE_LINE // planes
-    coming = images.ctypes.data + ((n * height + h) * width + w) * channels * ITEM
+    coming = images + ((n * height + h) * width + w) * channels * ITEM
     prefetch(coming + plane * lines * CACHE_LINE, lines)
