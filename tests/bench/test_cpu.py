@@ -15,14 +15,14 @@ from rich.console import Console
 from minigen.bench import convolution
 from minigen.bench.convolution import DIRECTIONS
 from minigen.bench.cpu import command, ours, report, rounds, theirs, worker
-from minigen.bench.cpu.cases import KERNELS, STEPS, Case, cases_of, growth_case, kernel_case, smallest
+from minigen.bench.cpu.cases import ENGINE, KERNELS, PARTS, STEPS, Case, cases_of, growth_case, kernel_case, smallest
 from minigen.bench.cpu.rounds import Worker, run_cpu
 from minigen.bench.steps import MODELS
 from minigen.bench.steps import ours as our_steps
 from minigen.bench.steps import theirs as their_steps
 from minigen.bench.tables import rich_table
 from minigen.cli.main import main
-from minigen.errors import MinigenError, UserError
+from minigen.errors import AutogradError, MinigenError, UserError
 from minigen.random import Generator
 
 NO_PYTORCH = "PyTorch, the other side, is not installed"
@@ -408,6 +408,40 @@ def test_convolutions_have_their_share_of_the_fastest_product_and_a_geometric_me
     assert mean["ratio"] == "0.67×"  # √(4/9)
 
 
+@pytest.mark.parametrize("case", ENGINE, ids=lambda case: case.name)
+def test_both_sides_compute_the_same_chain(case):
+    pytest.importorskip("torch", reason=NO_PYTORCH)
+    task = {**case.task, "chain": 3}
+    mine, other = ours.prepare(task)(), theirs.prepare(task)()
+    np.testing.assert_array_equal(mine.numpy(), other.detach().numpy())
+    assert mine.requires_grad
+    assert other.requires_grad
+
+
+def test_a_chain_goes_backward_where_that_is_wanted():
+    y = ours.make_chain(3, True)()
+    with pytest.raises(AutogradError, match="freed"):  # it has been
+        y.sum().backward()
+    ours.make_chain(3, False)().sum().backward()
+
+
+def test_the_engine_is_measured_by_the_operation():
+    (table,) = report.tables_of(
+        [
+            measured("engine", ENGINE[0].name, {"minigen": [5e-3], "PyTorch": [2e-3]}),
+            measured("engine", ENGINE[1].name, {"minigen": [5e-3]}),
+        ]
+    )
+    first, second = rows_of(table)
+    assert (first["minigen µs"], first["PyTorch µs"], first["ratio"], first["reached"]) == (
+        "5.00",
+        "2.00",
+        "0.40×",
+        "no",
+    )
+    assert (second["minigen µs"], second["PyTorch µs"], second["ratio"]) == ("5.00", "-", "-")
+
+
 def test_growth_is_fitted_by_batch_and_by_pixels():
     by_batch = [measured("growth", f"batch {n}", {"minigen": [n * 1e-3], "PyTorch": [1e-3]}) for n in (16, 64, 256)]
     by_side = [measured("growth", f"side {n}", {"minigen": [n**4 * 1e-9], "PyTorch": [n * 1e-3]}) for n in (16, 32)]
@@ -449,7 +483,7 @@ def test_no_table_is_wider_than_what_it_is_printed_on():
     values = {"minigen": [123.456], "PyTorch NCHW": [99.9], "PyTorch channels_last": [98.7]}
     measurements = [
         measured(case.part, case.name, values) | ({"process": values} if case.part == "memory" else {})
-        for case in cases_of(["steps", "kernels", "growth", "memory"])
+        for case in cases_of(PARTS)
     ]
     console = Console(file=io.StringIO(), width=command.WIDTH)
     for table in report.tables_of(measurements):

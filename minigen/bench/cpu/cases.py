@@ -1,8 +1,8 @@
-"""What is measured: six training steps, eight convolutions in three directions, the growth of a step, and its memory.
+"""What is measured: six training steps, the engine, eight convolutions in three directions, how a step grows, its memory.
 
 A case names a task, which is what a side is asked to prepare: a training step (``{"model": …, "batch": …, "shape": …}``),
-a convolution (``{"kernel": …, "direction": …}``) or a product of matrices (``{"matmul": n}``). Tasks are plain numbers and
-words, so that they travel to another process as JSON.
+a chain of small operations (``{"chain": n, "backward": …}``), a convolution (``{"kernel": …, "direction": …}``) or a
+product of matrices (``{"matmul": n}``). Tasks are plain numbers and words, so that they travel to another process as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from minigen.bench.convolution import DIRECTIONS, Kernel
 
-PARTS = ("steps", "kernels", "growth", "memory")
+PARTS = ("steps", "engine", "kernels", "growth", "memory")
 
 Task = dict[str, Any]
 
@@ -61,6 +61,12 @@ STEPS = (
     Case("steps", "WGAN-GP critic 28×28, batch 64", {"model": "critic", "batch": 64, "shape": [1, 28, 28]}, goal=1.2),
 )
 
+CHAIN = 1000  # products of four numbers, one of the other: their time is the engine's
+ENGINE = tuple(
+    Case("engine", name, {"chain": CHAIN, "backward": backward}, images=False, goal=1.0)
+    for name, backward in (("forward", False), ("forward and backward", True))
+)
+
 KERNELS = (
     Kernel(256, 1, 64, 28, 5, stride=2),
     Kernel(256, 64, 128, 14, 5, stride=2),
@@ -81,11 +87,13 @@ def cases_of(parts: Sequence[str]) -> list[Case]:
     """All cases of these parts, in the order of the report.
 
     >>> [(part, len(cases_of([part]))) for part in PARTS]
-    [('steps', 6), ('kernels', 27), ('growth', 11), ('memory', 6)]
+    [('steps', 6), ('engine', 2), ('kernels', 27), ('growth', 11), ('memory', 6)]
     """
     cases: list[Case] = []
     if "steps" in parts:
         cases += STEPS
+    if "engine" in parts:
+        cases += ENGINE
     if "kernels" in parts:
         cases += [Case("kernels", f"SGEMM {n}", {"matmul": n}, images=False) for n in PRODUCTS]
         cases += [kernel_case(kernel, direction) for kernel in KERNELS for direction in DIRECTIONS]

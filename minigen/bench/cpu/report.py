@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigen.bench.convolution import DIRECTIONS, Kernel
-from minigen.bench.cpu.cases import BATCH_OF_SIDES, KERNELS, SIDE_OF_BATCHES, Case, cases_of, kernel_case
+from minigen.bench.cpu.cases import BATCH_OF_SIDES, CHAIN, KERNELS, SIDE_OF_BATCHES, Case, cases_of, kernel_case
 from minigen.bench.cpu.rounds import OURS
 from minigen.bench.records import Measurement
 from minigen.bench.tables import Table, markdown_table, mebibytes, milliseconds, ratio, reached
@@ -56,6 +56,8 @@ def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
     tables = []
     if "steps" in parts:
         tables.append(_steps(found))
+    if "engine" in parts:
+        tables.append(_engine(found))
     if "kernels" in parts:
         tables.append(_kernels(found, sgemm_peak(measurements)))
     if "growth" in parts:
@@ -88,6 +90,26 @@ def _steps(found: Found) -> Table:
     ]
     headings = ("training step", "minigen ms", "PyTorch ms", "format", "ratio", "goal", "reached")
     return Table("Training steps; the ratio is PyTorch's time over ours", headings, rows)
+
+
+def _engine(found: Found) -> Table:
+    def microseconds(case: Case, seconds: float | None) -> str:
+        """Of one operation."""
+        return "-" if seconds is None else f"{1e6 * seconds / case.task['chain']:.2f}"
+
+    rows = [
+        (
+            case.name,
+            microseconds(case, c.ours),
+            microseconds(case, c.theirs),
+            ratio(c.ratio),
+            f"{case.goal}×",
+            reached(c.ratio, case.goal),
+        )
+        for case, c in _measured(found, "engine")
+    ]
+    headings = (f"chain of {CHAIN} products", "minigen µs", "PyTorch µs", "ratio", "goal", "reached")
+    return Table("The engine: microseconds an operation, of four numbers", headings, rows)
 
 
 def _kernels(found: Found, peak: float | None) -> Table:
