@@ -63,7 +63,7 @@ PLANE_COST, WEIGHT_COST = 4, 6  # of transforming one channel's number and one w
 WORTH = 0.8  # it pays below that share of the plain way's cost
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
-SUMS_BYTES = 32 << 20  # the most for sums of a weight gradient that are to be added
+SUMS_BYTES = 4 << 20  # the most for sums of a weight gradient that are to be added, where one of them takes less
 MOST_INS = 128  # of a weight gradient's task
 PACK_INS, UNPACK_INS = 4 * PACKED, 4 * PACKED  # of the tasks before and after
 TILES_AT_A_TIME = JOB_FIELDS.index("most")
@@ -267,7 +267,8 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         depths = [((f.start, f.stop), slice(0, ins)) for f in pieces(phases, most=MOST_INS // ins, count=1)]
     jobs = [(f, part, column) for f, part in depths for column in _columns(side_y.channels)]
     size = scheme.planes * plan.depth * side_y.channels
-    count = min(-(-TASKS // len(jobs)), max(1, SUMS_BYTES // (size * x.itemsize)))
+    affordable = max(1, SUMS_BYTES // (size * x.itemsize))
+    count = min(-(-TASKS // len(jobs)), 1 << (affordable.bit_length() - 1))  # of two, four, ... threads none waits
     shares = pieces(tiles, least=-(-TASK_FLOPS // (2 * size)), count=count)
     table, blocks, where = [], [], 0
     for k, ((f, g), part, (first, end, width)) in enumerate(jobs):
