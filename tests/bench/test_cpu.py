@@ -419,10 +419,10 @@ def test_both_sides_compute_the_same_chain(case):
 
 
 def test_a_chain_goes_backward_where_that_is_wanted():
-    y = ours.make_chain(3, True)()
+    y = ours.prepare({"chain": 3, "backward": True})()
     with pytest.raises(AutogradError, match="freed"):  # it has been
         y.sum().backward()
-    ours.make_chain(3, False)().sum().backward()
+    ours.prepare({"chain": 3, "backward": False})().sum().backward()
 
 
 def test_the_engine_is_measured_by_the_operation():

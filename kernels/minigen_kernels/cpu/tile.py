@@ -255,5 +255,5 @@ def run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, a, b, start
     for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
         from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
         for t in range(number_at(block + 8 * _FIRST), number_at(block + 8 * _END)):
-            rows_here = a_rows + t * rows, c_rows + t * rows
-            call_at(tile, (depthwise, width, a, rows_here[0], from_b, begin, c, rows_here[1], block + 8 * _AXES))
+            of_a, of_c = a_rows + t * rows, c_rows + t * rows
+            call_at(tile, (depthwise, width, a, of_a, from_b, begin, c, of_c, block + 8 * _AXES))

@@ -166,7 +166,7 @@ def _pack(scheme, w, turned, phase, outs, ins, packed, width, u, of_planes, by_w
                     for o in range(first, end):
                         target[o - first] = w[here + c, o, p, q] if turned else w[o, here + c, p, q]
         to_u = u + (here - begin) * width * ITEM
-        _transform(by_weights, packed.ctypes.data, of_taps, to_u, of_planes, count * width)
+        _transform(by_weights, packed.ctypes.data, of_taps.ctypes.data, to_u, of_planes.ctypes.data, count * width)
 
 
 @compiled(inline="always")
@@ -178,7 +178,9 @@ def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weig
     for here in range(begin, stop, PACKED):
         count = min(PACKED, stop - here)
         source = sums + (here - begin) * width * ITEM
-        _transform(by_weight_gradients, source, of_planes, packed.ctypes.data, of_taps, count * width)
+        _transform(
+            by_weight_gradients, source, of_planes.ctypes.data, packed.ctypes.data, of_taps.ctypes.data, count * width
+        )
         for t in range(taps):
             for s in range(taps):
                 p, q = a + period * t, b + period * s
@@ -192,8 +194,8 @@ def _unpack(scheme, sums, of_planes, packed, width, phase, outs, ins, w, by_weig
 
 @compiled(inline="always")
 def _transform(by, a, a_offsets, c, c_offsets, count):
-    """Runs the transform at an address: see `winograd_vectors.transform`."""
-    call_at(by, (0, 0, 0, a, a_offsets.ctypes.data, c, c_offsets.ctypes.data, count))
+    """Runs the transform at the address `by`, on what `winograd_vectors.transform` is told, its constants left out."""
+    call_at(by, (0, 0, 0, a, a_offsets, c, c_offsets, count))
 
 
 @compiled(inline="always")
@@ -218,7 +220,7 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
             for phase in range(phases):
                 pixel, table = _locate(outs, place, phase, START, x, side_x, of_x, edge_x, zeros)
                 to_v = v + (t * depth + phase * ins) * ITEM
-                call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
+                _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
             place = _next(place, grid)
         for k in range(columns.shape[0]):
             phase, first, end, width = columns[k]
@@ -232,7 +234,7 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
             for t in range(count):
                 pixel, table = _locate(outs, here, phase, first, y, side_y, of_y, edge_y, nowhere)
                 from_m = m + t * width * ITEM
-                call_at(by_products, (0, 0, 0, from_m, of_m.ctypes.data, pixel, table, end - first))
+                _transform(by_products, from_m, of_m.ctypes.data, pixel, table, end - first)
                 here = _next(here, grid)
         tile += count
 
@@ -258,10 +260,10 @@ def _add_up_tiles(worker, outs, inputs, gradients, zeros, total, part, grid, til
             for phase in range(phases[0], phases[1]):
                 pixel, table = _locate(outs, place, phase, begin, x, side_x, of_x, edge_x, zeros)
                 to_v = v + (t * depth + (phase - phases[0]) * ins) * ITEM
-                call_at(by_inputs, (0, 0, 0, pixel, table, to_v, of_v.ctypes.data, ins))
+                _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
             pixel, table = _locate(outs, place, START, first, y, side_y, of_y, edge_y, zeros)
             to_z = z + t * width * ITEM
-            call_at(by_gradients, (0, 0, 0, pixel, table, to_z, of_z.ctypes.data, end - first))
+            _transform(by_gradients, pixel, table, to_z, of_z.ctypes.data, end - first)
             place = _next(place, grid)
         for plane in range(planes):
             _ask_for(outs, place, count, planes, plane, x, side_x, of_x)

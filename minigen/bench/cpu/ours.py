@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minigen import Tensor, ones
+from minigen import ones
 from minigen.bench import convolution
 from minigen.bench.convolution import Kernel
 from minigen.bench.cpu.cases import Task
+from minigen.bench.cpu.chain import chain_of
 from minigen.bench.steps.ours import make_step
 from minigen.random import Generator
 
@@ -25,28 +26,12 @@ def make_kernel(kernel: Kernel, direction: str) -> Callable[[], np.ndarray]:
     return convolution.ours(kernel, direction, x, noise.normal(kernel.w_shape), y, cpu)
 
 
-def make_chain(length: int, backward: bool) -> Callable[[], Tensor]:
-    """y ← y·w, so many times, on four numbers; with the gradient of the sum where backward is wanted."""
-    w = ones(4, requires_grad=True)
-
-    def run() -> Tensor:
-        y = w
-        for _ in range(length):
-            y = y * w
-        if backward:
-            w.grad = None
-            y.sum().backward()
-        return y
-
-    return run
-
-
 def prepare(task: Task) -> Callable[[], Any]:
     """What a task asks for, ready to be called again and again."""
     if "model" in task:
         return make_step(task["model"], task["batch"], task["shape"])
     if "chain" in task:
-        return make_chain(task["chain"], task["backward"])
+        return chain_of(ones(4, requires_grad=True), task["chain"], task["backward"])
     if "kernel" in task:
         return make_kernel(Kernel(*task["kernel"]), task["direction"])
     from minigen_kernels.cpu import matmul

@@ -8,25 +8,8 @@ from typing import Any
 from minigen.bench import convolution
 from minigen.bench.convolution import Kernel
 from minigen.bench.cpu.cases import Task
+from minigen.bench.cpu.chain import chain_of
 from minigen.bench.steps.theirs import make_step
-
-
-def make_chain(length: int, backward: bool) -> Callable[[], Any]:
-    """As `ours.make_chain`."""
-    import torch
-
-    w = torch.ones(4, requires_grad=True)
-
-    def run() -> Any:
-        y = w
-        for _ in range(length):
-            y = y * w
-        if backward:
-            w.grad = None
-            y.sum().backward()
-        return y
-
-    return run
 
 
 def prepare(task: Task) -> Callable[[], Any]:
@@ -36,7 +19,7 @@ def prepare(task: Task) -> Callable[[], Any]:
     if "model" in task:
         return make_step(task["model"], task["batch"], task["shape"], task["memory_format"])
     if "chain" in task:
-        return make_chain(task["chain"], task["backward"])
+        return chain_of(torch.ones(4, requires_grad=True), task["chain"], task["backward"])
     if "kernel" in task:
         kernel = Kernel(*task["kernel"])
         return convolution.theirs(kernel, task["direction"], *convolution.their_arrays(kernel, task["memory_format"]))
