@@ -85,6 +85,7 @@ def tiny_tasks() -> ExitStack:
     stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(tiled, TASK_FLOPS=1, PLAN_PIXELS=8, CHUNK_BYTES=500, SUMS_BYTES=1))
+    stack.enter_context(mock.patch.multiple(tiled, MANY_ROWS=20, SMALL_BYTES=1))
     stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))
     return stack
 

@@ -20,10 +20,10 @@ def small_numbers(rng, *shape):
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
-def run(depthwise, width, blocks, *arrays):
+def run(depthwise, width, blocks, *arrays, beside=1, steps=tiled.ALONE):
     """`run_tiles`, given arrays."""
     a_rows, *others = (array.ctypes.data for array in arrays)
-    run_tiles(tile_address(), int(depthwise), width, blocks.ctypes.data, len(blocks), a_rows, *others)
+    run_tiles(tile_address(), int(depthwise), width, blocks.ctypes.data, len(blocks), a_rows, *others, beside, steps)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
@@ -48,6 +48,23 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
     c_rows = order[None] * (width + 5) * ITEM
     run(depthwise, width, block, a_rows, c_rows, a, b, start, c)
     np.testing.assert_array_equal(c, expected)
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_columns_side_by_side_are_computed_tile_by_tile(width, depthwise):
+    rng = np.random.default_rng(1)
+    rows, columns, terms = 2 * ROWS[width], 3, 5
+    across = columns * width if depthwise else 1  # numbers of a at one place
+    a = small_numbers(rng, rows, terms, across)
+    b, start = small_numbers(rng, columns, terms, width), small_numbers(rng, columns, width + 3)
+    c = np.zeros((rows, columns * width), np.float32)
+    block = np.array([[0, 2, 0, 0, 1, 1, terms, 0, 0, ITEM * across, 0, 0, ITEM * width]])
+    a_rows, c_rows = (np.arange(rows).reshape(2, -1) * array.strides[0] for array in (a, c))
+    steps = ITEM * width if depthwise else 0, b.strides[0], start.strides[0], ITEM * width
+    run(depthwise, width, block, a_rows, c_rows, a, b, start, c, beside=columns, steps=steps)
+    terms_of = a.reshape(rows, terms, -1, width if depthwise else 1) * b.swapaxes(0, 1)
+    np.testing.assert_array_equal(c.reshape(rows, columns, width), terms_of.sum(axis=1) + start[:, :width])
 
 
 def test_an_empty_sum_is_what_it_began_with():
@@ -78,6 +95,11 @@ def taps_inside(geometry):
     return counts[0] * counts[1]
 
 
+def as_packed(geometry, width):
+    """Numbers from image to image and from pixel to pixel of a packed y."""
+    return geometry.out_size[0] * geometry.out_size[1] * width, width
+
+
 def multiply_adds(plan, spare=None):
     """Of a plan, and not counting the rows that fill up its tiles: they are another row again, or go to the spare one."""
     total = 0
@@ -104,7 +126,9 @@ def test_plans_hold_the_taps_inside_the_image_and_no_others(geometry, width):
     assert sum(map(multiply_adds, back)) == wanted * geometry.out_channels
     taps = geometry.kernel_size[0] * geometry.kernel_size[1]
     spare = taps * depth
-    weights = plans.tap_plan(geometry, images, (0, geometry.out_size[0]), (0, taps), width, spare)
+    weights = plans.tap_plan(
+        geometry, images, (0, geometry.out_size[0]), (0, taps), width, spare, as_packed(geometry, width)
+    )
     assert multiply_adds(weights, spare * width * ITEM) == wanted * depth
 
 
@@ -127,7 +151,8 @@ def square(kernel: int, depth: int, groups: int = 1, outs: int = LANES) -> ConvG
 
 def tiles_and_steps(kernel: int, depth: int) -> tuple[int, int]:
     """Of the plan for a weight gradient: its tiles, and how often their loops go round."""
-    plan = plans.tap_plan(square(kernel, depth), 4, (0, 32), (0, kernel**2), LANES, kernel**2 * depth)
+    geometry, taps = square(kernel, depth), kernel**2
+    plan = plans.tap_plan(geometry, 4, (0, 32), (0, taps), LANES, taps * depth, as_packed(geometry, LANES))
     first, end, *_, length, m, n = plan.blocks[:, : BLOCK_FIELDS.index("al")].T
     return len(plan.c_rows), int(((end - first) * length * m * n).sum())
 

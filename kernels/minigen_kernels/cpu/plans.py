@@ -219,11 +219,14 @@ def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, s
 
 
 @lru_cache(256)
-def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, width: int, spare: int) -> Plan:
+def tap_plan(
+    geometry: ConvGeometry, images: int, rows: Range, taps: Range, width: int, spare: int, steps_y: tuple[int, int]
+) -> Plan:
     """The plan that adds to the weight gradient of taps t0 <= t < t1, t = p KW + q, what rows i0 <= i < i1 of y give.
 
-    a is x (images, H, W, C), from the group's first channel on; b is y (images, i1 - i0, OW, width); c is the gradient
-    (KH, KW, C/G, width), and row `spare` of it, where the rows go that fill up a tile.
+    a is x (images, H, W, C), from the group's first channel on; b is y (images, i1 - i0, OW, width), with so many numbers
+    from image to image and from pixel to pixel as `steps_y` says; c is the gradient (KH, KW, C/G, width), and row `spare`
+    of it, where the rows go that fill up a tile.
 
     A plan has a block for each set of taps that see the same pixels, or one for each set of pixels seen by the same taps,
     whichever costs less. The second has more blocks, but the middle of the image is seen by every tap, and taps of few
@@ -258,6 +261,7 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
             if i0 < i1 and j0 < j1
         )
 
+    image, pixel = steps_y
     table = _Table(width)
     channel = np.arange(depth)
     for (i0, i1), (j0, j1), alike in min(ways, key=cost):
@@ -268,12 +272,12 @@ def tap_plan(geometry: ConvGeometry, images: int, rows: Range, taps: Range, widt
         tiles = table.add_rows(start, (np.array(alike)[:, None] * depth + channel) * width, spare * width)
         table.add_block(
             tiles,
-            b=((i0 - rows[0]) * ow + j0) * width,
+            b=((i0 - rows[0]) * ow + j0) * pixel,
             accumulate=True,
             axes=(
-                (images, height * columns * channels, (rows[1] - rows[0]) * ow * width),
-                (i1 - i0, sh * columns * channels, ow * width),
-                (j1 - j0, sw * channels, width),
+                (images, height * columns * channels, image),
+                (i1 - i0, sh * columns * channels, ow * pixel),
+                (j1 - j0, sw * channels, pixel),
             ),
         )
     return table.plan()
@@ -314,15 +318,15 @@ class _Table:
     def add_block(self, tiles: Range, b: int, accumulate: bool, axes: Sequence[tuple[int, int, int]]) -> None:
         """Adds a block of these tiles, from this number of b on.
 
-        axes: of each its length, and its steps in a and in b, the innermost last. An axis whose steps are as long as the
-        next one's, from end to end, becomes one with it: long loops are the faster ones.
+        axes: of each its length, and its steps in a and in b, the innermost last. An axis of one step is left out, and one
+        whose steps are as long as the next one's, from end to end, becomes one with it: long loops are the faster ones.
         """
-        joined = [axes[-1]]
-        for length, step_a, step_b in reversed(axes[:-1]):
-            inner, inner_a, inner_b = joined[0]
-            if (step_a, step_b) == (inner * inner_a, inner * inner_b):
+        joined: list[tuple[int, int, int]] = []
+        for length, step_a, step_b in reversed(axes):
+            inner, inner_a, inner_b = joined[0] if joined else (0, 0, 0)
+            if joined and (step_a, step_b) == (inner * inner_a, inner * inner_b):
                 joined[0] = (length * inner, inner_a, inner_b)
-            else:
+            elif length != 1:
                 joined.insert(0, (length, step_a, step_b))
         joined = [(1, 0, 0)] * (len(axes) - len(joined)) + joined
         lengths, steps_a, steps_b = zip(*joined)

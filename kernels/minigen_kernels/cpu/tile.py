@@ -246,14 +246,19 @@ def rows_of(width):
 
 
 @compiled()
-def run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c):
+def run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, a, b, start, c, beside, steps):
     """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers. The rest are addresses.
 
-    a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
+    a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`. beside: how many
+    columns are computed side by side, tile by tile; steps: bytes from one of them to the next in a, b, start and c (in
+    blocks that accumulate, 0 in start).
     """
     rows = 8 * rows_of(width)
+    by_a, by_b, by_start, by_c = steps
     for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
         from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
         for t in range(number_at(block + 8 * _FIRST), number_at(block + 8 * _END)):
             of_a, of_c = a_rows + t * rows, c_rows + t * rows
-            call_at(tile, (depthwise, width, a, of_a, from_b, begin, c, of_c, block + 8 * _AXES))
+            for k in range(beside):
+                from_a, of_b, first, to_c = a + k * by_a, from_b + k * by_b, begin + k * by_start, c + k * by_c
+                call_at(tile, (depthwise, width, from_a, of_a, of_b, first, to_c, of_c, block + 8 * _AXES))

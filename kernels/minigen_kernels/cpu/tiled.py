@@ -17,7 +17,7 @@ import numpy as np
 from ..geometry import ConvGeometry
 from . import plans
 from .compiled import compiled
-from .layout import CACHE_LINE, TASK_FLOPS, aligned, pieces, read_only, scratch, steps
+from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
 from .share import ALL, hand_out
 from .threads import num_threads, run_shared
@@ -29,13 +29,16 @@ TASKS = 8  # so many at least, if they are not too small then
 # bands in the middle.
 PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
-MANY_ROWS = 512  # of a weight gradient: so many use each number of y that aligning it pays
+MANY_ROWS = 512  # of a weight gradient: so many use each number of y that packing and aligning it pays
+SMALL_BYTES = 256 << 10  # of a weight gradient: shares of it cost little, and all columns are worked on together
 CHUNK_BYTES = 256 << 10  # of y, used at a time by a weight gradient
+BESIDE_BYTES = 16 << 10  # of the weights of columns side by side: half of the first cache
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
 PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_add_up` the last two
 # Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
-PIXEL_FIELDS = ("column", "part", "width", "a", "c")
+PIXEL_FIELDS = ("column", "beside", "part", "width", "a", "c")
 TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
+ALONE = (0, 0, 0, 0)  # the steps to the column beside one that has none
 
 
 class Column(NamedTuple):
@@ -85,7 +88,10 @@ def _correlate(
     if len(x) == 0:
         return
     columns, work = _pixel_work(tuple(correlation for correlation, _ in parts), y.shape, groups)
-    packed = [[aligned((*w.shape[2:], w.shape[1], column.width), y.dtype) for column in columns] for _, w in parts]
+    # A correlation's packed weights (KH, KW, depth, width) of each column, one behind the other.
+    *places, together = itertools.accumulate([column.width for column in columns], initial=0)
+    terms = [math.prod(w.shape[1:]) for _, w in parts]
+    packed = [aligned((count * together,), y.dtype) for count in terms]
     weights = [(w.ctypes.data, *w.strides, *w.shape[1:]) for _, w in parts]
     # Where a column's results go. One that is wider than its outputs needs an array of its own.
     targets = [
@@ -102,7 +108,9 @@ def _correlate(
         PACK,
         np.array(weights),
         np.array(columns),
-        np.array([[array.ctypes.data for array in arrays] for arrays in packed]),
+        np.array(
+            [[array.ctypes.data + ITEM * count * place for place in places] for array, count in zip(packed, terms)]
+        ),
         tile_address(),
         int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups)),
         work.table,
@@ -122,16 +130,20 @@ def _pixel_work(
 ) -> tuple[list[Column], Work]:
     """The columns of y, and its pixels by tasks; PIXEL_FIELDS are the fields of a run."""
     (batch, height, width, outs), depth = shape, correlations[0].depth
-    columns = _columns(groups, outs // groups, depth, _is_depthwise(depth, outs // groups, groups))
+    depthwise = _is_depthwise(depth, outs // groups, groups)
+    columns = _columns(groups, outs // groups, depth, depthwise)
+    terms = max(math.prod(part.kernel_size) for part in correlations) * depth
     image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
     bands = max(bands, height * width // PLAN_PIXELS)
     image = math.prod(correlations[0].in_size) * correlations[0].channels
     tasks = []
+    runs = list(itertools.product(_side_by_side(columns, terms, depthwise), enumerate(correlations)))
     for images, band in itertools.product(chunks, range(bands)):
         task = []
-        for (k, column), (p, part) in itertools.product(enumerate(columns), enumerate(correlations)):
+        for (k, beside), (p, part) in runs:
+            column = columns[k]
             shared = column.end - column.first == column.width
             step = outs if shared else column.width  # from pixel to pixel of the target
             lines = -(-part.out_size[0] // bands)
@@ -140,7 +152,7 @@ def _pixel_work(
             plan = plans.pixel_plan(part, images.stop - images.start, rows, column.width, step)
             a = images.start * image + column.channel + a_shift
             c = (images.start * height * width + c_shift) * step + (column.first if shared else 0)
-            task.append((plan, (k, p, column.width, ITEM * a, ITEM * c)))
+            task.append((plan, (k, beside, p, column.width, ITEM * a, ITEM * c)))
         tasks.append(task)
     return columns, plans.work_of(tasks, len(PIXEL_FIELDS))
 
@@ -156,7 +168,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     if geometry.batch == 0:
         return w
     columns, shares, size, room, work = _tap_work(geometry)
-    rows, rooms = depth * math.prod(geometry.kernel_size), num_threads()
+    rooms = num_threads()
     run_shared(
         _add_up,
         len(work.ends) - 1,
@@ -168,7 +180,6 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         x.ctypes.data,
         read_only(y),
         scratch("columns", (rooms, room), x.dtype),
-        CACHE_LINE if rows > MANY_ROWS else ITEM,
         np.zeros((shares, size), x.dtype),
         np.array(columns),
         w,
@@ -190,30 +201,32 @@ def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, int, int, int]], 
     tile_rows = ROWS[columns[0].width]
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
-    count = -(-TASKS // len(columns))
+    numbered = list(enumerate(columns))
+    small = rows * geometry.out_channels * ITEM <= SMALL_BYTES
+    together = [numbered] if small else [[column] for column in numbered]
+    count = -(-TASKS // len(together))
     most = max(1, SUMS_BYTES // (rows * geometry.out_channels * ITEM))
     shares = _shares(geometry, min(count, most, max(1, image_flops * geometry.batch // TASK_FLOPS)))
     taps = pieces(kh * kw, least=-(-4 * tile_rows // depth), count=-(-count // len(shares)))
     # A column's sums have a row more for each piece of the taps, where it puts what fills up its tiles.
     sums = [0, *itertools.accumulate((rows + len(taps)) * column.width for column in columns)]
     correlation, image, room, tasks = plans.convolution(geometry), math.prod(geometry.in_size), 0, []
-    for (share, (images, band)), (k, column), (t, tap) in itertools.product(
-        enumerate(shares), enumerate(columns), enumerate(taps)
-    ):
-        line_bytes = ow * column.width * ITEM
+    for (share, (images, band)), beside, (t, tap) in itertools.product(enumerate(shares), together, enumerate(taps)):
+        line_bytes = ow * sum(column.width for _, column in beside) * ITEM
         lines = max(1, min(band.stop - band.start, CHUNK_BYTES // line_bytes))
         task = []
         for part in steps(images, max(1, CHUNK_BYTES // (lines * line_bytes))):
-            for chunk in steps(band, lines):
+            for chunk, (k, column) in itertools.product(steps(band, lines), beside):
                 number, height = part.stop - part.start, chunk.stop - chunk.start
-                is_y = column.end - column.first == column.width == geometry.out_channels  # as it lies in memory
-                packs = not is_y or (number > 1 and height < oh)
+                packs = rows > MANY_ROWS or column.end - column.first < column.width
+                lines_y, pixel_y = (height, column.width) if packs else (oh, geometry.out_channels)
+                steps_y = (lines_y * ow * pixel_y, pixel_y)
                 seen, shift, _ = plans.like_others(correlation, (chunk.start, chunk.stop))
-                plan = plans.tap_plan(geometry, number, seen, (tap.start, tap.stop), column.width, rows + t)
+                plan = plans.tap_plan(geometry, number, seen, (tap.start, tap.stop), column.width, rows + t, steps_y)
                 a = part.start * image * geometry.in_channels + column.channel + shift
-                of_y = (part.start, part.stop, chunk.start, chunk.stop, column.first, column.end)
-                task.append((plan, (column.width, share, ITEM * sums[k], ITEM * a, packs, *of_y)))
-                room = max(room, number * height * ow * column.width)
+                place = (part.start, part.stop, chunk.start, chunk.stop, column.first, column.end)
+                task.append((plan, (column.width, share, ITEM * sums[k], ITEM * a, packs, *place)))
+                room = max(room, packs * number * height * ow * column.width)
         tasks.append(task)
     places = [(column.first, column.end, column.width, first) for column, first in zip(columns, sums)]
     return places, len(shares), sums[-1], room, plans.work_of(tasks, len(TAP_FIELDS))
@@ -243,6 +256,26 @@ def cut(outs: int) -> list[tuple[int, int, int]]:
         width = next(width for width in WIDTHS if width <= vectors * LANES)
         found.append((first, min(outs, first + width), width))
         first += width
+    return found
+
+
+def _side_by_side(columns: list[Column], terms: int, depthwise: bool) -> list[tuple[int, int]]:
+    """The first of the columns that are computed side by side, and how many they are.
+
+    Where sums have few terms, most of the time goes into reading x and writing y: better once than column by column. Side
+    by side are columns of one width which read the same channels (each its own, if depthwise), and whose weights stay in
+    the first cache.
+    """
+    found: list[tuple[int, int]] = []
+    for k, column in enumerate(columns):
+        first, count = found[-1] if found else (0, 0)
+        before = columns[first]
+        fits = terms * column.width * (count + 1) * ITEM <= BESIDE_BYTES
+        alike = before.width == column.width == column.end - column.first
+        if count and fits and alike and (depthwise or before.channel == column.channel):
+            found[-1] = first, count + 1
+        else:
+            found.append((k, 1))
     return found
 
 
@@ -295,34 +328,37 @@ def _pack_weights(part, k, weights, columns, packed):
 @compiled(inline="always")
 def _run_task(i, tile, depthwise, table, ends, x, packed, starts, targets):
     for run in range(ends[i], ends[i + 1]):
-        blocks, count, a_rows, c_rows, column, part, width, a, c = table[run]
+        blocks, count, a_rows, c_rows, column, beside, part, width, a, c = table[run]
         b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
-        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c)
+        of_b = packed[part, column + 1] - b if beside > 1 else 0
+        steps = depthwise * width * ITEM, of_b, starts.strides[0], width * ITEM
+        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c, beside, steps)
 
 
 @compiled()
-def _add_up(board, n, piece, worker, step, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w):
+def _add_up(board, n, piece, worker, step, tile, depthwise, table, ends, x, y, room, sums, columns, w):
     """Runs the plans, and then adds up the shares and unpacks them."""
     if piece == ALL:
         blocks = len(columns) * -(-w.shape[1] // UNPACK_INS)
-        hand_out(board, n, (COMPUTE, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w))
-        hand_out(board, blocks, (UNPACK, tile, depthwise, table, ends, x, y, room, alignment, sums, columns, w))
+        hand_out(board, n, (COMPUTE, tile, depthwise, table, ends, x, y, room, sums, columns, w))
+        hand_out(board, blocks, (UNPACK, tile, depthwise, table, ends, x, y, room, sums, columns, w))
     elif step == COMPUTE:
-        _run_gradient_task(piece, tile, depthwise, table, ends, x, y, room[worker], alignment, sums)
+        _run_gradient_task(piece, tile, depthwise, table, ends, x, y, room[worker], sums)
     else:
         _unpack_weights(piece % len(columns), piece // len(columns), sums, columns, w)
 
 
 @compiled(inline="always")
-def _run_gradient_task(i, tile, depthwise, table, ends, x, y, room, alignment, sums):
+def _run_gradient_task(i, tile, depthwise, table, ends, x, y, room, sums):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, width, share, column, a, packs, n0, n1, i0, i1, first, end = table[run]
         outputs = y[n0:n1, i0:i1, :, first:end]
         b = outputs.ctypes.data
-        if packs or b % alignment != 0:
+        if packs:
             b = room.ctypes.data
             _pack_columns(outputs, width, room)
-        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, sums[share].ctypes.data + column)
+        to = sums[share].ctypes.data + column
+        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, to, 1, ALONE)
 
 
 @compiled(inline="always")
