@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels.cpu import layout, plans, tiled
-from minigen_kernels.cpu.tile import BLOCK_FIELDS, LANES, ROWS, WIDTHS, run_tiles, tile_address
+from minigen_kernels.cpu.tile import BLOCK_FIELDS, CACHE_LINE, LANES, ROWS, WIDTHS, run_tiles, tile_address
 from minigen_kernels.geometry import ConvGeometry, conv_output_size
 
 ITEM = 4
@@ -189,7 +189,7 @@ def test_aligned_arrays_begin_on_a_cache_line(n, dtype):
     array = layout.aligned((n, 3), np.dtype(dtype))
     assert array.shape == (n, 3)
     assert array.dtype == dtype
-    assert array.ctypes.data % layout.CACHE_LINE == 0
+    assert array.ctypes.data % CACHE_LINE == 0
     array[...] = 1
 
 

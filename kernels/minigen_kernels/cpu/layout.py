@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from .threads import parallel_for, run_shared
+from .tile import CACHE_LINE
 from .transposition import contiguous
 
-CACHE_LINE = 64  # bytes
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
 SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
 PIECE = 16384  # elements of a piece of an elementwise pass: ten microseconds of one core, and whole tiles of `philox`

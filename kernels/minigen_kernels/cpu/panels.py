@@ -24,9 +24,8 @@ from .compiled import compiled
 from .layout import scratch
 from .share import ALL, hand_out
 from .threads import run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS, bend, rows_of, tile_address
+from .tile import CACHE_LINE, ITEM, LANES, ROWS, WIDTHS, bend, prefetch, rows_of, tile_address
 from .transposition import copy_numbers, transpose
-from .winograd_vectors import prefetch
 
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
@@ -192,9 +191,9 @@ def _multiply_band(piece, shape, begin, slope, a, a_row, a_column, c, c_row, pac
             a_rows[r] = (first + min(r, there - 1)) * a_row
             c_rows[r] = (first + r) * c_row if r < there and columns == width else spare[r].ctypes.data - to_c
         for r in range(first + rows, min(first + 2 * rows, m)):  # what the next tile reads: up to a tenth of the time
-            prefetch(c + first_column * ITEM + r * c_row, width // LANES)
+            prefetch(to_c + r * c_row, -(-width * ITEM // CACHE_LINE))
             if a_column == ITEM:
-                prefetch(a + r * a_row, count // LANES)
+                prefetch(a + r * a_row, count * ITEM // CACHE_LINE)
         if columns < width and not begin:
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)

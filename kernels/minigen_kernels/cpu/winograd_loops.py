@@ -23,10 +23,8 @@ import numpy as np
 
 from .addresses import call_at
 from .compiled import compiled
-from .layout import CACHE_LINE
 from .share import ALL, hand_out
-from .tile import ITEM
-from .winograd_vectors import prefetch
+from .tile import CACHE_LINE, ITEM, prefetch
 
 START = np.int64(0)  # of the same type to the compiler as other phases and channels
 PACK, CONVOLVE = range(2)  # steps of `convolve`

@@ -21,7 +21,6 @@ from numba.extending import intrinsic
 
 from .addresses import address_of
 from .compiled import compiled
-from .layout import CACHE_LINE
 from .tile import FLOAT, INT, ITEM, LANES, ROWS, SHAPES, VECTOR, WIDTHS, load, multiply_add, number, spread, store
 from .winograd_schemes import Matrices, Matrix, matrices
 
@@ -111,23 +110,6 @@ def _make_product(rows: int, vectors: int) -> Any:
     return product
 
 
-def _prefetch(context, address, lines):
-    """The intrinsic prefetch(address, lines), which asks for so many lines of a cache, and does not wait for them."""
-
-    def generate(context, builder, signature, arguments):
-        address, lines = arguments
-        index, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, index, index, index])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        how = [ir.Constant(index, k) for k in (0, 2, 1)]  # to read, into the second cache, data
-        with cgutils.for_range(builder, lines, intp=INT) as step:
-            line = builder.add(address, builder.mul(step.index, number(CACHE_LINE)))
-            builder.call(ask, [builder.inttoptr(line, byte), *how])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), generate
-
-
 def _combine(builder: Any, coefficients: tuple[float, ...], vectors: list[Any]) -> Any:
     """The sum of coefficient times vector."""
     total = None
@@ -157,7 +139,6 @@ TRANSFORMS: tuple[Callable[[Matrices], Matrix], ...] = (  # their matrices
     lambda of: _turned(of.outputs),
     lambda of: _turned(of.weights),
 )
-prefetch: Any = intrinsic(_prefetch)
 wide_product, middle_product, narrow_product = (_make_product(*shape) for shape in SHAPES)
 _WIDE, _MIDDLE, _ = WIDTHS
 _ROWS_OF_WIDE, _ROWS_OF_MIDDLE, _ROWS_OF_NARROW = ROWS.values()
