@@ -78,7 +78,7 @@ def cases(draw):
 def test_all_three_agree_with_the_reference(case, biased, chunk_bytes):
     _, w, *_ = case
     b, c = (np.arange(n, dtype=np.float32) if biased else None for n in w.shape[:2])
-    small = {"CHUNK_BYTES": chunk_bytes, "CHUNK_TILES": 1, "TASK_FLOPS": chunk_bytes, "MOST_INS": 2 * LANES}
+    small = {"CHUNK_BYTES": chunk_bytes, "CHUNK_TILES": 1, "TASK_FLOPS": chunk_bytes, "TRANSFORMED_BYTES": chunk_bytes}
     with mock.patch.multiple(winograd, **small):
         actual = all_three(winograd, *case, b, c)
     for a, right in zip(actual, exactly(*case, b, c)):

@@ -30,6 +30,8 @@ it is subtracted from itself; as taps and the outputs of a tile are mixed, NaN a
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -41,9 +43,9 @@ from . import winograd_loops
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import share_inside
 from .threads import num_threads, run_shared
-from .tile import LANES, ROWS, WIDTHS
+from .tile import ITEM, LANES, ROWS, WIDTHS
 from .tiled import TASKS, cut
-from .winograd_loops import JOB_FIELDS, PACKED
+from .winograd_loops import PACKED
 from .winograd_schemes import ONE, Scheme
 from .winograd_vectors import (
     INPUTS,
@@ -61,12 +63,11 @@ MOST_TAPS = 5  # of a phase's kernel
 LEAST = 1 << 27  # multiplications of the plain way, some 1.2 ms of one core: below that, there is little time to win
 PLANE_COST, WEIGHT_COST = 4, 6  # of transforming one channel's number and one weight's, in multiplications
 WORTH = 0.8  # it pays below that share of the plain way's cost
-CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time, or
+CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time by one thread, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
-SUMS_BYTES = 4 << 20  # the most for sums of a weight gradient that are to be added, where one of them takes less
-MOST_INS = 128  # of a weight gradient's task
+TRANSFORMED_BYTES = 4 << 20  # the same of a weight gradient, whose tiles all threads share
+FULL_ROWS = math.lcm(*ROWS.values())  # inputs that fill up the tiles of every width
 PACK_INS, UNPACK_INS = 4 * PACKED, 4 * PACKED  # of the tasks before and after
-TILES_AT_A_TIME = JOB_FIELDS.index("most")
 FLOAT = np.dtype(np.float32)
 
 
@@ -252,53 +253,48 @@ def _convolve(
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """w (O, C, K, K) from x (N, H, W, C) and y (N, OH, OW, O).
 
-    Cut by phases, inputs, outputs and tiles: each share of the tiles is summed up apart, and the shares are added in their
-    order.
+    Some tiles at a time, x and y are transformed once, shared out by tiles; then their products are added up, shared out by
+    planes, each of which one thread adds up in the order of the tiles.
     """
     plan = _forwards(geometry)
     scheme, side_x, side_y, _, grid, tiles = plan
-    ins, step, phases = side_x.channels, side_x.step, side_x.step**2
+    ins, step = side_x.channels, side_x.step
     w = np.zeros((side_y.channels, ins, *geometry.kernel_size), x.dtype)
-    if len(x) == 0:
+    if tiles == 0:
         return w
-    if ins > MOST_INS:
-        depths = [((f, f + 1), part) for f in range(phases) for part in pieces(ins, most=MOST_INS, count=1)]
-    else:
-        depths = [((f.start, f.stop), slice(0, ins)) for f in pieces(phases, most=MOST_INS // ins, count=1)]
-    jobs = [(f, part, column) for f, part in depths for column in _columns(side_y.channels)]
-    size = scheme.planes * plan.depth * side_y.channels
-    affordable = max(1, SUMS_BYTES // (size * x.itemsize))
-    count = min(-(-TASKS // len(jobs)), 1 << (affordable.bit_length() - 1))  # of two, four, ... threads none waits
-    shares = pieces(tiles, least=-(-TASK_FLOPS // (2 * size)), count=count)
-    table, blocks, where = [], [], 0
-    for k, ((f, g), part, (first, end, width)) in enumerate(jobs):
-        depth = (g - f) * (part.stop - part.start)
-        rows = -(-depth // ROWS[width]) * ROWS[width]
-        table.append(
-            (f, g, part.start, part.stop, first, end, width, rows, _chunk(scheme, depth + width, shares[0]), where)
-        )
-        where += len(shares) * scheme.planes * rows * width
-        for phase in range(f, g):
-            blocks += [(k, phase, block.start, block.stop) for block in steps(part, UNPACK_INS)]
-    rooms, most = num_threads(), max(row[TILES_AT_A_TIME] for row in table)
-    v = _planes("inputs", rooms, scheme, most * max((g - f) * (part.stop - part.start) for (f, g), part, _ in jobs))
-    z = _planes("products", rooms, scheme, most * max(width for _, _, (_, _, width) in jobs))
+    outs = _columns(side_y.channels)
+    *before, widths = itertools.accumulate([width for _, _, width in outs], initial=0)
+    columns = [(*column, place) for column, place in zip(outs, before)]
+    blocks = [
+        (k, phase, block.start, block.stop)
+        for k in range(len(columns))
+        for phase in range(step**2)
+        for block in steps(slice(0, ins), UNPACK_INS)
+    ]
+    rows = -(-plan.depth // FULL_ROWS) * FULL_ROWS
+    most = max(CHUNK_TILES, TRANSFORMED_BYTES // (ITEM * scheme.planes * (plan.depth + widths)))
+    most = min(most, tiles)
+    v, _, of_v = _planes("inputs", 1, scheme, most * plan.depth)
+    z, _, of_z = _planes("products", 1, scheme, most * widths)
+    sums = aligned((scheme.planes * rows * widths,), x.dtype)
     zeros = np.zeros(max(ins, side_y.channels, *WIDTHS), x.dtype)
     by_inputs, by_gradients, by_weight_gradients = (
         transform_address(which, *scheme) for which in (INPUTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS)
     )
+    rooms = num_threads()
     run_shared(
         winograd_loops.weight_gradient,
-        len(shares) * len(jobs),
-        winograd_loops.SUM,
+        tiles,
+        winograd_loops.TRANSFORM,
+        0,
         tuple(scheme),
-        np.array(table),
-        aligned((where,), x.dtype),
-        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), v, by_inputs),
-        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), z, multiply_address(), by_gradients),
+        np.array(columns),
+        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), (v, of_v), by_inputs),
+        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), (z, of_z), multiply_address(), by_gradients),
         zeros.ctypes.data,
+        (sums.ctypes.data, rows, widths),
         grid,
-        _ends(shares),
+        (tiles, most),
         np.array(blocks),
         (w, step, _room(rooms, scheme), by_weight_gradients),
         rooms=rooms,

@@ -28,13 +28,9 @@ from .tile import CACHE_LINE, ITEM, prefetch
 
 START = np.int64(0)  # of the same type to the compiler as other phases and channels
 PACK, CONVOLVE = range(2)  # steps of `convolve`
-SUM, ADD, UNPACK = range(3)  # steps of `weight_gradient`
+TRANSFORM, MULTIPLY, UNPACK = range(3)  # steps of `weight_gradient`
+TILES = 4  # of a piece of its first step: some microseconds of one core
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
-
-# A job of the weight gradient: phases and inputs (the first, and after the last), outputs, the width of its rows and how
-# many they are, tiles worked on at a time, and where its sums begin.
-JOB_FIELDS = ("f", "g", "begin", "stop", "first", "end", "width", "rows", "most", "sums")
-_WIDTH, _ROWS, _SUMS = (JOB_FIELDS.index(name) for name in ("width", "rows", "sums"))
 
 
 @compiled()
@@ -79,58 +75,77 @@ def _pack_share(i, worker, scheme, columns, addresses, weights):
 
 @compiled()
 def weight_gradient(
-    board, n, piece, worker, step, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights
+    board, n, piece, worker, step, first, scheme, columns, inputs, gradients, zeros, sums, grid, tiles, blocks, weights
 ):
-    """Sums up every job in shares, adds the shares in their order, and transforms the sums to weights.
+    """Transforms tiles of x and y from `first` on, adds their products to the sums, and at last transforms these to weights.
 
-    blocks (count, 4): job, phase, first input, the one after the last. inputs and gradients are taken apart in
-    `_add_up_tiles`. ends: where the shares of the tiles begin, and the last one ends.
+    columns (count, 4): first output, the one after the last, width, and the widths of all columns before. inputs and
+    gradients are taken apart in `_transform_tiles`. sums: the address of planes, in each of which a column has (rows,
+    width), where rows are inputs and what fills up a tile; rows; all widths. tiles: of all images, and how many are worked
+    on at a time. blocks (count, 4): column, phase, first input, the one after the last.
     """
-    shares, planes = len(ends) - 1, _planes(scheme)
     if piece == ALL:
-        hand_out(board, n, (SUM, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights))
-        several = len(jobs) * planes if shares > 1 else 0
-        hand_out(board, several, (ADD, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights))
-        hand_out(
-            board, len(blocks), (UNPACK, scheme, jobs, sums, inputs, gradients, zeros, grid, ends, blocks, weights)
-        )
-    elif step == SUM:
-        share = piece % shares
-        f, g, begin, stop, first, end, width, rows, most, where = jobs[piece // shares]
-        total = (sums.ctypes.data + (where + share * planes * rows * width) * ITEM, rows, width)
-        tiles = ends[share], ends[share + 1], min(most, ends[share + 1] - ends[share])
-        part = (f, g), (begin, stop), (first, end)
-        _add_up_tiles(worker, scheme[0], inputs, gradients, zeros, total, part, grid, tiles)
-    elif step == ADD:
-        _add_shares(jobs[piece // planes], piece % planes, sums, planes, shares)
+        shared = scheme, columns, inputs, gradients, zeros, sums, grid, tiles, blocks, weights
+        count, most = tiles
+        for here in range(0, count, most):
+            hand_out(board, -(-min(most, count - here) // TILES), (TRANSFORM, here, *shared))
+            hand_out(board, _planes(scheme) * len(columns), (MULTIPLY, here, *shared))
+        hand_out(board, len(blocks), (UNPACK, count, *shared))
+    elif step == TRANSFORM:
+        _transform_tiles(first, piece, scheme[0], columns, inputs, gradients, zeros, grid, tiles)
+    elif step == MULTIPLY:
+        plane, k = piece // len(columns), piece % len(columns)
+        _add_products(first, plane, columns[k], inputs, gradients, zeros, sums, tiles)
     else:
         w, period, room, by_weight_gradients = weights
-        _unpack_block(blocks[piece], scheme, jobs, sums, w, period, room[worker], by_weight_gradients)
+        ins = inputs[1][2]
+        _unpack_block(blocks[piece], scheme, columns, ins, sums, w, period, room[worker], by_weight_gradients)
 
 
 @compiled(inline="always")
-def _add_shares(job, plane, sums, planes, shares):
-    """Adds up one plane of a job's shares. What fills up its tiles goes along, and is whatever lay in memory."""
-    rows, width, where = job[_ROWS], job[_WIDTH], job[_SUMS]
-    first = where + plane * rows * width
-    total = sums[first : first + rows * width]
-    for share in range(1, shares):
-        start = first + share * planes * rows * width
-        more = sums[start : start + rows * width]
-        for j in range(total.size):
-            total[j] += more[j]
+def _transform_tiles(first, piece, outs, columns, inputs, gradients, zeros, grid, tiles):
+    """Some tiles of x to planes v, and of y to planes z, column behind column; from tile `first` on, both hold `most`."""
+    x, side_x, of_x, (v, of_v), by_inputs = inputs
+    y, side_y, of_y, (z, of_z), _, by_gradients = gradients
+    ins, phases, (count, most) = side_x[2], side_x[3] * side_x[3], tiles
+    edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
+    begin = piece * TILES
+    place = _place(first + begin, grid)
+    for t in range(begin, min(begin + TILES, most, count - first)):
+        for phase in range(phases):
+            pixel, table = _locate(outs, place, phase, START, x, side_x, of_x, edge_x, zeros)
+            _transform(by_inputs, pixel, table, v + (t * phases + phase) * ins * ITEM, of_v.ctypes.data, ins)
+        for k in range(len(columns)):
+            low, high, width, before = columns[k]
+            pixel, table = _locate(outs, place, START, low, y, side_y, of_y, edge_y, zeros)
+            to_z = z + (before * most + t * width) * ITEM
+            _transform(by_gradients, pixel, table, to_z, of_z.ctypes.data, high - low)
+        place = _next(place, grid)
 
 
 @compiled(inline="always")
-def _unpack_block(block, scheme, jobs, sums, w, period, packed, by_weight_gradients):
+def _add_products(first, plane, column, inputs, gradients, zeros, sums, tiles):
+    """Adds to a column's sums of one plane the product of the tiles from `first` on."""
+    _, (_, _, ins, step, _, _), _, (v, of_v), _ = inputs
+    _, _, _, (z, of_z), multiply, _ = gradients
+    depth, (_, _, width, before) = step * step * ins, column
+    (address, rows, widths), (count, most) = sums, tiles
+    a, b = v + of_v[plane], z + of_z[plane] + before * most * ITEM
+    c, start = address + (plane * widths + before) * rows * ITEM, zeros if first == 0 else 0
+    terms = min(most, count - first)
+    call_at(multiply, (width, depth, a, ITEM, depth * ITEM, b, start, c, terms))
+
+
+@compiled(inline="always")
+def _unpack_block(block, scheme, columns, ins, sums, w, period, packed, by_weight_gradients):
     """Transforms a block of the sums to weights."""
     k, phase, begin, stop = block
-    f, _, low, high, first, end, width, rows, _, where = jobs[k]
-    row = (phase - f) * (high - low) + begin - low
-    source = sums.ctypes.data + (where + row * width) * ITEM
-    of_planes = _apart(_planes(scheme), rows * width)
-    place, outs = (phase // period, phase % period, period), (first, end)
-    _unpack(scheme, source, of_planes, packed, width, place, outs, (begin, stop), w, by_weight_gradients)
+    low, high, width, before = columns[k]
+    address, rows, widths = sums
+    source = address + (before * rows + (phase * ins + begin) * width) * ITEM
+    of_planes = _apart(_planes(scheme), rows * widths)
+    place = phase // period, phase % period, period
+    _unpack(scheme, source, of_planes, packed, width, place, (low, high), (begin, stop), w, by_weight_gradients)
 
 
 @compiled(inline="always")
@@ -234,41 +249,6 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
                 from_m = m + t * width * ITEM
                 _transform(by_products, from_m, of_m.ctypes.data, pixel, table, end - first)
                 here = _next(here, grid)
-        tile += count
-
-
-@compiled(inline="always")
-def _add_up_tiles(worker, outs, inputs, gradients, zeros, total, part, grid, tiles):
-    """Sums up tiles, as products of planes v and z, for some phases, inputs and outputs (the first, and after the last).
-
-    total: the address of planes (rows, width), where rows are the phases' inputs and what fills up a tile; both lengths.
-    """
-    x, side_x, of_x, (first_v, v_of_worker, of_v), by_inputs = inputs
-    y, side_y, of_y, (first_z, z_of_worker, of_z), multiply, by_gradients = gradients
-    v, z, (sums, rows, width) = first_v + worker * v_of_worker, first_z + worker * z_of_worker, total
-    planes, (phases, (begin, stop), (first, end)) = of_v.size, part
-    ins = stop - begin
-    depth = (phases[1] - phases[0]) * ins
-    edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
-    tile, last, most = tiles
-    place, start = _place(tile, grid), zeros
-    while tile < last:
-        count = min(most, last - tile)
-        for t in range(count):
-            for phase in range(phases[0], phases[1]):
-                pixel, table = _locate(outs, place, phase, begin, x, side_x, of_x, edge_x, zeros)
-                to_v = v + (t * depth + (phase - phases[0]) * ins) * ITEM
-                _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
-            pixel, table = _locate(outs, place, START, first, y, side_y, of_y, edge_y, zeros)
-            to_z = z + t * width * ITEM
-            _transform(by_gradients, pixel, table, to_z, of_z.ctypes.data, end - first)
-            place = _next(place, grid)
-        for plane in range(planes):
-            _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-            _ask_for(outs, place, count, planes, plane, y, side_y, of_y)
-            a, b, c = v + of_v[plane], z + of_z[plane], sums + plane * rows * width * ITEM
-            call_at(multiply, (width, depth, a, ITEM, depth * ITEM, b, start, c, count))
-        start = np.int64(0)
         tile += count
 
 
