@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ DTYPES = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
+Shape = tuple[int, ...]
 Error = Callable[[str], ValueError]
 
 LAYOUTS = {"x": "(N, C, H, W)", "w": "(O, C/groups, KH, KW)", "y": "(N, O, OH, OW)"}
@@ -98,47 +100,63 @@ def check_convolution(
     parameters, the formula that failed, and what to try.
     """
 
+    check_dtypes(op, **arrays, **({} if bias is None else {"bias": bias}))
+    given = stride, padding, dilation, groups, size, kernel_size
+    shapes = tuple([(name, array.shape) for name, array in arrays.items()])
+    kinds = {type(v) for part in given if part is not None for v in (part if type(part) is tuple else (part,))}
+    checked = _checked if kinds == {int} else _checked.__wrapped__  # to a cache, 1.0 and 1 are one, but only 1 may pass
+    return checked(op, shapes, None if bias is None else bias.shape, *given)
+
+
+@lru_cache(1024)
+def _checked(
+    op: str,
+    shapes: tuple[tuple[str, Shape], ...],
+    bias: Shape | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    size: Any,
+    kernel_size: Any,
+) -> ConvGeometry:
+    """What `check_convolution` finds once it knows the types. It depends on shapes, which come again in every step."""
+
     def error(problem: str) -> ValueError:
-        call = [f"{name} {tuple(array.shape)}" for name, array in arrays.items()]
+        call = [f"{name} {shape}" for name, shape in shapes]
         call += [f"stride={stride}, padding={padding}, dilation={dilation}, groups={groups}"]
         call += [
             f"{name}={value}" for name, value in (("size", size), ("kernel_size", kernel_size)) if value is not None
         ]
         return ValueError(f"{op}({', '.join(call)}): {problem}")
 
-    check_dtypes(op, **arrays, **({} if bias is None else {"bias": bias}))
-    for name, array in arrays.items():
-        if array.ndim != 4:
+    for name, shape in shapes:
+        if len(shape) != 4:
             raise error(
-                f"{name} must be {LAYOUTS[name]}, with 4 axes, not {array.ndim}; add or drop axes with reshape."
+                f"{name} must be {LAYOUTS[name]}, with 4 axes, not {len(shape)}; add or drop axes with reshape."
             )
-        if 0 in (array.shape if name == "w" else array.shape[1:]):
+        if 0 in (shape if name == "w" else shape[1:]):
             raise error(f"{name} has an axis of size 0; only the batch N may be empty.")
     strides = _integers(stride, 2, 1, error, "stride must be (sh, sw)")
     sides = _integers(padding, 4, 0, error, "padding must be (top, bottom, left, right)")
     dilations = _integers(dilation, 2, 1, error, "dilation must be (dh, dw)")
     (count,) = _integers((groups,), 1, 1, error, "groups must be one number")
 
-    x, w, y = arrays.get("x"), arrays.get("w"), arrays.get("y")
-    if w is None:
-        kernel = _integers(kernel_size, 2, 1, error, "kernel_size must be (KH, KW)")
-    else:
-        kernel = w.shape[2:]
-    if x is None:
-        in_size = _integers(size, 2, 1, error, "size must be (H, W)")
-    else:
-        in_size = x.shape[2:]
+    there: dict[str, Any] = dict(shapes)
+    x, w, y = (there.get(name) for name in "xwy")
+    kernel = _integers(kernel_size, 2, 1, error, "kernel_size must be (KH, KW)") if w is None else w[2:]
+    in_size = _integers(size, 2, 1, error, "size must be (H, W)") if x is None else x[2:]
     batch, in_channels, out_channels = _check_channels(x, w, y, count, error)
     made = in_channels if x is None else out_channels
-    if bias is not None and bias.shape != (made,):
-        raise error(f"the bias has shape {bias.shape}, but there are {made} output channels; give one number for each.")
+    if bias is not None and bias != (made,):
+        raise error(f"the bias has shape {bias}, but there are {made} output channels; give one number for each.")
     _check_kernel_fits(in_size, kernel, sides, dilations, error)
     out_size = conv_output_size(in_size, kernel, strides, sides, dilations)
-    if y is not None and y.shape[2:] != out_size:
-        low = conv_transpose_output_size(y.shape[2:], kernel, strides, sides, dilations)
+    if y is not None and y[2:] != out_size:
+        low = conv_transpose_output_size(y[2:], kernel, strides, sides, dilations)
         raise error(
             f"a convolution maps (H, W) = {in_size} to (OH, OW) = {out_size} by OH = (H + top + bottom - dh * (KH - 1) "
-            f"- 1) // sh + 1, and OW likewise, but y has {y.shape[2:]}; to these belong H from {low[0]} to "
+            f"- 1) // sh + 1, and OW likewise, but y has {y[2:]}; to these belong H from {low[0]} to "
             f"{low[0] + strides[0] - 1} and W from {low[1]} to {low[1] + strides[1] - 1}."
         )
     before = (sides[0], sides[2])
@@ -180,25 +198,25 @@ def check_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def _check_channels(
-    x: np.ndarray | None, w: np.ndarray | None, y: np.ndarray | None, groups: int, error: Error
+    x: Shape | None, w: Shape | None, y: Shape | None, groups: int, error: Error
 ) -> tuple[int, int, int]:
     """N, C and O, after making sure that the two arrays which are there agree on them."""
     if x is None and y is not None and w is not None:
-        batch, in_channels, out_channels = y.shape[0], w.shape[1] * groups, y.shape[1]
+        batch, in_channels, out_channels = y[0], w[1] * groups, y[1]
     elif y is None and x is not None and w is not None:
-        batch, in_channels, out_channels = x.shape[0], x.shape[1], w.shape[0]
+        batch, in_channels, out_channels = x[0], x[1], w[0]
     elif x is not None and y is not None:
-        batch, in_channels, out_channels = x.shape[0], x.shape[1], y.shape[1]
-        if batch != y.shape[0]:
-            raise error(f"x and y must have the same batch N, but have {batch} and {y.shape[0]}.")
-    if w is not None and in_channels != w.shape[1] * groups:
+        batch, in_channels, out_channels = x[0], x[1], y[1]
+        if batch != y[0]:
+            raise error(f"x and y must have the same batch N, but have {batch} and {y[0]}.")
+    if w is not None and in_channels != w[1] * groups:
         raise error(
-            f"x must have w.shape[1] * groups = {w.shape[1]} * {groups} = {w.shape[1] * groups} channels, but has "
+            f"x must have w.shape[1] * groups = {w[1]} * {groups} = {w[1] * groups} channels, but has "
             f"{in_channels}; give w another number of input channels, or change groups."
         )
-    if w is not None and out_channels != w.shape[0]:
+    if w is not None and out_channels != w[0]:
         raise error(
-            f"y must have w.shape[0] = {w.shape[0]} channels, but has {out_channels}; w is laid out {LAYOUTS['w']} for "
+            f"y must have w.shape[0] = {w[0]} channels, but has {out_channels}; w is laid out {LAYOUTS['w']} for "
             f"the convolution, which makes it (in, out/groups, KH, KW) for a transposed one."
         )
     for channels, which in ((in_channels, "input"), (out_channels, "output")):

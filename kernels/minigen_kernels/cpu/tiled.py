@@ -31,7 +31,9 @@ PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that packing and aligning it pays
 SMALL_BYTES = 256 << 10  # of a weight gradient: shares of it cost little, and all columns are worked on together
-CHUNK_BYTES = (256 if LANES == 16 else 32) << 10  # of y, used at a time by a weight gradient: shorter vectors use more of x
+CHUNK_BYTES = (
+    256 if LANES == 16 else 32
+) << 10  # of y, used at a time by a weight gradient: shorter vectors use more of x
 BESIDE_BYTES = 16 << 10  # of the weights of columns side by side: half of the first cache
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
 PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_add_up` the last two

@@ -30,6 +30,7 @@ START = np.int64(0)  # of the same type to the compiler as other phases and chan
 PACK, CONVOLVE = range(2)  # steps of `convolve`
 TRANSFORM, MULTIPLY, UNPACK = range(3)  # steps of `weight_gradient`
 TILES = 4  # of a piece of its first step: some microseconds of one core
+TERMS = 128  # of a sum, before it is added to the one of those before: shorter sums err less
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
 
@@ -131,9 +132,10 @@ def _add_products(first, plane, column, inputs, gradients, zeros, sums, tiles):
     depth, (_, _, width, before) = step * step * ins, column
     (address, rows, widths), (count, most) = sums, tiles
     a, b = v + of_v[plane], z + of_z[plane] + before * most * ITEM
-    c, start = address + (plane * widths + before) * rows * ITEM, zeros if first == 0 else 0
-    terms = min(most, count - first)
-    call_at(multiply, (width, depth, a, ITEM, depth * ITEM, b, start, c, terms))
+    c, last = address + (plane * widths + before) * rows * ITEM, min(most, count - first)
+    for t in range(0, last, TERMS):
+        from_a, from_b, start = a + t * depth * ITEM, b + t * width * ITEM, zeros if first + t == 0 else 0
+        call_at(multiply, (width, depth, from_a, ITEM, depth * ITEM, from_b, start, c, min(TERMS, last - t)))
 
 
 @compiled(inline="always")
