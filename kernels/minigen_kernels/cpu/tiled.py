@@ -89,11 +89,8 @@ def _correlate(
     """Writes to y (N, H, W, outs) what these correlations make of x and of weights (outs, depth, KH, KW)."""
     if len(x) == 0:
         return
-    columns, work = _pixel_work(tuple(correlation for correlation, _ in parts), y.shape, groups)
-    # A correlation's packed weights (KH, KW, depth, width) of each column, one behind the other.
-    *places, together = itertools.accumulate([column.width for column in columns], initial=0)
-    terms = [math.prod(w.shape[1:]) for _, w in parts]
-    packed = [aligned((count * together,), y.dtype) for count in terms]
+    columns, table, places, room, work = _pixel_work(tuple([part for part, _ in parts]), y.shape, groups)
+    packed = aligned((room,), y.dtype)
     weights = [(w.ctypes.data, *w.strides, *w.shape[1:]) for _, w in parts]
     # Where a column's results go. One that is wider than its outputs needs an array of its own.
     targets = [
@@ -109,10 +106,8 @@ def _correlate(
         len(work.ends) - 1,
         PACK,
         np.array(weights),
-        np.array(columns),
-        np.array(
-            [[array.ctypes.data + ITEM * count * place for place in places] for array, count in zip(packed, terms)]
-        ),
+        table,
+        packed.ctypes.data + places,
         tile_address(),
         int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups)),
         work.table,
@@ -129,8 +124,12 @@ def _correlate(
 @lru_cache(64)
 def _pixel_work(
     correlations: tuple[Correlation, ...], shape: tuple[int, int, int, int], groups: int
-) -> tuple[list[Column], Work]:
-    """The columns of y, and its pixels by tasks; PIXEL_FIELDS are the fields of a run."""
+) -> tuple[list[Column], np.ndarray, np.ndarray, int, Work]:
+    """The columns of y, and its pixels by tasks; PIXEL_FIELDS are the fields of a run.
+
+    Returns the columns, also as an array; where the packed weights of a correlation and a column lie (KH, KW, depth,
+    width), one behind the other, in bytes, and how many numbers they are; and the work.
+    """
     (batch, height, width, outs), depth = shape, correlations[0].depth
     depthwise = _is_depthwise(depth, outs // groups, groups)
     columns = _columns(groups, outs // groups, depth, depthwise)
@@ -156,7 +155,14 @@ def _pixel_work(
             c = (images.start * height * width + c_shift) * step + (column.first if shared else 0)
             task.append((plan, (k, beside, p, column.width, ITEM * a, ITEM * c)))
         tasks.append(task)
-    return columns, plans.work_of(tasks, len(PIXEL_FIELDS))
+    *firsts, together = itertools.accumulate([column.width for column in columns], initial=0)
+    *before, all_terms = itertools.accumulate([math.prod(part.kernel_size) * depth for part in correlations], initial=0)
+    places = [
+        [start * together + math.prod(part.kernel_size) * depth * first for first in firsts]
+        for start, part in zip(before, correlations)
+    ]
+    room = all_terms * together
+    return columns, np.array(columns), ITEM * np.array(places), room, plans.work_of(tasks, len(PIXEL_FIELDS))
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
