@@ -1,8 +1,8 @@
 """The three convolutions by register tiles (see `tile` and `plans`), for float32 and at least a few outputs.
 
 Images are read and written where they lie. Only weights are packed, and y for a weight gradient that has many rows: into
-columns as wide as the tile, aligned so that no vector straddles two cache lines. Over the shapes of `minigen bench cpu`, in all three
-directions, this is 1.6 times as fast as products with matrices of patches (geometric mean, one core of a Zen 4).
+columns as wide as the tile, aligned so that no vector straddles two cache lines. Over the shapes of `minigen bench cpu`, in
+all three directions, this is 1.6 times as fast as products with matrices of patches (geometric mean, one core of a Zen 4).
 """
 
 from __future__ import annotations
