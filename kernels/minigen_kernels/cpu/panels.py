@@ -14,7 +14,6 @@ On two cores of a Zen 4 this takes 0.6 to 0.95 of the time of BLAS's product cut
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -24,12 +23,11 @@ from .compiled import compiled
 from .layout import scratch
 from .share import ALL, hand_out
 from .threads import run_shared
-from .tile import CACHE_LINE, ITEM, LANES, ROWS, WIDTHS, bend, prefetch, rows_of, tile_address
+from .tile import CACHE_LINE, FULL_ROWS, ITEM, LANES, ROWS, WIDTHS, bend, prefetch, rows_of, tile_address
 from .transposition import copy_numbers, transpose
 
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
-BAND = math.lcm(*ROWS.values())  # rows that fill up the tiles of every width
 PIECE_FLOPS = 1_000_000  # ten microseconds of one core
 MOST_BANDS = 32
 LEAST_ROWS, LEAST_COLUMNS = 2 * max(ROWS.values()), LANES // 2  # with fewer, most of a tile would be idle
@@ -81,8 +79,8 @@ def _cut(m: int, n: int, k: int, most_depth: int, piece_flops: int) -> tuple[int
     """Panels, bands, rows of a band, and how much of the sum over k is taken at a time."""
     panels = -(-n // _WIDE)
     most_depth = min(most_depth, max(LEAST_DEPTH, PACKED_BYTES // (panels * _WIDE * ITEM)))
-    bands = max(1, min(MOST_BANDS, 2 * m * k * n // (piece_flops * panels), m // BAND))
-    band = -(-m // (bands * BAND)) * BAND
+    bands = max(1, min(MOST_BANDS, 2 * m * k * n // (piece_flops * panels), m // FULL_ROWS))
+    band = -(-m // (bands * FULL_ROWS)) * FULL_ROWS
     return panels, -(-m // band), band, -(-k // -(-k // most_depth))
 
 

@@ -20,6 +20,7 @@ Numba compiles no explicit vectors, so the tile is an intrinsic: a function that
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cache
 from typing import Any
@@ -49,6 +50,7 @@ LANES = 16 if "avx512f" in _features else 8 if "avx2" in _features else 4  # flo
 SHAPES = ((6, 4), (8, 2), (8, 1)) if _many_registers else ((4, 3), (6, 2), (8, 1))
 WIDTHS = tuple(vectors * LANES for _, vectors in SHAPES)  # numbers in a row of each tile
 ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of each width
+FULL_ROWS = math.lcm(*ROWS.values())  # fill up the tiles of every width
 
 # A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes.
 BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
@@ -91,6 +93,36 @@ def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32"), [a, b, c])
 
 
+def begin_sums(builder: Any, sums: list[list[Any]], start: Any) -> Any:
+    """Begins rows of sums with the vectors at an address, or with nothing if it is 0. Whether it is: see `end_sums`."""
+    accumulate = builder.icmp_signed("==", start, number(0))
+    with builder.if_else(accumulate) as (nothing, begin):
+        with nothing:
+            for row in sums:
+                for total in row:
+                    builder.store(ir.Constant(VECTOR, [0.0] * LANES), total)
+        with begin:
+            for v in range(len(sums[0])):
+                first = load(builder, start, 4 * LANES * v, VECTOR)
+                for row in sums:
+                    builder.store(first, row[v])
+    return accumulate
+
+
+def end_sums(builder: Any, sums: list[list[Any]], rows_of_c: list[Any], accumulate: Any) -> None:
+    """Writes the sums to these rows, or adds them: long sums then err less than one that goes on where the last ended."""
+    with builder.if_else(accumulate) as (add, put):
+        with add:
+            for row, place in zip(sums, rows_of_c):
+                for v, total in enumerate(row):
+                    before = load(builder, place, 4 * LANES * v, VECTOR)
+                    store(builder, builder.fadd(before, builder.load(total)), place, 4 * LANES * v)
+        with put:
+            for row, place in zip(sums, rows_of_c):
+                for v, total in enumerate(row):
+                    store(builder, builder.load(total), place, 4 * LANES * v)
+
+
 def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
     """The intrinsic tile(a, a_rows, b, start, c, c_rows, axes); all arguments are addresses.
 
@@ -111,17 +143,7 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
             )
             sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(rows)]
 
-            accumulate = builder.icmp_signed("==", start, number(0))
-            with builder.if_else(accumulate) as (add, begin):
-                with add:
-                    for row in sums:
-                        for total in row:
-                            builder.store(ir.Constant(VECTOR, [0.0] * LANES), total)
-                with begin:
-                    for v in range(vectors):
-                        first = load(builder, start, 4 * LANES * v, VECTOR)
-                        for i in range(rows):
-                            builder.store(first, sums[i][v])
+            accumulate = begin_sums(builder, sums, start)
 
             def loop(axis: int, a_offset: Any, b_here: Any) -> None:
                 with cgutils.for_range(builder, lengths[axis], intp=INT) as step:
@@ -142,17 +164,7 @@ def _make_tile(rows: int, vectors: int, depthwise: bool) -> Any:
                             builder.store(total, sums[i][v])
 
             loop(0, number(0), b)
-            with builder.if_else(accumulate) as (add, begin):
-                with add:
-                    for i in range(rows):
-                        for v in range(vectors):
-                            before = load(builder, row_of_c[i], 4 * LANES * v, VECTOR)
-                            total = builder.fadd(before, builder.load(sums[i][v]))
-                            store(builder, total, row_of_c[i], 4 * LANES * v)
-                with begin:
-                    for i in range(rows):
-                        for v in range(vectors):
-                            store(builder, builder.load(sums[i][v]), row_of_c[i], 4 * LANES * v)
+            end_sums(builder, sums, row_of_c, accumulate)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate

@@ -31,9 +31,8 @@ PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that packing and aligning it pays
 SMALL_BYTES = 256 << 10  # of a weight gradient: shares of it cost little, and all columns are worked on together
-CHUNK_BYTES = (
-    256 if LANES == 16 else 32
-) << 10  # of y, used at a time by a weight gradient: shorter vectors use more of x
+# Of y, used at a time by a weight gradient: shorter vectors use more of x.
+CHUNK_BYTES = (256 if LANES == 16 else 32) << 10
 BESIDE_BYTES = 16 << 10  # of the weights of columns side by side: half of the first cache
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
 PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_add_up` the last two
@@ -133,14 +132,14 @@ def _pixel_work(
     (batch, height, width, outs), depth = shape, correlations[0].depth
     depthwise = _is_depthwise(depth, outs // groups, groups)
     columns = _columns(groups, outs // groups, depth, depthwise)
-    terms = max(math.prod(part.kernel_size) for part in correlations) * depth
+    terms = [math.prod(part.kernel_size) * depth for part in correlations]
     image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
     bands = max(bands, height * width // PLAN_PIXELS)
     image = math.prod(correlations[0].in_size) * correlations[0].channels
     tasks = []
-    runs = list(itertools.product(_side_by_side(columns, terms, depthwise), enumerate(correlations)))
+    runs = list(itertools.product(_side_by_side(columns, max(terms), depthwise), enumerate(correlations)))
     for images, band in itertools.product(chunks, range(bands)):
         task = []
         for (k, beside), (p, part) in runs:
@@ -156,20 +155,22 @@ def _pixel_work(
             task.append((plan, (k, beside, p, column.width, ITEM * a, ITEM * c)))
         tasks.append(task)
     *firsts, together = itertools.accumulate([column.width for column in columns], initial=0)
-    *before, all_terms = itertools.accumulate([math.prod(part.kernel_size) * depth for part in correlations], initial=0)
-    places = [
-        [start * together + math.prod(part.kernel_size) * depth * first for first in firsts]
-        for start, part in zip(before, correlations)
-    ]
-    room = all_terms * together
-    return columns, np.array(columns), ITEM * np.array(places), room, plans.work_of(tasks, len(PIXEL_FIELDS))
+    *before, all_terms = itertools.accumulate(terms, initial=0)
+    places = [[start * together + count * first for first in firsts] for start, count in zip(before, terms)]
+    return (
+        columns,
+        np.array(columns),
+        ITEM * np.array(places),
+        all_terms * together,
+        plans.work_of(tasks, len(PIXEL_FIELDS)),
+    )
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """w (O, C/G, KH, KW) from x (N, H, W, C) and y (N, OH, OW, O).
 
-    Cut by outputs and by images: each share of these is summed up apart, and the shares are added in their order. Where
-    the sums are large or the images few, cut by taps too.
+    Cut by images and, unless the sums are small, by outputs: each share of the images is summed up apart, and the shares
+    are added in their order. Where the sums are large or the images few, cut by taps too.
     """
     outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
     w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)

@@ -35,7 +35,6 @@ tile are mixed, NaN and what is not finite spread in the tile.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -47,7 +46,7 @@ from . import winograd_loops
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import share_inside
 from .threads import num_threads, run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS
+from .tile import FULL_ROWS, ITEM, LANES, ROWS, WIDTHS
 from .tiled import TASKS, cut
 from .winograd_loops import PACKED
 from .winograd_schemes import ONE, Scheme
@@ -68,13 +67,10 @@ LEAST = 1 << 24  # multiplications of the plain way, 0.2 to 0.4 ms of one core: 
 PLANE_COST, WEIGHT_COST = 4, 25  # of transforming one channel's number and one weight's, in multiplications
 START_COST = 3 << 21  # of everything that does not depend on sizes
 WORTH = 0.8  # it pays below that share of the plain way's cost,
-WORTH_OF_WEIGHTS = (
-    0.8 if LANES == 16 else 1.0
-)  # and a weight gradient below that: shorter vectors slow the plain way more
+WORTH_OF_WEIGHTS = 0.8 if LANES == 16 else 1.0  # a weight gradient below that: shorter vectors slow the plain way more
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time by one thread, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
 TRANSFORMED_BYTES = 4 << 20  # the same of a weight gradient, whose tiles all threads share
-FULL_ROWS = math.lcm(*ROWS.values())  # inputs that fill up the tiles of every width
 PACK_INS, UNPACK_INS = 4 * PACKED, 4 * PACKED  # of the tasks before and after
 FLOAT = np.dtype(np.float32)
 
@@ -236,7 +232,7 @@ def _convolve(
     parts = pieces(
         tiles, least=-(-TASK_FLOPS // (2 * scheme.planes * plan.depth * len(columns) * LANES)), count=2 * TASKS
     )
-    most = max(_chunk(scheme, plan.depth + widest, part) for part in parts)
+    most = max(_chunk(scheme, plan.depth + widest, part.stop - part.start, CHUNK_BYTES) for part in parts)
     filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
     v = _planes("inputs", rooms, scheme, filled * plan.depth)
     m = _planes("products", rooms, scheme, filled * widest)
@@ -282,8 +278,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         for block in steps(slice(0, ins), UNPACK_INS)
     ]
     rows = -(-plan.depth // FULL_ROWS) * FULL_ROWS
-    most = max(CHUNK_TILES, TRANSFORMED_BYTES // (ITEM * scheme.planes * (plan.depth + widths)))
-    most = min(most, tiles)
+    most = _chunk(scheme, plan.depth + widths, tiles, TRANSFORMED_BYTES)
     v, _, of_v = _planes("inputs", 1, scheme, most * plan.depth)
     z, _, of_z = _planes("products", 1, scheme, most * widths)
     sums = aligned((scheme.planes * rows * widths,), x.dtype)
@@ -317,9 +312,9 @@ def _columns(outs: int) -> list[tuple[int, int, int]]:
     return [(min(first, end - LANES), end, width) for first, end, width in cut(outs)]
 
 
-def _chunk(scheme: Scheme, numbers: int, part: slice) -> int:
-    """How many tiles are worked on at a time, of so many numbers on each plane."""
-    return max(1, min(max(CHUNK_TILES, CHUNK_BYTES // (4 * scheme.planes * numbers)), part.stop - part.start))
+def _chunk(scheme: Scheme, numbers: int, tiles: int, size: int) -> int:
+    """How many of the tiles are worked on at a time: of so many numbers on each plane, and about `size` bytes together."""
+    return max(1, min(max(CHUNK_TILES, size // (ITEM * scheme.planes * numbers)), tiles))
 
 
 def _ends(parts: list[slice]) -> np.ndarray:

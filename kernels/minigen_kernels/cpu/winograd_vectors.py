@@ -21,7 +21,23 @@ from numba.extending import intrinsic
 
 from .addresses import address_of
 from .compiled import compiled
-from .tile import FLOAT, INT, ITEM, LANES, ROWS, SHAPES, VECTOR, WIDTHS, load, multiply_add, number, spread, store
+from .tile import (
+    FLOAT,
+    INT,
+    ITEM,
+    LANES,
+    ROWS,
+    SHAPES,
+    VECTOR,
+    WIDTHS,
+    begin_sums,
+    end_sums,
+    load,
+    multiply_add,
+    number,
+    spread,
+    store,
+)
 from .winograd_schemes import Matrices, Matrix, matrices
 
 _instructions: Any = intrinsic  # whose types mypy misreads
@@ -86,15 +102,7 @@ def _make_product(rows: int, vectors: int) -> Any:
             in_a = [builder.mul(a_row, number(i)) for i in range(rows)]
             in_c = [builder.add(c, builder.mul(c_row, number(i))) for i in range(rows)]
             sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(rows)]
-            accumulate = builder.icmp_signed("==", start, number(0))
-            with builder.if_else(accumulate) as (zero, begin):
-                for branch in (zero, begin):
-                    with branch:
-                        for of_row in sums:
-                            for v, total in enumerate(of_row):
-                                nothing = ir.Constant(VECTOR, [0.0] * LANES)
-                                first = nothing if branch is zero else load(builder, start, 4 * LANES * v, VECTOR)
-                                builder.store(first, total)
+            accumulate = begin_sums(builder, sums, start)
             with cgutils.for_range(builder, depth, intp=INT) as step:
                 a_here = builder.add(a, builder.mul(step.index, a_step))
                 b_here = builder.add(b, builder.mul(step.index, b_step))
@@ -103,15 +111,7 @@ def _make_product(rows: int, vectors: int) -> Any:
                     of_a = spread(builder, load(builder, builder.add(a_here, in_a[i]), 0, FLOAT))
                     for v, total in enumerate(sums[i]):
                         builder.store(multiply_add(builder, of_a, of_b[v], builder.load(total)), total)
-            with builder.if_else(accumulate) as (add, put):
-                for branch in (add, put):
-                    with branch:
-                        for place, of_row in zip(in_c, sums):
-                            for v, total in enumerate(of_row):
-                                result = builder.load(total)
-                                if branch is add:
-                                    result = builder.fadd(load(builder, place, 4 * LANES * v, VECTOR), result)
-                                store(builder, result, place, 4 * LANES * v)
+            end_sums(builder, sums, in_c, accumulate)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 9), generate
