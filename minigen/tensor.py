@@ -6,6 +6,7 @@ end of this file. The operators and the methods that only hand over to `F` are i
 
 from __future__ import annotations
 
+import itertools
 import reprlib
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from minigen.autograd.function import Function
 
 DEFAULT_DTYPE = np.dtype(np.float32)
+
+# Ticks when an operation is recorded and when a tensor is changed in place. What a gradient needs and was changed after
+# the operation was recorded is not what it was: one comparison tells, with nothing noted for each tensor.
+clock = itertools.count(1)
 
 
 class Tensor(TensorMethods):
@@ -64,7 +69,7 @@ class Tensor(TensorMethods):
     __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
     _data: Any
-    _version: list[int]
+    _version: list[int]  # when the array was last changed in place, by the clock; shared with the views of it
     device: Device
     requires_grad: bool
     grad: Tensor | None
@@ -90,8 +95,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
-        if modes.state.capture is not None:
-            modes.state.capture.note_made(self)
+        if modes.thread.state.capture is not None:
+            modes.thread.state.capture.note_made(self)
         if requires_grad:
             self.requires_grad_()
 
@@ -106,8 +111,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
-        if modes.state.capture is not None:
-            modes.state.capture.note_made(self)
+        if modes.thread.state.capture is not None:
+            modes.thread.state.capture.note_made(self)
         return self
 
     # ---- what it is -------------------------------------------------------------------------------------------
@@ -124,7 +129,7 @@ class Tensor(TensorMethods):
         array = self.device.asarray(array)  # arithmetic on arrays without axes gives bare numbers
         if array.shape != self._data.shape:
             raise ShapeError(f"data: an array of shape {array.shape} cannot replace one of shape {self._data.shape}.")
-        if modes.state.steady and array.dtype == self._data.dtype:
+        if modes.thread.state.steady and array.dtype == self._data.dtype:
             self._data[...] = array  # a graph that is being captured goes on reading the array that there is
         else:
             self._data = array if array is self._data else array.view()
@@ -133,9 +138,9 @@ class Tensor(TensorMethods):
 
     def _count_change(self) -> None:
         """The array was changed in place: a backward pass that needs what it was will notice."""
-        self._version[0] += 1
-        if modes.state.capture is not None:
-            modes.state.capture.versions.append(self._version)
+        self._version[0] = next(clock)
+        if modes.thread.state.capture is not None:
+            modes.thread.state.capture.versions.append(self._version)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -338,7 +343,7 @@ class Tensor(TensorMethods):
 
     def _change(self, name: str, instead: str, write: Callable[[Any], Any], *others: Any) -> Tensor:
         """Run `write` on the array under the version counter, or refuse where a gradient would be wrong."""
-        if modes.state.recording and any(isinstance(t, Tensor) and t.requires_grad for t in (self, *others)):
+        if modes.thread.state.recording and any(isinstance(t, Tensor) and t.requires_grad for t in (self, *others)):
             raise InPlaceError(
                 f"{name} would change in place a tensor that takes part in a gradient; write {instead}, or change it "
                 "inside `with minigen.no_grad():`."
@@ -447,7 +452,7 @@ def _numbers(data: Any, dtype: Any) -> Any:
     if hasattr(data, "__array_interface__") or hasattr(data, "__cuda_array_interface__"):
         return data
     if isinstance(data, (list, tuple)) and any(isinstance(value, Tensor) for value in data):
-        if modes.state.recording and any(isinstance(value, Tensor) and value.requires_grad for value in data):
+        if modes.thread.state.recording and any(isinstance(value, Tensor) and value.requires_grad for value in data):
             raise AutogradError(
                 "A new tensor from a list of tensors would lose their gradients; write minigen.stack(list), which keeps "
                 "them, or give the numbers alone: [x.item() for x in list]."

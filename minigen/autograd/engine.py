@@ -15,6 +15,7 @@ from typing import Any
 
 from minigen.autograd import modes
 from minigen.autograd.function import Function
+from minigen.device import Device
 from minigen.errors import AutogradError, DtypeError, GraphError, ShapeError, UserError
 from minigen.tensor import Tensor
 
@@ -31,10 +32,10 @@ def backward(output: Tensor, gradient: Tensor | None, retain_graph: bool | None,
         for leaf in list(found):
             if leaf.grad is None:
                 leaf.grad = _take(found, leaf)
-                if modes.state.capture is not None:
-                    modes.state.capture.leaves.add(leaf)
+                if modes.thread.state.capture is not None:
+                    modes.thread.state.capture.leaves.add(leaf)
             else:
-                if modes.state.capture is not None and leaf not in modes.state.capture.leaves:
+                if modes.thread.state.capture is not None and leaf not in modes.thread.state.capture.leaves:
                     raise GraphError(
                         f"backward: a leaf of shape {leaf.shape} had a gradient before the step began, and a captured step "
                         f"would add to that same one in every replay; call zero_grad() in the step, before backward(), and "
@@ -118,7 +119,7 @@ def listed(what: str, tensors: Any) -> list[Tensor]:
 @contextmanager
 def _one_pass(create_graph: bool, outputs: list[Tensor]) -> Iterator[None]:
     """What is computed within is part of a backward pass from `outputs`, recorded or not."""
-    state = modes.state
+    state = modes.thread.state
     before = state.origin
     watching = nullcontext() if state.watch is None else state.watch.backward_pass(outputs)
     with modes.enable_grad() if create_graph else modes.no_grad(), watching:
@@ -133,60 +134,74 @@ def _run(
 ) -> dict[Any, Tensor]:
     """Walk the graph from `roots`, in `_one_pass`. Returns the gradient of every target (every leaf, where that is None)."""
     useful = None if targets is None else _leading_to(targets, [_source(y) for y, _ in roots])
-    gradients: dict[Any, Tensor] = {}  # by node or leaf: the sum of what has arrived so far
+    gradients: dict[Any, Any] = {}  # by node or leaf: the sum of what has arrived so far
     result: dict[Any, Tensor] = {}
     heap: list[tuple[int, int, Function]] = []
     order = 0  # breaks ties, so that the order of additions is always the same
 
-    state, watch = modes.state, modes.state.watch
-    pending = [(_source(y), seed) for y, seed in roots]
+    state = modes.thread.state
+    watch = state.watch
+    bare = not create_graph and watch is None and state.capture is None and not state.anomaly
+    pending = [(_source(y), seed._data if bare else seed) for y, seed in roots]
     while True:
         for source, g in pending:
             if useful is not None and source not in useful:
                 continue
-            before = gradients.get(source)
             if create_graph:
                 state.origin = source
-            gradients[source] = g if before is None else _add(before, g)
-            if before is None and isinstance(source, Function):
-                order += 1
-                heapq.heappush(heap, (-source.depth, order, source))
+            if source in gradients:
+                total = gradients[source] + g
+                gradients[source] = total if total.shape or not bare else source.device.xp.asarray(total)
+            else:
+                gradients[source] = g
+                if isinstance(source, Function):
+                    order += 1
+                    heapq.heappush(heap, (-source.depth, order, source))
         if not heap:
             break
         node = heapq.heappop(heap)[2]
         g = gradients.pop(node)
         if create_graph:
             state.origin = node
-        if node.hooks:
-            g = _apply_hooks(node, g)
-        if node.retain is not None and node.retain() is not None:
-            node.retain().grad = g.clone()
-        if targets is not None and node in targets:
-            result[node] = g
-        pending = _node_backward(node, g, useful) if watch is None else watch.gradient(node, g, useful)
+        if node.hooks or node.retain is not None or (targets is not None and node in targets):
+            g = _apply_hooks(node, _tensor(g, node.device))
+            if node.retain is not None and node.retain() is not None:
+                node.retain().grad = g.clone()
+            if targets is not None and node in targets:
+                result[node] = g
+            if bare:
+                g = g._data
+        pending = _node_backward(node, g, useful, bare) if watch is None else watch.gradient(node, g, useful)
         if not retain_graph:
             node.release()
 
     for leaf, g in gradients.items():  # only leaves are left
         if targets is None or leaf in targets:
-            result[leaf] = _apply_hooks(leaf, g)
+            result[leaf] = _apply_hooks(leaf, _tensor(g, leaf.device))
     return result
 
 
-def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[tuple[Any, Tensor]]:
-    """Call one operation's `backward`; pair every wanted input's source with its gradient, checked."""
+def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool = False) -> list[tuple[Any, Any]]:
+    """Call one operation's `backward`; pair every wanted input's source with its gradient, checked.
+
+    In a `bare` pass gradients are arrays, not tensors: nobody will ask how they were computed (see `Function`).
+    """
     edges = node.edges
     if edges is None:
         raise _freed(node)
-    if useful is None:
-        needs = tuple([edge is not None for edge in edges])
-    else:
-        needs = tuple([edge is not None and edge in useful for edge in edges])
-    if True not in needs:
+    if useful is not None:
+        edges = [edge if edge in useful else None for edge in edges]  # None is not useful
+    node.needs_input_grad = tuple([edge is not None for edge in edges])
+    if True not in node.needs_input_grad:
         return []
-    node.needs_input_grad = needs
-    watched = modes.state.anomaly
-    grads = _traced_backward(node, g) if watched else node.backward(g)
+    watched = not bare and modes.thread.state.anomaly
+    node.bare = bare and node.takes_arrays
+    if node.bare:
+        grads = node.backward(g)
+    elif watched:
+        grads = _traced_backward(node, g)
+    else:
+        grads = node.backward(_tensor(g, node.device))
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(edges):
@@ -195,31 +210,45 @@ def _node_backward(node: Function, g: Tensor, useful: set[Any] | None) -> list[t
             "input that has none."
         )
     pairs = []
-    for edge, needed, gx in zip(edges, needs, grads):
-        if not needed or gx is None:
+    for edge, gx in zip(edges, grads):
+        if edge is None or gx is None:
             continue
-        if not isinstance(gx, Tensor):
+        if isinstance(gx, Tensor):
+            data = gx._data
+        elif node.bare:  # arithmetic on arrays without axes gives bare numbers
+            data = gx = gx if gx.shape else edge.device.xp.asarray(gx)
+        else:
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
-        shape, wanted = gx._data.shape, edge.shape
-        if shape != wanted:
-            if not node.broadcasts:
-                raise ShapeError(f"{node.name()}.backward returned shape {shape} for an input of shape {wanted}.")
-            gx = gx.sum_to(wanted)
-        if gx._data.dtype != edge.dtype:
-            gx = gx.astype(edge.dtype)
+        if data.shape != edge.shape or data.dtype != edge.dtype:
+            gx = _fitted(node, _tensor(gx, edge.device), edge)
+            data = gx._data
         if watched:
-            node._check_finite(gx.data, "gradient")
-        pairs.append((edge, gx))
+            node._check_finite(data, "gradient")
+        pairs.append((edge, data if bare else gx))
     return pairs
+
+
+def _fitted(node: Function, gx: Tensor, edge: Any) -> Tensor:
+    """A gradient in the shape and the type of the input that it is for."""
+    if gx.shape != edge.shape:
+        if not node.broadcasts:
+            raise ShapeError(f"{node.name()}.backward returned shape {gx.shape} for an input of shape {edge.shape}.")
+        gx = gx.sum_to(edge.shape)
+    return gx if gx.dtype == edge.dtype else gx.astype(edge.dtype)
+
+
+def _tensor(g: Any, device: Device) -> Tensor:
+    """A gradient as a tensor, which it may be already."""
+    return g if isinstance(g, Tensor) else Tensor._wrap(g, device)
 
 
 def _traced_backward(node: Function, g: Tensor) -> Any:
     """`node.backward`; a node that it leaves in the graph is laid to the line of the program that made this one."""
-    modes.state.line = node.line
+    modes.thread.state.line = node.line
     try:
         return node.backward(g)
     finally:
-        modes.state.line = ""
+        modes.thread.state.line = ""
 
 
 def _leading_to(targets: set[Any], roots: list[Any]) -> set[Any]:
@@ -276,13 +305,6 @@ def _apply_hooks(source: Any, g: Tensor) -> Tensor:
                 raise ShapeError(f"A hook returned shape {replaced.shape} for a gradient of shape {g.shape}.")
             g = replaced
     return g
-
-
-def _add(a: Tensor, b: Tensor) -> Tensor:
-    """a + b, of one shape and type; where nothing is recorded, watched or traced, without what an operation costs."""
-    if modes.state.recording or modes.state.anomaly or modes.state.watch is not None:
-        return a + b
-    return Tensor._wrap(a.device.xp.asarray(a._data + b._data), a.device)
 
 
 def _take(found: dict[Any, Tensor], source: Any) -> Tensor:

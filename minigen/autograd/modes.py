@@ -44,18 +44,29 @@ class Capture:
             self.read.setdefault(id(tensor), (weakref.ref(tensor), tensor._data))
 
 
-class _State(threading.local):
-    recording = True  # operations on tensors that require a gradient leave a node in the graph
-    anomaly = False  # every result and every gradient is checked for NaN and infinity
-    line = ""  # in anomaly mode, while a gradient is computed: the forward line that it belongs to
-    origin: Any = None  # while a gradient is computed and recorded: the node or leaf that it is the gradient of
-    watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
+class Switches:
+    """How the switches of one thread stand."""
 
-    capture: Capture | None = None  # what is noted while a CUDA graph is captured
-    steady = False  # a tensor that is given other data takes their values over into the array that it has
+    def __init__(self) -> None:
+        self.recording = True  # operations on tensors that require a gradient leave a node in the graph
+        self.anomaly = False  # every result and every gradient is checked for NaN and infinity
+        self.line = ""  # in anomaly mode, while a gradient is computed: the forward line that it belongs to
+        self.origin: Any = None  # while a gradient is computed and recorded: whose it is, a node's or a leaf's
+        self.watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
+        self.capture: Capture | None = None  # what is noted while a CUDA graph is captured
+        self.steady = False  # a tensor that is given other data takes their values over into the array that it has
 
 
-state = _State()
+class _Thread(threading.local):
+    """Gives every thread a state of its own. Looking up what belongs to a thread costs more than an attribute does, so
+    an operation does it once.
+    """
+
+    def __init__(self) -> None:
+        self.state = Switches()
+
+
+thread = _Thread()
 
 
 class Replaced:
@@ -77,11 +88,11 @@ class _Switch:
         self.before: list[bool] = []  # one for each `with` that it is in: it may be entered within itself
 
     def __enter__(self) -> None:
-        self.before.append(getattr(state, self.switch))
-        setattr(state, self.switch, self.value)
+        self.before.append(getattr(thread.state, self.switch))
+        setattr(thread.state, self.switch, self.value)
 
     def __exit__(self, *exc: object) -> None:
-        setattr(state, self.switch, self.before.pop())
+        setattr(thread.state, self.switch, self.before.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -145,7 +156,7 @@ def is_grad_enabled() -> bool:
     ...     print(minigen.is_grad_enabled())
     False
     """
-    return state.recording
+    return thread.state.recording
 
 
 def calling_line() -> str:

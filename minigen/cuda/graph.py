@@ -23,7 +23,7 @@ from minigen.device import Device
 from minigen.device import device as find_device
 from minigen.errors import DeviceError, GraphError, OutOfMemoryError, UserError
 from minigen.precision import get_float32_precision
-from minigen.tensor import DEFAULT_DTYPE, Tensor
+from minigen.tensor import DEFAULT_DTYPE, Tensor, clock
 
 Names = tuple[int | str, ...]
 MOST_KINDS = 8  # of arguments, each with a graph of its own
@@ -113,11 +113,11 @@ class Graph:
         """Run the step as it is, with copies of the arguments, as the graph will have them."""
         values = [Tensor(_data(v), device=self.device).clone() if _is_data(v) else v for v in given]
         before = modes.Replaced.count
-        modes.state.steady = True
+        modes.thread.state.steady = True
         try:
             result = _call(self.step, names, values)
         finally:
-            modes.state.steady = False
+            modes.thread.state.steady = False
         _check_unchanged(names, values)
         if modes.Replaced.count != before:
             self._kinds.clear()
@@ -144,8 +144,8 @@ class _Captured:
         self._arrays: dict[int, Any] = {}  # for arguments that are on the device: copies, which the graph reads
         self._copy()
         self._graph = capture.Graph() if device.name == "cuda" else capture.SimulatedGraph()
-        noted = modes.state.capture = modes.Capture()
-        modes.state.steady = True
+        noted = modes.thread.state.capture = modes.Capture()
+        modes.thread.state.steady = True
         try:
             with self._graph.captured():
                 arguments = [self._argument(i) for i in range(len(given))]
@@ -162,7 +162,7 @@ class _Captured:
                 ) from error
             raise GraphError(f"graph: CUDA cannot capture what the step does in {_line(error)} ({error}).") from error
         finally:
-            modes.state.capture, modes.state.steady = None, False
+            modes.thread.state.capture, modes.thread.state.steady = None, False
         _check_unchanged(names, arguments)
         self._versions = noted.versions
         self._gradients = [(leaf, leaf.grad) for leaf in noted.leaves]
@@ -181,7 +181,7 @@ class _Captured:
         self._copy()
         self._graph.replay()
         for version in self._versions:
-            version[0] += 1
+            version[0] = next(clock)
         for leaf, gradient in self._gradients:
             leaf.grad = gradient
 

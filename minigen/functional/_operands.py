@@ -28,7 +28,7 @@ def tensor(x: Any, device: Device | None = None) -> Tensor:
 
 def may_look(device: Device) -> bool:
     """Whether values on a device may be looked at, to refuse wrong ones: a GPU would be waited for, so in anomaly mode only."""
-    return device is CPU or modes.state.anomaly
+    return device is CPU or modes.thread.state.anomaly
 
 
 def floating(x: Any) -> Tensor:

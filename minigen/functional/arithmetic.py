@@ -20,6 +20,7 @@ class Add(Function):
     """z = x + y;  x̄ = g, ȳ = g."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
         return x + y
@@ -32,6 +33,7 @@ class Sub(Function):
     """z = x - y;  x̄ = g, ȳ = -g."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
         return x - y
@@ -44,6 +46,7 @@ class Mul(Function):
     """z = x·y;  x̄ = g·y, ȳ = g·x."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
@@ -58,6 +61,7 @@ class Div(Function):
     """z = x/y;  x̄ = g/y, ȳ = -g·x/y²."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
@@ -65,8 +69,9 @@ class Div(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
         x, y = self.saved_tensors
-        gx = g / y
-        return gx, -gx * (x / y) if self.needs_input_grad[1] else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gx = g / y
+            return gx, -gx * (x / y) if self.needs_input_grad[1] else None
 
 
 class Pow(Function):
@@ -100,6 +105,8 @@ class Pow(Function):
 class Neg(Function):
     """y = -x;  x̄ = -g."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         return -x
 
@@ -131,6 +138,8 @@ class Sign(Function):
 
 class Exp(Function):
     """y = eˣ;  x̄ = g·y."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         y = self.device.xp.exp(x)
@@ -170,6 +179,8 @@ class Log1p(Function):
 
 class Expm1(Function):
     """y = eˣ - 1, exact for small x;  x̄ = g·(y + 1)."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         y = self.device.xp.expm1(x)
@@ -222,6 +233,8 @@ class Cos(Function):
 class Tanh(Function):
     """y = tanh x;  x̄ = g·(1 - y²)."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         y = self.device.xp.tanh(x)
         self.save_for_backward(y)
@@ -235,6 +248,8 @@ class Tanh(Function):
 class Sigmoid(Function):
     """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         own = getattr(self.device.kernels, "sigmoid", None)
         if own is None:
@@ -246,7 +261,7 @@ class Sigmoid(Function):
         return y
 
     def backward(self, g: Tensor) -> Tensor:
-        return SigmoidGradient.apply(g, *self.saved_tensors)
+        return self.compute(SigmoidGradient, g, *self.saved_tensors)
 
 
 class SigmoidGradient(Function):
@@ -278,6 +293,8 @@ class Erf(Function):
 class Softplus(Function):
     """y = ln(1 + e^(βx))/β, without overflow, and x itself where βx > threshold;  x̄ = g·sigmoid(βx)."""
 
+    takes_arrays = True
+
     def forward(self, x: Any, beta: float, threshold: float) -> Any:
         self.save_for_backward(x)
         self.beta, self.threshold = beta, threshold
@@ -288,7 +305,7 @@ class Softplus(Function):
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
         scaled = x * self.beta
-        return g * where(scaled.data > self.threshold, 1.0, sigmoid(scaled))
+        return g * self.compute(Where, 1.0, self.compute(Sigmoid, scaled), _values(scaled) > self.threshold)
 
 
 class Maximum(Function):
@@ -322,6 +339,7 @@ class Where(Function):
     """z = x where the condition holds, else y;  each receives g where it was taken."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any, condition: Any) -> Any:
         self.save_for_backward(condition)
@@ -330,8 +348,8 @@ class Where(Function):
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (condition,) = self.saved_tensors
         return (
-            where(condition, g, 0.0) if self.needs_input_grad[0] else None,
-            where(condition, 0.0, g) if self.needs_input_grad[1] else None,
+            self.compute(Where, g, 0.0, condition) if self.needs_input_grad[0] else None,
+            self.compute(Where, 0.0, g, condition) if self.needs_input_grad[1] else None,
             None,
         )
 

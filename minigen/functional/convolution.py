@@ -22,7 +22,7 @@ import numpy as np
 from minigen.autograd.function import Function
 from minigen.errors import DtypeError, ShapeError, UserError
 from minigen.functional._operands import tensor
-from minigen.functional.reduction import sum
+from minigen.functional.reduction import Sum
 from minigen.functional.shape import pad, reshape, unsqueeze
 from minigen.tensor import Tensor
 
@@ -41,6 +41,8 @@ class Geometry(NamedTuple):
 class Conv2d(Function):
     """y = C(x, w) + b;  x̄ = T(g, w), w̄ = W(x, g), b̄ = Σ g over all but the channels. b may be None."""
 
+    takes_arrays = True
+
     def forward(self, x: Any, w: Any, b: Any, geometry: Geometry) -> Any:
         self.save_for_backward(x, w)
         self.geometry, self.x_size, self.kernel_size = geometry, x.shape[2:], w.shape[2:]
@@ -50,16 +52,18 @@ class Conv2d(Function):
         x, w = self.saved_tensors
         gx = gw = gb = None
         if self.needs_input_grad[0]:
-            gx = ConvTranspose2d.apply(g, w, None, geometry=self.geometry, size=self.x_size)
+            gx = self.compute(ConvTranspose2d, g, w, None, geometry=self.geometry, size=self.x_size)
         if self.needs_input_grad[1]:
-            gw = Conv2dWeightGrad.apply(x, g, geometry=self.geometry, kernel_size=self.kernel_size)
+            gw = self.compute(Conv2dWeightGrad, x, g, geometry=self.geometry, kernel_size=self.kernel_size)
         if self.needs_input_grad[2]:
-            gb = sum(g, (0, 2, 3))
+            gb = self.compute(Sum, g, dims=(0, 2, 3), keepdim=False)
         return gx, gw, gb
 
 
 class ConvTranspose2d(Function):
     """x = T(y, w) + b, of a given size;  ȳ = C(g, w), w̄ = W(g, y), b̄ = Σ g over all but the channels. b may be None."""
+
+    takes_arrays = True
 
     def forward(self, y: Any, w: Any, b: Any, geometry: Geometry, size: Pair) -> Any:
         self.save_for_backward(y, w)
@@ -70,16 +74,18 @@ class ConvTranspose2d(Function):
         y, w = self.saved_tensors
         gy = gw = gb = None
         if self.needs_input_grad[0]:
-            gy = Conv2d.apply(g, w, None, geometry=self.geometry)
+            gy = self.compute(Conv2d, g, w, None, geometry=self.geometry)
         if self.needs_input_grad[1]:
-            gw = Conv2dWeightGrad.apply(g, y, geometry=self.geometry, kernel_size=self.kernel_size)
+            gw = self.compute(Conv2dWeightGrad, g, y, geometry=self.geometry, kernel_size=self.kernel_size)
         if self.needs_input_grad[2]:
-            gb = sum(g, (0, 2, 3))
+            gb = self.compute(Sum, g, dims=(0, 2, 3), keepdim=False)
         return gy, gw, gb
 
 
 class Conv2dWeightGrad(Function):
     """w = W(x, y), of a given kernel size;  x̄ = T(y, g), ȳ = C(x, g)."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any, geometry: Geometry, kernel_size: Pair) -> Any:
         self.save_for_backward(x, y)
@@ -90,9 +96,9 @@ class Conv2dWeightGrad(Function):
         x, y = self.saved_tensors
         gx = gy = None
         if self.needs_input_grad[0]:
-            gx = ConvTranspose2d.apply(y, g, None, geometry=self.geometry, size=self.x_size)
+            gx = self.compute(ConvTranspose2d, y, g, None, geometry=self.geometry, size=self.x_size)
         if self.needs_input_grad[1]:
-            gy = Conv2d.apply(x, g, None, geometry=self.geometry)
+            gy = self.compute(Conv2d, x, g, None, geometry=self.geometry)
         return gx, gy
 
 

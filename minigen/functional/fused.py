@@ -57,7 +57,7 @@ def pays(x: Tensor) -> bool:
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether a linear layer and its activation can be one pass, as they come: matrices of one type, and a kernel for it."""
-    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or modes.state.anomaly:
+    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or modes.thread.state.anomaly:
         return False
     alike = x.dtype == weight.dtype and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
     return alike and x.dtype in DTYPES and hasattr(x.device.kernels, "matmul_then_activate")
@@ -65,7 +65,7 @@ def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 def _has_kernels(x: Tensor) -> bool:
     # Anomaly mode names the operation that made a NaN.
-    return x.dtype in DTYPES and hasattr(x.device.kernels, "normalization") and not modes.state.anomaly
+    return x.dtype in DTYPES and hasattr(x.device.kernels, "normalization") and not modes.thread.state.anomaly
 
 
 def in_order(array: Any) -> Any:
@@ -105,6 +105,8 @@ def moments(x: Tensor) -> tuple[Any, Any]:
 class ActivateAndDrop(Function):
     """y = k·a(x);  x̄ = k·a'(x)·g, a'(0) being the slope."""
 
+    takes_arrays = True
+
     def forward(self, x: Any, slope: float, p: float, key: Any) -> Any:
         rows, undo = _in_some_order(x)
         y, states = self.device.kernels.activation.activate_and_drop(rows, slope, p, key)
@@ -114,11 +116,13 @@ class ActivateAndDrop(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (states,) = self.saved_tensors
-        return ScaleByState.apply(g, states, slope=self.slope, p=self.p)
+        return self.compute(ScaleByState, g, states, slope=self.slope, p=self.p)
 
 
 class ScaleByState(Function):
     """y = k·a'·x, both factors constants that an earlier pass left as states;  x̄ = k·a'·g."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, states: Any, slope: float, p: float) -> Any:
         self.slope, self.p = slope, p
@@ -129,11 +133,13 @@ class ScaleByState(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
         (states,) = self.saved_tensors
-        return ScaleByState.apply(g, states, slope=self.slope, p=self.p), None
+        return self.compute(ScaleByState, g, states, slope=self.slope, p=self.p), None
 
 
 class LinearThenActivate(Function):
     """Y = a(XWᵀ + b);  H = G·a', X̄ = HW, W̄ = HᵀX, b̄ = Σₙ Hₙ. The sign of Y says what a' is, as that of its argument."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, w: Any, b: Any, slope: float) -> Any:
         y = self.device.kernels.matmul_then_activate(x, w.T, b, slope)
@@ -143,21 +149,23 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
-        # A graph of the gradient outlives this call: it gets a copy, which no change of y in place can reach.
-        sign = y.data.copy() if modes.state.recording else y.data
-        h = ScaleBySign.apply(g, sign, slope=self.slope)
-        return linear_gradients(h, x, w, self.needs_input_grad)
+        sign = y if self.bare else y.data
+        if modes.thread.state.recording:  # the graph of the gradient outlives this call: no change of y may reach it
+            sign = sign.copy()
+        return linear_gradients(self, self.compute(ScaleBySign, g, sign, slope=self.slope), x, w)
 
 
 class ScaleBySign(Function):
     """y = a'·x, the factor a constant that the sign of an earlier result says;  x̄ = a'·g."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, sign: Any, slope: float) -> Any:
         self.sign, self.slope = sign, slope
         return self.device.kernels.activation.scale_by_sign(contiguous(x, self.device), sign, slope)
 
     def backward(self, g: Tensor) -> tuple[Tensor, None]:
-        return ScaleBySign.apply(g, self.sign, slope=self.slope), None
+        return self.compute(ScaleBySign, g, self.sign, slope=self.slope), None
 
 
 class BatchNorm(Function):
@@ -166,6 +174,8 @@ class BatchNorm(Function):
     With h = k·a'·g, which is what arrives at u·w + b, and means over everything but the channels:
     b̄ = Σ h,  w̄ = Σ h·u,  x̄ = w/√(σ² + eps)·(h - mean(h) - u·mean(h·u)).
     """
+
+    takes_arrays = True
 
     def forward(
         self, x: Any, w: Any, b: Any, mean: Any, variance: Any, eps: float, slope: float, p: float, key: Any
@@ -184,26 +194,28 @@ class BatchNorm(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, ...]:
         x, w, states = self.saved_tensors
-        gradients = self._differentiable if modes.state.recording else self._at_once
-        return (*gradients(g, x, w, states), None, None)
+        if modes.thread.state.recording:
+            return (*self._differentiable(g, x, w, states), None, None)
+        if self.bare:
+            return (*self._at_once(g, x, w, states), None, None)
+        arrays = self._at_once(g.data, x.data, None if w is None else w.data, states)
+        return (*[None if a is None else Tensor._wrap(a, self.device) for a in arrays], None, None)
 
-    def _at_once(self, g: Tensor, x: Tensor, w: Any, states: Any) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Two passes over memory: the sums, then x̄."""
-        order = in_order(x.data).shape
-        gs = contiguous(in_order(g.data), self.device)
+    def _at_once(self, g: Any, x: Any, w: Any, states: Any) -> tuple[Any, Any, Any]:
+        """Two passes over memory: the sums, then x̄. Of arrays, in arrays."""
+        rows = in_order(x)
         gx, gw, gb = self.device.kernels.normalization.normalize_grad(
-            gs.reshape(-1, order[-1]),
-            in_order(x.data).reshape(-1, order[-1]),
-            None if states is None else in_order(states).reshape(-1, order[-1]),
+            contiguous(in_order(g), self.device).reshape(-1, rows.shape[-1]),
+            rows.reshape(-1, rows.shape[-1]),
+            None if states is None else in_order(states).reshape(-1, rows.shape[-1]),
             self.mean,
             self.inverse,
-            1.0 if w is None else w.data,
+            1.0 if w is None else w,
             self.slope,
             self.p,
             self.needs_input_grad[0],
         )
-        arrays = (None if gx is None else as_shaped(gx.reshape(order)), gw.astype(x.dtype), gb.astype(x.dtype))
-        return tuple([None if a is None else Tensor._wrap(a, self.device) for a in arrays])  # type: ignore[return-value]
+        return None if gx is None else as_shaped(gx.reshape(rows.shape)), gw.astype(x.dtype), gb.astype(x.dtype)
 
     def _differentiable(self, g: Tensor, x: Tensor, w: Any, states: Any) -> tuple[Tensor, Tensor, Tensor]:
         """The same from x itself, so that derivatives of the statistics are in it."""

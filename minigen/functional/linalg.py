@@ -16,8 +16,8 @@ from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor, together
 from minigen.functional.arithmetic import mul
 from minigen.functional.indexing import getitem
-from minigen.functional.reduction import sum
-from minigen.functional.shape import Permute, expand, permute, reshape, swapaxes, unsqueeze
+from minigen.functional.reduction import Sum, sum
+from minigen.functional.shape import expand, permute, reshape, unsqueeze
 from minigen.tensor import Tensor
 
 
@@ -25,6 +25,7 @@ class MatMul(Function):
     """Z = XY for matrices, and for every pair in stacks of them (broadcast);  X̄ = GYᵀ, Ȳ = XᵀG."""
 
     broadcasts = True
+    takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
@@ -34,14 +35,16 @@ class MatMul(Function):
         x, y = self.saved_tensors
         gx = gy = None
         if self.needs_input_grad[0]:
-            gx = MatMul.apply(g, swapaxes(y, -1, -2))
+            gx = self.compute(MatMul, g, y.swapaxes(-1, -2))
         if self.needs_input_grad[1]:
-            gy = MatMul.apply(swapaxes(x, -1, -2), g)
+            gy = self.compute(MatMul, x.swapaxes(-1, -2), g)
         return gx, gy
 
 
 class Linear(Function):
     """Y = XWᵀ + b for rows X (N, in);  X̄ = GW, W̄ = GᵀX, b̄ = Σₙ Gₙ."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         self.save_for_backward(x, w)
@@ -49,16 +52,15 @@ class Linear(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = self.saved_tensors
-        return linear_gradients(g, x, w, self.needs_input_grad)
+        return linear_gradients(self, g, x, w)
 
 
-def linear_gradients(
-    g: Tensor, x: Tensor, w: Tensor, wanted: tuple[bool, ...]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+def linear_gradients(node: Function, g: Any, x: Any, w: Any) -> tuple[Any, Any, Any]:
     """X̄, W̄ and b̄ of `Linear`, those that are wanted."""
-    gx = MatMul.apply(g, w) if wanted[0] else None
-    gw = MatMul.apply(Permute.apply(g, dims=(1, 0)), x) if wanted[1] else None
-    return gx, gw, sum(g, 0) if wanted[2] else None
+    wanted = node.needs_input_grad
+    gx = node.compute(MatMul, g, w) if wanted[0] else None
+    gw = node.compute(MatMul, g.T, x) if wanted[1] else None
+    return gx, gw, node.compute(Sum, g, dims=(0,), keepdim=False) if wanted[2] else None
 
 
 class Einsum(Function):

@@ -104,7 +104,7 @@ class BinaryCrossEntropyWithLogits(Function):
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, y = self.saved_tensors
         gx = None
-        if self.needs_input_grad[0] and modes.state.recording:
+        if self.needs_input_grad[0] and modes.thread.state.recording:
             gx = g * ((1 - y) * sigmoid(x) - y * sigmoid(-x))
         elif self.needs_input_grad[0]:
             rows = self._like_x(g.data), fused.in_order(x.data), self._like_x(y.data)

@@ -17,7 +17,7 @@ from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, floating, kept, tensor
 from minigen.functional.arithmetic import abs, exp, pow, sign, sqrt, square, where
 from minigen.functional.indexing import gather
-from minigen.functional.shape import expand, flip, permute, reshape, unsqueeze
+from minigen.functional.shape import Expand, Reshape, flip, permute, reshape, unsqueeze
 from minigen.tensor import Tensor
 
 MANY = 65536  # numbers, and
@@ -33,6 +33,8 @@ class ValuesAndIndices(NamedTuple):
 
 class Sum(Function):
     """y = Σ x over the axes;  x̄ = g, copied along them."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
         self.x_shape, self.kept = x.shape, kept(x.shape, dims)
@@ -52,7 +54,7 @@ class Sum(Function):
         return rows.reshape(-1, rows.shape[-1])
 
     def backward(self, g: Tensor) -> Tensor:
-        return expand(reshape(g, self.kept), self.x_shape)
+        return self.compute(Expand, self.compute(Reshape, g, shape=self.kept), shape=self.x_shape)
 
 
 class Amax(Function):

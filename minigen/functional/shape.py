@@ -22,6 +22,7 @@ class Reshape(Function):
     """y = x in another shape, elements in row-major order;  x̄ = g in the shape of x."""
 
     is_view = True
+    takes_arrays = True
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
@@ -31,13 +32,14 @@ class Reshape(Function):
         return x.reshape(shape)
 
     def backward(self, g: Tensor) -> Tensor:
-        return reshape(g, self.x_shape)
+        return self.compute(Reshape, g, shape=self.x_shape)
 
 
 class Permute(Function):
     """Axis i of y is axis dims[i] of x;  x̄ = g with the inverse permutation."""
 
     is_view = True
+    takes_arrays = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -45,24 +47,27 @@ class Permute(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
-        return permute(g, inverse)
+        return self.compute(Permute, g, dims=tuple(inverse))
 
 
 class Expand(Function):
     """y = x repeated along axes of size 1 and new axes in front, without a copy;  x̄ = g summed over them."""
 
     is_view = True
+    takes_arrays = True
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
         return self.device.xp.broadcast_to(x, shape)
 
     def backward(self, g: Tensor) -> Tensor:
-        return sum_to(g, self.x_shape)
+        return self.compute(SumTo, g, shape=self.x_shape)
 
 
 class SumTo(Function):
     """y = x summed over the axes that broadcasting `shape` would repeat;  x̄ = g, repeated along them."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
@@ -71,7 +76,7 @@ class SumTo(Function):
         return x.sum(axis=repeated, keepdims=True).reshape(shape)
 
     def backward(self, g: Tensor) -> Tensor:
-        return expand(g, self.x_shape)
+        return self.compute(Expand, g, shape=self.x_shape)
 
 
 class Flip(Function):

@@ -57,7 +57,7 @@ def run(chain: list[Module], input: Any) -> Any:
     """The output of one of `chains`."""
     if len(chain) == 1:
         return chain[0](input)
-    watch = modes.state.watch
+    watch = modes.thread.state.watch
     if watch is None:
         return _in_one_pass(chain, input)
     watch.enter(chain[0], chain[-1])

@@ -54,7 +54,7 @@ class Module:
         """Run `forward`, and the hooks around it."""
         if not hasattr(self, "forward"):
             raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
-        watch = modes.state.watch
+        watch = modes.thread.state.watch
         if watch is not None:
             watch.enter(self)
         try:

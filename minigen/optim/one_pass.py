@@ -35,7 +35,7 @@ class OnePass:
         kernels = getattr(tensor.device.kernels, "updates", None)
         vectors = None if kernels is None else kernels.vectors(tensor._data, *arrays)
         if vectors is None:
-            if modes.state.capture is not None:
+            if modes.thread.state.capture is not None:
                 raise GraphError(
                     f"A step in a graph needs parameters, gradients and state that are C-contiguous and of one type, float32 "
                     f"or float64; those of a tensor of shape {tensor.shape} and {tensor.dtype} are not."

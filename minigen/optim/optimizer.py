@@ -102,7 +102,7 @@ class Optimizer:
                         continue
                     state = self.state.setdefault(parameter, {})
                     if not self.loop:
-                        if modes.state.capture is not None:
+                        if modes.thread.state.capture is not None:
                             raise GraphError(
                                 f"{self._name}: its update is a formula of its own, with numbers that a graph would not "
                                 f"change; take SGD, Adam, AdamW or RMSprop in a step that is captured."
@@ -111,7 +111,7 @@ class Optimizer:
                         continue
                     before = len(state)
                     arrays, numbers = self.operands(parameter, state, group)
-                    if modes.state.capture is not None and len(state) > before:
+                    if modes.thread.state.capture is not None and len(state) > before:
                         raise GraphError(
                             f"{self._name}: the state of a parameter of shape {parameter.shape} would begin anew in every "
                             f"replay, since the step that is captured is the first to make it; let the first call of the "
@@ -119,7 +119,7 @@ class Optimizer:
                         )
                     if not one_pass.takes(parameter, (gradient.data, *arrays), numbers):
                         self.formula(parameter, gradient.data, arrays, numbers())
-                if modes.state.capture is not None:  # the options of groups may come to differ from replay to replay
+                if modes.thread.state.capture is not None:  # the groups' options may differ from replay to replay
                     one_pass.run()
                     one_pass = OnePass(self.loop)
             one_pass.run()

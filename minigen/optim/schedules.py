@@ -339,7 +339,7 @@ class ReduceLROnPlateau:
 
 
 def _check_not_captured(schedule: Any) -> None:
-    if modes.state.capture is not None:
+    if modes.thread.state.capture is not None:
         raise GraphError(
             f"{type(schedule).__name__}: a graph would not go on to another rate in its replays; call the schedule's step() "
             f"after the graph, and not in the step that is captured."

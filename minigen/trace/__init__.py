@@ -57,7 +57,7 @@ class trace(Table):
         self.before = 0  # bytes that an outer trace had counted when this one was entered
 
     def __enter__(self) -> trace:
-        state = modes.state
+        state = modes.thread.state
         if state.watch is None:
             state.watch = Recorder()
         if self in state.watch.traces:
@@ -69,7 +69,7 @@ class trace(Table):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        state = modes.state
+        state = modes.thread.state
         state.watch.traces.remove(self)
         if not state.watch.traces:
             state.watch = None

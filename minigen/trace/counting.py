@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function, _Input, _Output
+from minigen.autograd.function import Function, _Output
 from minigen.functional.convolution import Conv2d, Conv2dWeightGrad, ConvTranspose2d
 from minigen.functional.fused import LinearThenActivate
 from minigen.functional.indexing import GetItem, TakeAlong
 from minigen.functional.linalg import Einsum, Linear, MatMul
+from minigen.tensor import Tensor
 
 
 def multiply_adds(operation: type[Function], arrays: list[Any], params: dict[str, Any], out: Any) -> int:
@@ -50,9 +51,9 @@ def moved_bytes(operation: type[Function], arrays: list[Any], params: dict[str, 
 def saved_arrays(node: Function) -> list[Any]:
     """What a node has kept for its gradient."""
     return [
-        v.tensor._data if type(v) is _Input else v.data if type(v) is _Output else v
+        v._data if isinstance(v, (Tensor, _Output)) else v
         for v in node._saved
-        if type(v) in (_Input, _Output) or hasattr(v, "strides")
+        if isinstance(v, (Tensor, _Output)) or hasattr(v, "strides")
     ]
 
 

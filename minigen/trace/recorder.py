@@ -67,13 +67,13 @@ class Recorder:
         """`cls.apply(*inputs, **params)`, with a row."""
         entered = perf_counter()
         device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
-        modes.state.watch = None
+        modes.thread.state.watch = None
         try:
             start = _now(device)
             out = cls.apply(*inputs, **params)
             seconds = _now(device) - start
         finally:
-            modes.state.watch = self
+            modes.thread.state.watch = self
         if out.grad_fn is not None:
             self._path_of[out.grad_fn] = self._paths[-1]
         arrays = [x._data if isinstance(x, Tensor) else x for x in inputs]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigen.autograd.engine import listed
-from minigen.autograd.function import Function, _Input
+from minigen.autograd.function import Function
 from minigen.autograd.orders import derivative_orders
 from minigen.errors import AutogradError, UserError, unknown_name
 from minigen.nn.module import Module
@@ -150,7 +150,7 @@ def _nodes(roots: list[Function], max_nodes: int) -> list[Function]:
 
 def _constants(node: Function) -> list[Tensor]:
     """Inputs without a gradient that the node has kept. It knows of no others."""
-    saved = [value.tensor for value in node._saved if type(value) is _Input]
+    saved = [value for value in node._saved if isinstance(value, Tensor)]
     return list({id(t): t for t in saved if not t.requires_grad}.values())
 
 

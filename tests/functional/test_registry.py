@@ -78,3 +78,25 @@ def test_the_gradient_of_a_linear_operation_is_its_adjoint(name, position, seed)
 def flat_outputs(result):
     results = [result] if isinstance(result, mg.Tensor) else result
     return [out for out in results if out.dtype.kind == "f"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_gradients_computed_on_arrays_have_the_bits_of_those_computed_on_tensors(name):
+    """A trace is shown every operation, so in a trace all gradients are tensors."""
+    operation = OPERATIONS[name]
+    arrays, options = operation.recipe(from_generator(mg.Generator(3)))
+
+    def gradients():
+        inputs = [mg.Tensor(x.astype(np.float32), requires_grad=True) for x in arrays]
+        result = partial(operation.function, **options)(*inputs)
+        outputs = [y for y in ([result] if isinstance(result, mg.Tensor) else result) if y.requires_grad]
+        vs = [mg.randn(*y.shape, generator=mg.Generator(4)) for y in outputs]
+        return mg.grad(outputs, inputs, vs, allow_unused=True) if outputs else []
+
+    with mg.trace():
+        expected = gradients()
+    for one, other in zip(gradients(), expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -46,7 +46,7 @@ def test_the_compiled_loop_gives_the_bits_of_the_array_operations():
         ]
         version = bias._version[0]
         ema.update()
-        assert bias._version[0] == version + 1
+        assert bias._version[0] > version
         for average, values in zip(ema.module.parameters(), expected):
             np.testing.assert_array_equal(average.numpy(), values)
 

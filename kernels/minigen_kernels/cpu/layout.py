@@ -68,11 +68,21 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialized array that this thread will be given again under the same name: fresh memory is slow memory."""
     size = math.prod(shape) * dtype.itemsize
-    buffer: np.ndarray | None = getattr(_buffers, name, None)
-    if buffer is None or buffer.nbytes < size:
-        buffer = aligned((max(size, SCRATCH_BYTES),), np.dtype(np.uint8))
+    return _buffer(name, size)[0][:size].view(dtype).reshape(shape)
+
+
+def scratch_address(name: str, size: int) -> int:
+    """Where `scratch` has so many bytes under this name, for kernels that take addresses."""
+    return _buffer(name, size)[1]
+
+
+def _buffer(name: str, size: int) -> tuple[np.ndarray, int]:
+    buffer: tuple[np.ndarray, int] | None = getattr(_buffers, name, None)
+    if buffer is None or buffer[0].nbytes < size:
+        memory = aligned((max(size, SCRATCH_BYTES),), np.dtype(np.uint8))
+        buffer = memory, memory.ctypes.data
         setattr(_buffers, name, buffer)
-    return buffer[:size].view(dtype).reshape(shape)
+    return buffer
 
 
 def pieces(n: int, *, least: int = 1, most: int | None = None, count: int = 8) -> list[slice]:

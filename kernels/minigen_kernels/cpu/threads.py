@@ -44,6 +44,10 @@ def num_threads() -> int:
     It is what `set_num_threads` set; before that, the environment variable MINIGEN_NUM_THREADS; without it, the number
     of processors which this process may use. Raises ValueError if the variable is not a whole number of at least 1.
     """
+    return _threads or _count_threads()
+
+
+def _count_threads() -> int:
     global _threads
     with _lock:
         if _threads is None:
