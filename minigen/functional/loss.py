@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
 
 
+REDUCTIONS = ("mean", "sum", "none")
+
+
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """(input - target)², of equal shapes.
 
@@ -32,7 +36,10 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     2.0
     """
     x, y = _same("mse_loss", input, target)
-    return _reduce(square(x - y), reduction, "mse_loss")
+    if reduction == "none" or reduction not in REDUCTIONS or x.dtype != y.dtype:
+        return _reduce(square(x - y), reduction, "mse_loss")
+    total = SquaredError.apply(x, y)
+    return total if reduction == "sum" else total / x.data.size
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -69,6 +76,40 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     d = x - y
     inside = clip(d, -delta, delta)  # ½·inside² + δ·(|d| - |inside|) is both branches at once
     return _reduce(square(inside) * 0.5 + (abs(d) - abs(inside)) * delta, reduction, "huber_loss")
+
+
+class SquaredError(Function):
+    """z = Σ (x - y)²;  x̄ = 2g·(x - y), ȳ = -x̄. Where the device has a kernel for it, one pass each."""
+
+    takes_arrays = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.save_for_backward(x, y)
+        own, rows = self._kernel("squared_error"), _alike(x, y)
+        if own is not None and rows is not None:
+            return own(*rows[0])
+        difference = x - y
+        return (difference * difference).sum()
+
+    def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, y = self.saved_tensors
+        own, rows = (self._kernel("squared_error_grad"), _alike(x, y)) if self.bare else (None, None)
+        if own is not None and rows is not None:
+            gx = rows[1](own(g, *rows[0]))
+        else:
+            gx = (x - y) * (g + g)
+        return gx, -gx if self.needs_input_grad[1] else None
+
+    def _kernel(self, name: str) -> Any:
+        return getattr(getattr(self.device.kernels, "loss", None), name, None)
+
+
+def _alike(x: Any, y: Any) -> tuple[tuple[Any, Any], Callable[[Any], Any]] | None:
+    """Views of two arrays in which both lie in memory one after another, and what undoes the view; None if there are none."""
+    if x.flags.c_contiguous and y.flags.c_contiguous:
+        return (x, y), lambda array: array
+    rows = fused.in_order(x), fused.in_order(y)
+    return (rows, fused.as_shaped) if rows[0].flags.c_contiguous and rows[1].flags.c_contiguous else None
 
 
 class BinaryCrossEntropy(Function):
@@ -301,13 +342,9 @@ def _same(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduce(loss: Tensor, reduction: str, name: str) -> Tensor:
-    if reduction == "mean":
-        return mean(loss)
-    if reduction == "sum":
-        return sum(loss)
-    if reduction == "none":
-        return loss
-    raise UserError(f"{name}: reduction {reduction!r} is not known; use 'mean', 'sum' or 'none'.")
+    if reduction not in REDUCTIONS:
+        raise UserError(f"{name}: reduction {reduction!r} is not known; use 'mean', 'sum' or 'none'.")
+    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 
 def _log_above(p: Tensor) -> Tensor:

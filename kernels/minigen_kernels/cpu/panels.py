@@ -65,30 +65,28 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | N
     out by rows. Results do not depend on the number of threads: each of them is added up by one, in the order of k.
     """
     (m, k), n = a.shape, b.shape[1]
-    panels, bands, band, depth = _cut(m, n, k, DEPTH, PIECE_FLOPS)
-    packed = scratch_address("panels", panels * _room(depth))
+    panels, bands, band, depth, room = _cut(m, n, k, DEPTH, PIECE_FLOPS)
+    packed = scratch_address("panels", panels * room)
     if bias is not None and bias.strides != (ITEM,):
         bias = np.ascontiguousarray(bias)
     there = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
     start = 0 if bias is None else address(bias)
-    sizes = (m, n, k, depth, panels, bands, band)
+    sizes = (m, n, k, depth, panels, bands, band, room)
     run_shared(_multiply, panels * bands, PACK, 0, *sizes, *there, packed, start, float(slope), tile_address())
 
 
 @lru_cache(1024)
-def _cut(m: int, n: int, k: int, most_depth: int, piece_flops: int) -> tuple[int, int, int, int]:
-    """Panels, bands, rows of a band, and how much of the sum over k is taken at a time."""
+def _cut(m: int, n: int, k: int, most_depth: int, piece_flops: int) -> tuple[int, int, int, int, int]:
+    """Panels, bands, rows of a band, how much of the sum over k is taken at a time, and bytes of a packed panel.
+
+    Those are what its sums begin with, and the rows.
+    """
     panels = -(-n // _WIDE)
     most_depth = min(most_depth, max(LEAST_DEPTH, PACKED_BYTES // (panels * _WIDE * ITEM)))
     bands = max(1, min(MOST_BANDS, 2 * m * k * n // (piece_flops * panels), m // FULL_ROWS))
     band = -(-m // (bands * FULL_ROWS)) * FULL_ROWS
-    return panels, -(-m // band), band, -(-k // -(-k // most_depth))
-
-
-@compiled(inline="always")
-def _room(depth):
-    """Bytes of a packed panel: what its sums begin with, and so many rows."""
-    return (1 + depth) * _WIDE * ITEM
+    depth = -(-k // -(-k // most_depth))
+    return panels, -(-m // band), band, depth, (1 + depth) * _WIDE * ITEM
 
 
 @compiled()
@@ -112,6 +110,7 @@ def _multiply(
     panels,
     bands,
     band,
+    room,
     a,
     a_row,
     a_column,
@@ -128,7 +127,7 @@ def _multiply(
     """Packs rows `first` and on of b, and then multiplies by them: step by step of both, until k."""
     if piece == ALL:
         for now in range(0, k, depth):
-            sizes = now, rows, columns, k, depth, panels, bands, band
+            sizes = now, rows, columns, k, depth, panels, bands, band, room
             there = a, a_row, a_column, b, b_row, b_column, c, c_row, packed, bias, slope, tile
             hand_out(board, panels, (PACK, *sizes, *there))
             hand_out(board, panels * bands, (MULTIPLY, *sizes, *there))
@@ -136,7 +135,7 @@ def _multiply(
     count = min(depth, k - first)
     by_bands = rows > columns
     panel = piece if step == PACK else piece % panels if by_bands else piece // bands
-    here = packed + panel * _room(depth)
+    here = packed + panel * room
     of_panel = _columns(panel, panels, columns)
     if step == PACK:
         _pack(of_panel, b + first * b_row, b_row, b_column, count, here, bias)

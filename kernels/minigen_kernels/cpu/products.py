@@ -12,13 +12,16 @@ import numpy as np
 
 from ..geometry import check_product
 from . import panels
-from .layout import pieces
-from .threads import parallel_for
+from .compiled import compiled
+from .layout import PIECE, pieces, read_only
+from .share import ALL, hand_out
+from .threads import parallel_for, run_shared
 
 PIECE_FLOPS = 16_000_000  # 160 microseconds of one core: a product as large is cut in two, larger ones into such pieces
 PIECE_ROWS = 32  # thinner slices of a matrix make BLAS slow
 PIECE_COLUMNS = 64  # a multiple of the width of BLAS's own tiles
 PIECES = 8
+FEW_TERMS = 2  # a sum of so few is no work for `panels`
 
 
 def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -63,9 +66,38 @@ def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, 
 
 
 def _by_panels(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float = 1.0) -> np.ndarray:
-    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
-    panels.multiply(a, b, c, bias, slope)
+    (m, k), n = a.shape, b.shape[1]
+    c = np.empty((m, n), a.dtype)
+    if k > FEW_TERMS:
+        panels.multiply(a, b, c, bias, slope)
+        return c
+    columns, rows = read_only(np.ascontiguousarray(a.T)), read_only(np.ascontiguousarray(b))
+    start = read_only(np.zeros(n, c.dtype) if bias is None else np.ascontiguousarray(bias))
+    height = max(1, PIECE // n)
+    run_shared(_combine, -(-m // height), height, columns, rows, start, c.dtype.type(slope), c)
     return c
+
+
+@compiled()
+def _combine(board, n, piece, worker, height, a, b, start, slope, c):
+    """Rows of c = aᵀ b + start, of one term or two: it takes no longer than writing them, and needs no tiles."""
+    if piece == ALL:
+        hand_out(board, n, (height, a, b, start, slope, c))
+        return
+    for i in range(piece * height, min((piece + 1) * height, c.shape[0])):
+        row = c[i]
+        if b.shape[0] == 1:
+            factor, first = a[0, i], b[0]
+            for j in range(row.size):
+                total = start[j] + factor * first[j]
+                low = total * slope if slope != 0 else slope
+                row[j] = low if total <= 0 else total
+        else:
+            factor, first, other, second = a[0, i], b[0], a[1, i], b[1]
+            for j in range(row.size):
+                total = start[j] + factor * first[j] + other * second[j]
+                low = total * slope if slope != 0 else slope
+                row[j] = low if total <= 0 else total
 
 
 def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
