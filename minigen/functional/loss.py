@@ -20,7 +20,6 @@ from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
 
-
 REDUCTIONS = ("mean", "sum", "none")
 
 

@@ -287,3 +287,29 @@ def test_binary_cross_entropy_pushes_a_wrong_certainty_back():
         F.binary_cross_entropy(p, mg.tensor([0.3], dtype="float64")).backward()
         assert np.sign(p.grad.item()) == away
         assert abs(p.grad.item()) > 1e11
+
+
+@pytest.mark.parametrize("order", ["as in C", "channels last", "one of each", "rows apart"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_the_squared_error_is_exact_on_whole_numbers_however_they_lie_in_memory(reduction, dtype, order):
+    rng = np.random.default_rng(3)
+    x, y = (rng.integers(-9, 10, (5, 3, 40, 37)).astype(dtype) for _ in range(2))  # more than a piece
+    channels_last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    if order == "channels last":
+        y = np.moveaxis(np.ascontiguousarray(np.moveaxis(y, 1, -1)), -1, 1)
+    a = mg.Tensor({"rows apart": np.repeat(x, 2, axis=-1)[..., ::2], "as in C": x}.get(order, channels_last))
+    a.requires_grad_()
+    b = mg.Tensor(y, requires_grad=True)
+    scale = 1 if reduction == "sum" else 1 / x.size
+    loss = F.mse_loss(a, b, reduction=reduction)
+    assert loss.item() == pytest.approx(scale * ((x - y).astype(float) ** 2).sum(), rel=1e-6)
+    loss.backward(mg.tensor(3.0, dtype=dtype))
+    np.testing.assert_allclose(a.grad.numpy(), 6 * scale * (x - y), rtol=1e-6)
+    np.testing.assert_array_equal(b.grad.numpy(), -a.grad.numpy())
+
+
+def test_a_sum_of_squares_that_float32_cannot_hold_is_infinite_without_a_warning():
+    x = mg.full((70_000,), 1e18, requires_grad=True)
+    loss = F.mse_loss(x, mg.zeros(70_000), reduction="sum")
+    assert loss.item() == np.inf

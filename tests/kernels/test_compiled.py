@@ -1,10 +1,14 @@
+import contextlib
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
+import pytest
 from minigen_kernels.cpu import compiled as module
+from numba.extending import intrinsic
 
 
 def test_a_kernel_is_compiled_without_a_cache_where_none_can_be_written(monkeypatch):
@@ -60,3 +64,35 @@ def test_where_another_folder_is_kept_it_is_forgotten_too(tmp_path):
     folder = Path(done.stdout.strip())
     assert folder.is_relative_to(tmp_path)
     assert (folder / module.STAMP).is_file()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("before", [True, False])
+def test_no_garbage_is_collected_while_numba_compiles_and_it_is_as_before_afterwards(before, fails):
+    seen = []
+
+    @intrinsic
+    def look(context):
+        seen.append(gc.isenabled())
+        if fails:
+            raise numba.TypingError("no")
+        return numba.types.int64(), lambda context, builder, signature, arguments: context.get_constant(numba.int64, 7)
+
+    @numba.njit
+    def inner():
+        return look()
+
+    @numba.njit
+    def outer():
+        return inner() + look()  # the inner one is compiled within
+
+    was = gc.isenabled()
+    (gc.enable if before else gc.disable)()
+    try:
+        with contextlib.suppress(numba.TypingError):
+            assert outer() == 14
+        assert gc.isenabled() == before
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert seen
+    assert not any(seen)

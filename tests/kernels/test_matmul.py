@@ -86,6 +86,21 @@ def test_products_by_panels_are_exact_on_whole_numbers_however_they_lie_and_are_
     assert (around[:, n + 3 :] == 99).all()
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_sums_of_one_term_or_two_are_exact_on_whole_numbers_however_they_lie(data):
+    m, n, k = data.draw(st.integers(130, 700)), data.draw(st.integers(260, 300)), data.draw(st.integers(1, 2))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    a, b = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((m, k), (k, n)))
+    a, b = (np.asfortranarray(array) if data.draw(st.booleans()) else array for array in (a, b))
+    bias = rng.integers(-9, 10, 2 * n).astype(np.float32)[::2] if data.draw(st.booleans()) else None
+    slope = data.draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]))
+    expected = a @ b if bias is None else a @ b + bias
+    np.testing.assert_array_equal(cpu.matmul(a, b, bias), expected)
+    expected = np.where(expected > 0, expected, expected * np.float32(slope))
+    np.testing.assert_array_equal(cpu.matmul_then_activate(a, b, bias, slope), expected)
+
+
 def test_a_long_sum_by_panels_errs_much_less_than_one_number_after_the_other():
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((32, 20_000), (20_000, 64)))

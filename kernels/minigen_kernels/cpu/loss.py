@@ -35,7 +35,8 @@ def squared_error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The sum of (x - y)² over all elements of x and y, of one shape and contiguous; added up in float64."""
     sums = np.empty(-(-x.size // PIECE))
     in_pieces(_squares, x.size, read_only(x.reshape(-1)), read_only(y.reshape(-1)), sums)
-    return np.asarray(sums.sum(), x.dtype)
+    with np.errstate(over="ignore"):  # to infinity
+        return np.asarray(sums.sum(), x.dtype)
 
 
 def squared_error_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
