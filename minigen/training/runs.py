@@ -111,11 +111,20 @@ def train_run(training: Training) -> bool:
     return True
 
 
-def will_compile(system: System) -> bool:
-    """Whether the first batch of this system has to wait for kernels that are not compiled on this machine yet."""
-    from minigen_kernels import cpu
+def begin_compiling(system: System) -> bool:
+    """Whether the first batch of this system has to wait for kernels that are not compiled on this machine yet.
 
-    return bool(system.optimizers) and not cpu.compiled_before(_convolves(system))
+    If so, and they are many, a second process begins with those that are needed last (`minigen_kernels.cpu.ahead`).
+    """
+    from minigen_kernels import cpu
+    from minigen_kernels.cpu.ahead import compile_ahead
+
+    convolutions = _convolves(system)
+    if not system.optimizers or cpu.compiled_before(convolutions):
+        return False
+    if convolutions:
+        compile_ahead()
+    return True
 
 
 def _convolves(system: System) -> bool:

@@ -41,7 +41,7 @@ def test_what_was_compiled_is_forgotten_when_any_file_has_changed(tmp_path):
         for name in names:
             (kept / name).touch()
         module.forget_stale(tmp_path, kept)
-        return {path.name for path in kept.iterdir()} - {module.STAMP}
+        return {path.name for path in kept.iterdir()} - {module.STAMP, module.LOCK}
 
     assert left() == {names[2]}  # nobody knows what these were compiled from
     assert left() == set(names)
@@ -64,6 +64,47 @@ def test_where_another_folder_is_kept_it_is_forgotten_too(tmp_path):
     folder = Path(done.stdout.strip())
     assert folder.is_relative_to(tmp_path)
     assert (folder / module.STAMP).is_file()
+
+
+SAVING = """
+import sys, time
+from pathlib import Path
+import numba.core.caching as caching
+folder, name = Path(sys.argv[1]), sys.argv[2]
+sys.path.insert(0, str(folder))
+from twice import twice
+
+save_index = caching.IndexDataCacheFile._save_index
+
+def slowly(self, overloads):  # the other process has time to look which numbers are taken
+    time.sleep(1)
+    save_index(self, overloads)
+
+caching.IndexDataCacheFile._save_index = slowly
+(folder / name).touch()
+while not ((folder / "int").exists() and (folder / "float").exists()):
+    time.sleep(0.001)
+twice({"int": 3, "float": 0.25}[name])
+"""
+
+
+def test_two_processes_that_compile_for_other_arguments_at_once_both_keep_what_they_made(tmp_path):
+    (tmp_path / "twice.py").write_text(
+        "from minigen_kernels.cpu.compiled import compiled\n\n\n@compiled()\ndef twice(x):\n    return x + x\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+
+    def start(program, *args):
+        command = [sys.executable, "-c", program, str(tmp_path), *args]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    assert [process.wait() for process in [start(SAVING, "int"), start(SAVING, "float")]] == [0, 0]
+    asking = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from twice import twice; print(twice(3), twice(.25), twice.stats)"
+    )
+    answer = start(asking).communicate()[0]
+    assert answer.startswith("6 0.5 ")
+    assert "cache_misses=Counter()" in answer
 
 
 @pytest.mark.parametrize("fails", [False, True])

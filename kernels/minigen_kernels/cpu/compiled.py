@@ -11,14 +11,19 @@ import contextlib
 import gc
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core import event
 
-STAMP = "minigen-sources.txt"
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+STAMP, LOCK = "minigen-sources.txt", "minigen-lock"
 
 
 def forget_stale(folder: Path, kept: Path) -> None:
@@ -27,8 +32,7 @@ def forget_stale(folder: Path, kept: Path) -> None:
     for path in sorted(folder.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     stamp = kept / STAMP
-    with contextlib.suppress(OSError):  # where nothing can be written, nothing is kept
-        kept.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError), _alone(kept):  # where nothing can be written, nothing is kept
         if stamp.is_file() and stamp.read_text() == digest.hexdigest():
             return
         for path in [*kept.glob("*.nbi"), *kept.glob("*.nbc")]:
@@ -36,6 +40,36 @@ def forget_stale(folder: Path, kept: Path) -> None:
         written = kept / f"{STAMP}.{os.getpid()}"
         written.write_text(digest.hexdigest())
         written.replace(stamp)
+
+
+@contextlib.contextmanager
+def _alone(kept: Path) -> Iterator[None]:
+    """Lets one process at a time change what is kept in a folder.
+
+    Numba numbers the files of a function's signatures by looking which numbers are taken. Two processes that save two
+    signatures at once would take the same one, and a later process would run what was compiled for other arguments.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    with (kept / LOCK).open("w") as file:
+        if fcntl is not None:  # let go when the file is closed
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _saving_alone(kernel: Any) -> Any:
+    """The compiled function, which now saves what it compiles while no other process does."""
+    cache = kernel._cache
+    save = cache.save_overload
+
+    def save_overload(*args: Any) -> None:
+        try:
+            with _alone(Path(cache.cache_path)):
+                save(*args)
+        except OSError:
+            save(*args)  # to be told by Numba why it cannot
+
+    cache.save_overload = save_overload
+    return kernel
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -48,7 +82,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return njit(cache=True, **options)(function)
+            return _saving_alone(njit(cache=True, **options)(function))
         except RuntimeError:  # Numba found no place for its cache
             return njit(**options)(function)
 
