@@ -194,14 +194,19 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
     node.needs_input_grad = tuple([edge is not None for edge in edges])
     if True not in node.needs_input_grad:
         return []
-    watched = not bare and modes.thread.state.anomaly
-    node.bare = bare and node.takes_arrays
-    if node.bare:
-        grads = node.backward(g)
-    elif watched:
-        grads = _traced_backward(node, g)
-    else:
-        grads = node.backward(_tensor(g, node.device))
+    state = modes.thread.state
+    watched = state.anomaly
+    on_arrays, before = bare and node.takes_arrays, state.bare
+    state.bare = on_arrays
+    try:
+        if on_arrays:
+            grads = node.backward(g)
+        elif watched:
+            grads = _traced_backward(node, g)
+        else:
+            grads = node.backward(_tensor(g, node.device))
+    finally:
+        state.bare = before  # not False: a backward may make a pass of its own
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(edges):
@@ -215,7 +220,7 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             continue
         if isinstance(gx, Tensor):
             data = gx._data
-        elif node.bare:  # arithmetic on arrays without axes gives bare numbers
+        elif on_arrays and hasattr(gx, "shape"):  # arithmetic on arrays without axes gives bare numbers
             data = gx = gx if gx.shape else edge.device.xp.asarray(gx)
         else:
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
@@ -301,6 +306,8 @@ def _apply_hooks(source: Any, g: Tensor) -> Tensor:
     for hook in list((source.hooks or {}).values()):
         replaced = hook(g)
         if replaced is not None:
+            if not isinstance(replaced, Tensor):
+                raise AutogradError(f"A hook returned {type(replaced).__name__}, not a Tensor or None.")
             if replaced.shape != g.shape:
                 raise ShapeError(f"A hook returned shape {replaced.shape} for a gradient of shape {g.shape}.")
             g = replaced

@@ -78,7 +78,7 @@ class Function:
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
 
-    edges: Sequence[Any] | None  # None once the graph has been freed
+    edges: Sequence[Any] | None = None  # None once the graph has been freed
     depth: int
     recorded: int  # when, by the clock that also says when a tensor was last changed in place
     shape: tuple[int, ...]  # of the output
@@ -89,8 +89,11 @@ class Function:
     line = ""  # where it was called, recorded in anomaly mode
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
-    bare = False  # while a gradient is computed on bare arrays: `saved_tensors` gives arrays
     _saved: Sequence[Any] = ()  # in the graph: tensors for inputs, an `_Output` for the output, the rest as it is
+
+    def __init_subclass__(cls) -> None:
+        if "backward" in vars(cls) and "takes_arrays" not in vars(cls):
+            cls.takes_arrays = False  # what is said of the backward above is not said of this one
 
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Tensor:
@@ -182,10 +185,10 @@ class Function:
 
     def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
         """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays."""
-        if not self.bare:
+        if not modes.thread.state.bare:
             return operation.apply(*inputs, **params)
         node = operation()
-        node.device = self.device
+        node.device, node.edges = self.device, (None,) * len(inputs)
         return node.forward(*inputs, **params)
 
     def save_for_backward(self, *values: Any) -> None:
@@ -205,11 +208,12 @@ class Function:
             InPlaceError: one of them has been changed in place since.
         """
         out = []
+        bare = modes.thread.state.bare
         for value in self._saved:
             if isinstance(value, (Tensor, _Output)):
                 if value._version[0] > self.recorded:
                     raise self._changed(value._data.shape)
-                if self.bare:
+                if bare:
                     value = value._data
                 elif type(value) is _Output:
                     value = self._output(value)
@@ -309,6 +313,8 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(backward)
     def guarded(self: Function, g: Tensor) -> Any:
+        if modes.thread.state.bare:
+            return backward(self, g)
         with modes.no_grad():
             grads = backward(self, g.detach())
         if not modes.thread.state.recording:

@@ -149,7 +149,7 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
-        sign = y if self.bare else y.data
+        sign = y.data if isinstance(y, Tensor) else y
         if modes.thread.state.recording:  # the graph of the gradient outlives this call: no change of y may reach it
             sign = sign.copy()
         return linear_gradients(self, self.compute(ScaleBySign, g, sign, slope=self.slope), x, w)
@@ -196,7 +196,7 @@ class BatchNorm(Function):
         x, w, states = self.saved_tensors
         if modes.thread.state.recording:
             return (*self._differentiable(g, x, w, states), None, None)
-        if self.bare:
+        if modes.thread.state.bare:
             return (*self._at_once(g, x, w, states), None, None)
         arrays = self._at_once(g.data, x.data, None if w is None else w.data, states)
         return (*[None if a is None else Tensor._wrap(a, self.device) for a in arrays], None, None)

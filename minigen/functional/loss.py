@@ -28,7 +28,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
 
     Args:
         input, target: any shape, the same for both.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``, over all elements.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``, over all elements. The first two need both tensors unchanged
+            until the gradient has been computed.
 
     >>> import minigen
     >>> minigen.functional.mse_loss(minigen.tensor([1.0, 2.0]), minigen.tensor([1.0, 4.0])).item()
@@ -92,7 +93,7 @@ class SquaredError(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
         x, y = self.saved_tensors
-        own, rows = (self._kernel("squared_error_grad"), _alike(x, y)) if self.bare else (None, None)
+        own, rows = (self._kernel("squared_error_grad"), _alike(x, y)) if modes.thread.state.bare else (None, None)
         if own is not None and rows is not None:
             gx = rows[1](own(g, *rows[0]))
         else:
@@ -104,7 +105,11 @@ class SquaredError(Function):
 
 
 def _alike(x: Any, y: Any) -> tuple[tuple[Any, Any], Callable[[Any], Any]] | None:
-    """Views of two arrays in which both lie in memory one after another, and what undoes the view; None if there are none."""
+    """Views of two arrays in which both lie in memory one after another, and what undoes the view; None if there are none,
+    or the numbers are not of a type that kernels take.
+    """
+    if x.dtype not in fused.DTYPES:
+        return None
     if x.flags.c_contiguous and y.flags.c_contiguous:
         return (x, y), lambda array: array
     rows = fused.in_order(x), fused.in_order(y)

@@ -463,3 +463,137 @@ def test_threads_have_switches_of_their_own():
         thread.start()
         thread.join()
     assert recorded == [True]
+
+
+# ---- gradients on bare arrays ------------------------------------------------------------------------------------
+
+
+class Scaled(mg.Function):
+    """y = x, by way of an operation that asks what is wanted of it."""
+
+    def forward(self, x, factor):
+        self.wanted = self.needs_input_grad
+        return x * factor
+
+    def backward(self, g):
+        return g, None
+
+
+class OnArrays(mg.Function):
+    """y = x³, with a backward that is run on what the pass has."""
+
+    takes_arrays = True
+    got = None
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x**3
+
+    def backward(self, g):
+        (x,) = self.saved_tensors
+        type(self).got = {type(g).__name__, type(x).__name__}
+        return self.compute(Scaled, 3 * x * x * g, 1.0)
+
+
+def test_a_backward_that_takes_arrays_gets_them_where_no_graph_is_wanted_and_tensors_elsewhere():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = OnArrays.apply(x)
+    assert mg.grad(y.sum(), x, retain_graph=True)[0].tolist() == [3.0, 12.0]
+    assert OnArrays.got == {"ndarray"}
+    assert isinstance(y.grad_fn.saved_tensors[0], mg.Tensor)
+    (g,) = mg.grad(y.sum(), x, create_graph=True)
+    assert OnArrays.got == {"Tensor"}
+    assert g.requires_grad
+    with mg.detect_anomaly():
+        OnArrays.apply(x).sum().backward()
+    assert OnArrays.got == {"Tensor"}
+
+
+def test_what_takes_arrays_is_not_inherited_by_a_backward_that_says_nothing_of_it():
+    class Tripled(OnArrays):
+        def backward(self, g):
+            return super().backward(g).clamp(max=6.0)
+
+    class Renamed(OnArrays):
+        pass
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    Tripled.apply(x).sum().backward()
+    assert x.grad.tolist() == [3.0, 6.0]
+    assert Renamed.takes_arrays
+
+
+def test_a_backward_that_is_differentiable_once_may_take_arrays():
+    class Once(mg.Function):
+        takes_arrays = True
+
+        def forward(self, x):
+            self.save_for_backward(x)
+            return x**3
+
+        @mg.once_differentiable
+        def backward(self, g):
+            (x,) = self.saved_tensors
+            return 3 * x * x * g
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    Once.apply(x).sum().backward()
+    assert x.grad.tolist() == [3.0, 12.0]
+
+
+def test_after_a_backward_that_failed_on_arrays_everything_is_as_before():
+    class Fails(OnArrays):
+        takes_arrays = True
+
+        def backward(self, g):
+            raise KeyError("once")
+
+    x = mg.tensor([2.0], requires_grad=True)
+    with pytest.raises(KeyError):
+        mg.grad(Fails.apply(x), x)
+    y = x * x
+    assert mg.grad(y, x, create_graph=True)[0].requires_grad
+    assert isinstance(y.grad_fn.saved_tensors[0], mg.Tensor)
+
+
+@pytest.mark.parametrize("result", [1.5, [1.5]])
+def test_a_backward_on_arrays_that_returns_something_else_is_told_so(result):
+    class Wrong(OnArrays):
+        takes_arrays = True
+
+        def backward(self, g):
+            return result
+
+    x = mg.tensor([2.0], requires_grad=True)
+    with pytest.raises(AutogradError, match=f"returned {type(result).__name__}, not a Tensor"):
+        Wrong.apply(x).backward()
+
+
+def test_a_hook_that_returns_an_array_is_told_so():
+    x = mg.tensor([2.0], requires_grad=True)
+    y = x * 3
+    y.register_hook(lambda g: g.numpy() * 2)
+    with pytest.raises(AutogradError, match="hook returned ndarray"):
+        y.backward()
+
+
+def test_a_backward_on_arrays_may_make_a_pass_of_its_own_with_a_graph():
+    class Cube(OnArrays):
+        """y = x³, whose derivative it has minigen find out."""
+
+        takes_arrays = True
+
+        def backward(self, g):
+            (x,) = self.saved_tensors
+            with mg.enable_grad():
+                t = mg.tensor(x, requires_grad=True)
+                (first,) = mg.grad((t * t * t).sum(), t, create_graph=True)
+                (second,) = mg.grad(first.sum(), t)
+            assert second.tolist() == (6 * x).tolist()
+            (again,) = self.saved_tensors
+            assert again is x
+            return g * first.data
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    Cube.apply(x).sum().backward()
+    assert x.grad.tolist() == [3.0, 12.0]

@@ -313,3 +313,12 @@ def test_a_sum_of_squares_that_float32_cannot_hold_is_infinite_without_a_warning
     x = mg.full((70_000,), 1e18, requires_grad=True)
     loss = F.mse_loss(x, mg.zeros(70_000), reduction="sum")
     assert loss.item() == np.inf
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", ">f4"])
+def test_the_squared_error_of_numbers_that_no_kernel_takes_is_computed_too(dtype):
+    x = mg.Tensor(np.array([1, 2, 4], dtype), requires_grad=True)
+    loss = F.mse_loss(x, mg.Tensor(np.zeros(3, dtype)))
+    loss.backward()
+    assert loss.item() == pytest.approx(7)
+    np.testing.assert_allclose(x.grad.numpy().astype(float), [2 / 3, 4 / 3, 8 / 3], rtol=1e-2)

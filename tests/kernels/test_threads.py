@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
 import numpy as np
 import pytest
 from minigen_kernels import cpu
-from minigen_kernels.cpu import threads
+from minigen_kernels.cpu import share, threads
 from minigen_kernels.cpu.threads import num_threads, parallel_for, set_num_threads
 
 
@@ -205,3 +206,17 @@ def test_importing_the_cpu_kernels_leaves_blas_one_thread():
         print({pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"})
     """
     assert in_a_new_process(code) in ("{1}", "set()")  # the second where threadpoolctl does not know the BLAS
+
+
+def test_the_board_of_a_kernel_that_runs_alone_is_kept_while_it_runs(monkeypatch):
+    """Threads that begin at once each make one, and only the last is kept for later."""
+    made, kept = [], []
+
+    def nobody():
+        board = share.nobody.__wrapped__()
+        made.append(weakref.ref(board.numbers))
+        return board
+
+    monkeypatch.setattr(threads, "nobody", nobody)
+    threads.run_shared(lambda *arguments: kept.append(made[-1]() is not None), 1)
+    assert kept == [True]

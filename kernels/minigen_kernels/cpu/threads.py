@@ -114,7 +114,8 @@ def run_shared(kernel: Callable[..., Any], n: int, *arguments: Any, rooms: int |
     """
     workers = min(n, num_threads())
     if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
-        kernel(nobody().address, n, ALL, 0, *arguments)
+        board = nobody()  # kept while the kernel looks at it
+        kernel(board.address, n, ALL, 0, *arguments)
         return
     try:
         for helper in _helpers_at_hand(workers - 1):
