@@ -2,7 +2,7 @@
 
 Numba compiles one function at a time. A first training step with convolutions needs some twenty large ones, and comes to
 them one by one; the second process begins with those that it comes to last, and this one then finds them on the disk. On
-two cores of a Zen 3, the first step of a DCGAN on a fresh install is over after 18 s, and not after 26. What both happen
+two cores of a Zen 3, the first step of a DCGAN on a fresh install is over after 17 s, and not after 26. What both happen
 to compile at once is compiled twice and kept once (see `compiled`).
 
 `python -m minigen_kernels.cpu.ahead` is that process.
