@@ -27,8 +27,6 @@ from minigen.errors import (
 )
 from minigen.tensor import Tensor, clock
 
-_new = object.__new__
-
 
 class _Output:
     """Stands among the saved values for the node's own output, which it must not point at."""
@@ -155,10 +153,7 @@ class Function:
         for array in arrays:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
-        out = _new(Tensor)
-        out._data, out._version, out.device, out.grad, out.hooks = data, [0], device, None, None
-        if capture is not None:
-            capture.note_made(out)
+        out = Tensor._wrap(data, device)
         if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._version
         if state.anomaly:
@@ -174,8 +169,6 @@ class Function:
             if node._saved:
                 node._keep(inputs, arrays, raw, out)
             out.requires_grad, out.grad_fn = True, node
-        else:
-            out.requires_grad, out.grad_fn = False, None
         return out
 
     @cached_property

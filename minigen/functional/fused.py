@@ -32,7 +32,7 @@ import numpy as np
 from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.device import Device
-from minigen.functional.arithmetic import rsqrt, square
+from minigen.functional.arithmetic import _values, rsqrt, square
 from minigen.functional.linalg import linear_gradients
 from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
@@ -52,7 +52,7 @@ def pays(x: Tensor) -> bool:
 
     Without random numbers, the order of the elements is of no account.
     """
-    return x.data.size >= ENOUGH and _has_kernels(x) and _in_some_order(x.data)[0].flags.c_contiguous
+    return x.data.size >= ENOUGH and _has_kernels(x) and in_some_order(x.data)[0].flags.c_contiguous
 
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -88,7 +88,7 @@ def as_shaped(array: Any) -> Any:
     return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
 
 
-def _in_some_order(array: Any) -> tuple[Any, Callable[[Any], Any]]:
+def in_some_order(array: Any) -> tuple[Any, Callable[[Any], Any]]:
     """A view of an array `in_order`, or as it is if that lies in memory one after another; and what undoes the view."""
     rows = in_order(array)
     if array.flags.c_contiguous and not rows.flags.c_contiguous:
@@ -108,7 +108,7 @@ class ActivateAndDrop(Function):
     takes_arrays = True
 
     def forward(self, x: Any, slope: float, p: float, key: Any) -> Any:
-        rows, undo = _in_some_order(x)
+        rows, undo = in_some_order(x)
         y, states = self.device.kernels.activation.activate_and_drop(rows, slope, p, key)
         self.slope, self.p = slope, p
         self.save_for_backward(undo(states))
@@ -127,7 +127,7 @@ class ScaleByState(Function):
     def forward(self, x: Any, states: Any, slope: float, p: float) -> Any:
         self.slope, self.p = slope, p
         self.save_for_backward(states)
-        state, undo = _in_some_order(states)
+        state, undo = in_some_order(states)
         rows = contiguous(x if state is states else in_order(x), self.device)
         return undo(self.device.kernels.activation.scale_by_state(rows, state, slope, p))
 
@@ -149,7 +149,7 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
-        sign = y.data if isinstance(y, Tensor) else y
+        sign = _values(y)
         if modes.thread.state.recording:  # the graph of the gradient outlives this call: no change of y may reach it
             sign = sign.copy()
         return linear_gradients(self, self.compute(ScaleBySign, g, sign, slope=self.slope), x, w)
@@ -196,12 +196,12 @@ class BatchNorm(Function):
         x, w, states = self.saved_tensors
         if modes.thread.state.recording:
             return (*self._differentiable(g, x, w, states), None, None)
-        if modes.thread.state.bare:
-            return (*self._at_once(g, x, w, states), None, None)
-        arrays = self._at_once(g.data, x.data, None if w is None else w.data, states)
-        return (*[None if a is None else Tensor._wrap(a, self.device) for a in arrays], None, None)
+        gradients = self._at_once(_values(g), _values(x), _values(w), states)
+        if not modes.thread.state.bare:
+            gradients = tuple([None if a is None else Tensor._wrap(a, self.device) for a in gradients])
+        return (*gradients, None, None)
 
-    def _at_once(self, g: Any, x: Any, w: Any, states: Any) -> tuple[Any, Any, Any]:
+    def _at_once(self, g: Any, x: Any, w: Any, states: Any) -> tuple[Any, ...]:
         """Two passes over memory: the sums, then x̄. Of arrays, in arrays."""
         rows = in_order(x)
         gx, gw, gb = self.device.kernels.normalization.normalize_grad(

@@ -20,8 +20,6 @@ from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
 
-REDUCTIONS = ("mean", "sum", "none")
-
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """(input - target)², of equal shapes.
@@ -36,7 +34,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     2.0
     """
     x, y = _same("mse_loss", input, target)
-    if reduction == "none" or reduction not in REDUCTIONS or x.dtype != y.dtype:
+    if reduction not in ("mean", "sum") or x.dtype != y.dtype:
         return _reduce(square(x - y), reduction, "mse_loss")
     total = SquaredError.apply(x, y)
     return total if reduction == "sum" else total / x.data.size
@@ -110,10 +108,9 @@ def _alike(x: Any, y: Any) -> tuple[tuple[Any, Any], Callable[[Any], Any]] | Non
     """
     if x.dtype not in fused.DTYPES:
         return None
-    if x.flags.c_contiguous and y.flags.c_contiguous:
-        return (x, y), lambda array: array
-    rows = fused.in_order(x), fused.in_order(y)
-    return (rows, fused.as_shaped) if rows[0].flags.c_contiguous and rows[1].flags.c_contiguous else None
+    of_x, undo = fused.in_some_order(x)
+    of_y = y if of_x is x else fused.in_order(y)
+    return ((of_x, of_y), undo) if of_x.flags.c_contiguous and of_y.flags.c_contiguous else None
 
 
 class BinaryCrossEntropy(Function):
@@ -346,9 +343,13 @@ def _same(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduce(loss: Tensor, reduction: str, name: str) -> Tensor:
-    if reduction not in REDUCTIONS:
-        raise UserError(f"{name}: reduction {reduction!r} is not known; use 'mean', 'sum' or 'none'.")
-    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return sum(loss)
+    if reduction == "none":
+        return loss
+    raise UserError(f"{name}: reduction {reduction!r} is not known; use 'mean', 'sum' or 'none'.")
 
 
 def _log_above(p: Tensor) -> Tensor:

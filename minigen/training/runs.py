@@ -14,6 +14,7 @@ import numpy as np
 from minigen.data import DataLoader
 from minigen.data.registry import DATASETS
 from minigen.data.source import DataSource
+from minigen.device import cpu as CPU
 from minigen.errors import UserError
 from minigen.files import atomic_write
 from minigen.nn import Conv2d, ConvTranspose2d
@@ -122,7 +123,7 @@ def begin_compiling(system: System) -> bool:
     convolutions = _convolves(system)
     if not system.optimizers or cpu.compiled_before(convolutions):
         return False
-    if convolutions:
+    if convolutions and system.device is CPU:
         compile_ahead()
     return True
 

@@ -402,19 +402,19 @@ def test_anomaly_mode_names_the_forward_line_of_an_infinite_second_derivative():
             mg.grad(g, x)
 
 
+class Once(mg.Function):
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x**3
+
+    @mg.once_differentiable
+    def backward(self, g):
+        (x,) = self.saved_tensors
+        return g * (3 * x * x)
+
+
 def test_a_function_that_can_be_differentiated_once_says_so():
     x = leaf(2.0)
-
-    class Once(mg.Function):
-        def forward(self, x):
-            self.save_for_backward(x)
-            return x**3
-
-        @mg.once_differentiable
-        def backward(self, g):
-            (x,) = self.saved_tensors
-            return g * (3 * x * x)
-
     (first,) = mg.grad(Once.apply(x), x, create_graph=True)
     assert first.item() == 12.0
     with pytest.raises(mg.errors.DoubleBackwardError, match="Once"):
@@ -524,20 +524,11 @@ def test_what_takes_arrays_is_not_inherited_by_a_backward_that_says_nothing_of_i
 
 
 def test_a_backward_that_is_differentiable_once_may_take_arrays():
-    class Once(mg.Function):
+    class OnceOnArrays(Once):
         takes_arrays = True
 
-        def forward(self, x):
-            self.save_for_backward(x)
-            return x**3
-
-        @mg.once_differentiable
-        def backward(self, g):
-            (x,) = self.saved_tensors
-            return 3 * x * x * g
-
     x = mg.tensor([1.0, 2.0], requires_grad=True)
-    Once.apply(x).sum().backward()
+    OnceOnArrays.apply(x).sum().backward()
     assert x.grad.tolist() == [3.0, 12.0]
 
 

@@ -51,8 +51,9 @@ def _alone(kept: Path) -> Iterator[None]:
     """
     kept.mkdir(parents=True, exist_ok=True)
     with (kept / LOCK).open("w") as file:
-        if fcntl is not None:  # let go when the file is closed
-            fcntl.flock(file, fcntl.LOCK_EX)
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # there are network drives without locks
+                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
         yield
 
 
@@ -62,11 +63,8 @@ def _saving_alone(kernel: Any) -> Any:
     save = cache.save_overload
 
     def save_overload(*args: Any) -> None:
-        try:
-            with _alone(Path(cache.cache_path)):
-                save(*args)
-        except OSError:
-            save(*args)  # to be told by Numba why it cannot
+        with _alone(Path(cache.cache_path)):
+            save(*args)
 
     cache.save_overload = save_overload
     return kernel

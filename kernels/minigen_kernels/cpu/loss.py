@@ -1,7 +1,7 @@
 """Losses in one pass over memory, and their gradients in another: squared error, and binary cross-entropy from logits.
 
-For the latter: with e = exp(-|x|), which is never above 1, and l = log1p(e), everything follows without overflow or cancellation:
-softplus(x) = max(x, 0) + l, and σ(x) is 1/(1 + e) or e/(1 + e).
+For the latter, with e = exp(-|x|), which is never above 1, and l = log1p(e), everything follows without overflow or
+cancellation: softplus(x) = max(x, 0) + l, and σ(x) is 1/(1 + e) or e/(1 + e).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def squared_error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def squared_error_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The gradient of `squared_error` with respect to x, 2g·(x - y); g is one number."""
     out = aligned(x.shape, x.dtype)
-    in_pieces(_scaled, x.size, x.dtype.type(2 * g), read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1))
+    in_pieces(
+        _squares_grad, x.size, x.dtype.type(2 * g), read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
+    )
     return out
 
 
@@ -59,7 +61,7 @@ def _squares(board, n, piece, worker, x, y, sums):
 
 
 @compiled()
-def _scaled(board, n, piece, worker, factor, x, y, out):
+def _squares_grad(board, n, piece, worker, factor, x, y, out):
     if piece == ALL:
         hand_out(board, n, (factor, x, y, out))
         return

@@ -34,7 +34,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
     if a.ndim == b.ndim == 2 and panels.applies(a, b):
-        return _by_panels(a, b, bias)
+        return _own_product(a, b, bias)
     if flops * math.prod(batch) < PIECE_FLOPS:
         return _plus(np.matmul(a, b) if k != 1 else a * b, bias)  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
@@ -59,13 +59,14 @@ def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, 
     """The product of the matrices a (M, K) and b (K, N), plus a bias (N,); what of it is not positive times `slope`."""
     check_product(a, b, bias)
     if panels.applies(a, b):
-        return _by_panels(a, b, bias, slope)
+        return _own_product(a, b, bias, slope)
     c = matmul(a, b, bias)
     low = c * c.dtype.type(slope) if slope != 0 else c.dtype.type(0)
     return np.maximum(c, low, out=c) if slope <= 1 else np.minimum(c, low, out=c)
 
 
-def _by_panels(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float = 1.0) -> np.ndarray:
+def _own_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float = 1.0) -> np.ndarray:
+    """A product that `panels.applies` to: by panels, or where the sums are short, row by row."""
     (m, k), n = a.shape, b.shape[1]
     c = np.empty((m, n), a.dtype)
     if k > FEW_TERMS:
