@@ -1,13 +1,15 @@
 """Pieces of compiled work: each runs once, on several threads where there are some, and nobody waits for ever."""
 
 import multiprocessing
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from minigen_kernels.cpu import threads
 from minigen_kernels.cpu.compiled import compiled
-from minigen_kernels.cpu.share import ALL, hand_out
+from minigen_kernels.cpu.share import ALL, hand_out, new_board
 from minigen_kernels.cpu.spin import add, load, pause
 from minigen_kernels.cpu.threads import num_threads, parallel_for, run_shared, set_num_threads
 
@@ -107,6 +109,31 @@ def test_sleeping_helpers_are_woken():
     workers_that_meet(4)
     time.sleep(0.2)  # they fall asleep after a few milliseconds
     assert workers_that_meet(4) == {0, 1, 2, 3}
+
+
+def test_a_helper_found_awake_looks_once_more_before_it_sleeps(monkeypatch):
+    """Or it would sleep through the job for which it was not woken, as it was awake when the caller asked."""
+    looks = []
+
+    def look(*numbers: object) -> bool:
+        looks.append(numbers)
+        if len(looks) == 1:
+            helper.wake()  # by the caller, who has yet to open its job
+        return False
+
+    made = threading.Event()
+    monkeypatch.setattr(threads, "_looks", made.wait)  # so that the helper looks when it has a name
+    monkeypatch.setattr(threads, "wait_and_help", look)
+    helper = threads._Helper(new_board(2), 1)
+    made.set()
+    for _ in range(1000):
+        if helper.asleep and len(looks) == 2:
+            break
+        time.sleep(0.001)
+    assert len(looks) == 2
+    helper.leave()
+    helper.thread.join(timeout=10)
+    assert not helper.thread.is_alive()
 
 
 def test_work_in_python_and_compiled_work_take_turns():

@@ -143,6 +143,7 @@ class _Helper:
         self.board, self.worker = board, worker
         self.inbox: deque[_Call | None] = deque()
         self.asleep = False
+        self.wanted = False  # since it last began to look
         self.bell: SimpleQueue[None] = SimpleQueue()
         self.called, self.answered = np.zeros((2, 16), np.int64)  # neither on the other's cache line
         self.thread = threading.Thread(target=self._serve, name="minigen", daemon=True)
@@ -178,6 +179,7 @@ class _Helper:
         self.wake()
 
     def wake(self) -> None:
+        self.wanted = True
         if self.asleep:
             self.asleep = False  # so that nobody rings twice
             self.bell.put(None)
@@ -185,10 +187,11 @@ class _Helper:
     def _serve(self) -> None:
         seen = answers = 0
         while True:
+            self.wanted = False
             numbers = (self.answered, answers, self.called, seen, _looks(), PAUSES)
             if not wait_and_help(*numbers, self.board.address, self.worker):
                 self.asleep = True
-                if not self.inbox:
+                if not (self.inbox or self.wanted):  # a caller that found it awake opens its job only now
                     self.bell.get()
                 self.asleep = False
             seen = int(self.called[0])
