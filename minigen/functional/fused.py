@@ -149,6 +149,9 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
+        if modes.thread.state.bare and self.needs_input_grad[2]:
+            h, sums = self.device.kernels.activation.scale_by_sign_and_add(contiguous(g, self.device), y, self.slope)
+            return linear_gradients(self, h, x, w, sums)
         sign = _values(y)
         if modes.thread.state.recording:  # the graph of the gradient outlives this call: no change of y may reach it
             sign = sign.copy()

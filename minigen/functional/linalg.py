@@ -55,12 +55,14 @@ class Linear(Function):
         return linear_gradients(self, g, x, w)
 
 
-def linear_gradients(node: Function, g: Any, x: Any, w: Any) -> tuple[Any, Any, Any]:
-    """X̄, W̄ and b̄ of `Linear`, those that are wanted."""
+def linear_gradients(node: Function, g: Any, x: Any, w: Any, sums: Any = None) -> tuple[Any, Any, Any]:
+    """X̄, W̄ and b̄ of `Linear`, those that are wanted. sums: b̄, if it is known already."""
     wanted = node.needs_input_grad
     gx = node.compute(MatMul, g, w) if wanted[0] else None
     gw = node.compute(MatMul, g.T, x) if wanted[1] else None
-    return gx, gw, node.compute(Sum, g, dims=(0,), keepdim=False) if wanted[2] else None
+    if wanted[2] and sums is None:
+        sums = node.compute(Sum, g, dims=(0,), keepdim=False)
+    return gx, gw, sums if wanted[2] else None
 
 
 class Einsum(Function):

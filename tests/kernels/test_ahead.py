@@ -20,7 +20,7 @@ kernels = {
     "normalization": normalization._normalize_grad,
     "products of batch norm": normalization._add_products,
     "states": activation._scale_by_state,
-    "signs": activation._scale_by_sign,
+    "signs": activation._scale_by_sign_and_add,
     "sums": sums._add_rows,
     "adam": updates.adam,
 }

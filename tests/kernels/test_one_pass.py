@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 from minigen_kernels import cpu, philox
-from minigen_kernels.cpu.activation import CHUNK, activate_and_drop, scale_by_state
+from minigen_kernels.cpu.activation import (
+    CHUNK,
+    activate_and_drop,
+    scale_by_sign,
+    scale_by_sign_and_add,
+    scale_by_state,
+)
 from minigen_kernels.cpu.normalization import moments, normalize, normalize_grad
 
 CHAINS = [(0.3, 0.4), (0.0, 0.25), (1.0, 0.5), (0.2, 0.0), (0.0, 0.0), (2.0, 1.0)]
@@ -44,6 +50,24 @@ def test_what_is_dropped_or_cut_off_leaves_no_nan_behind_but_a_nan_that_is_kept_
     np.testing.assert_array_equal(y, np.where(kept, np.maximum(x, 0) * 2, 0))
     g = scale_by_state(np.full(300, np.inf, np.float32), states, 0.0, 0.5)
     np.testing.assert_array_equal(g, np.where(kept & (x > 0), np.inf, 0))
+
+
+@pytest.mark.parametrize("dtype", EXACT)
+@pytest.mark.parametrize("slope", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("shape", [*SHAPES, (0, 3), (20_000, 1), (2, 20_000)])
+def test_the_sums_of_what_is_scaled_are_those_of_its_columns(shape, slope, dtype):
+    y, g = draw(shape, dtype)
+    scaled, sums = scale_by_sign_and_add(g, y, slope)
+    np.testing.assert_array_equal(scaled, scale_by_sign(g, y, slope))
+    exact = scaled.astype(np.float64).sum(0)
+    np.testing.assert_allclose(sums, exact, rtol=EXACT[dtype], atol=EXACT[dtype] * np.abs(scaled).sum(0).max(initial=0))
+    assert (sums.shape, sums.dtype) == (shape[1:], dtype)
+
+
+def test_where_infinity_is_cut_off_it_is_not_in_the_sum_either():
+    y = np.array([[1, -1], [-1, 1], [-1, -1]], np.float32)
+    g = np.array([[1, np.inf], [np.nan, 2], [-np.inf, np.nan]], np.float32)
+    np.testing.assert_array_equal(scale_by_sign_and_add(g, y, 0.0)[1], [1, 2])
 
 
 @pytest.mark.parametrize("dtype", EXACT)
@@ -94,7 +118,8 @@ def test_the_number_of_threads_changes_no_bit(shape):
         y, states = normalize(x, 1 / variance, mean, 0.5, 0.3, 0.2, 9)
         z, marks = activate_and_drop(x, 0.3, 0.2, 9)
         grads = normalize_grad(g, x, states, mean, 1 / variance, 1.0, 0.3, 0.2, True)
-        return [mean, variance, y, states, z, marks, scale_by_state(g, marks, 0.3, 0.2), *grads]
+        scaled = (scale_by_state(g, marks, 0.3, 0.2), *scale_by_sign_and_add(g, y, 0.3))
+        return [mean, variance, y, states, z, marks, *scaled, *grads]
 
     before, results = cpu.num_threads(), []
     try:

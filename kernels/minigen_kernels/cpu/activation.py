@@ -18,6 +18,7 @@ from .compiled import compiled
 from .layout import PIECE, aligned, in_pieces, read_only
 from .philox import TILE, draw_tiles
 from .share import ALL, hand_out
+from .threads import run_shared
 
 DROPPED, FALLING, RISING = 0, 1, 2  # states
 CHUNK = 16 * TILE
@@ -58,6 +59,17 @@ def scale_by_sign(g: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
     flat, sign, result = read_only(g.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
     in_pieces(_scale_by_sign, g.size, flat, sign, g.dtype.type(slope), result)
     return out
+
+
+def scale_by_sign_and_add(g: np.ndarray, y: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
+    """`scale_by_sign` of g (M, N), and the sums (N,) of its columns, which are added up while they are in a register.
+
+    A piece adds up its own rows, from the first to the last; the sums of the pieces are added up in float64.
+    """
+    (m, n), height = g.shape, max(1, PIECE // max(1, g.shape[1]))
+    out, sums = np.empty(g.shape, g.dtype), np.zeros((-(-m // height), n), g.dtype)
+    run_shared(_scale_by_sign_and_add, len(sums), height, read_only(g), read_only(y), g.dtype.type(slope), out, sums)
+    return out, sums.sum(axis=0, dtype=np.float64).astype(g.dtype)
 
 
 def keep_scale(p: float) -> float:
@@ -113,3 +125,18 @@ def _scale_by_sign(board, n, piece, worker, g, y, slope, out):
     for i in range(gs.size):
         low = gs[i] * slope if slope != 0 else slope
         outs[i] = gs[i] if ys[i] > 0 else low
+
+
+@compiled()
+def _scale_by_sign_and_add(board, n, piece, worker, height, g, y, slope, out, sums):
+    if piece == ALL:
+        hand_out(board, n, (height, g, y, slope, out, sums))
+        return
+    total = sums[piece]
+    for i in range(piece * height, min((piece + 1) * height, g.shape[0])):
+        gs, ys, outs = g[i], y[i], out[i]
+        for j in range(total.size):
+            low = gs[j] * slope if slope != 0 else slope
+            v = gs[j] if ys[j] > 0 else low
+            outs[j] = v
+            total[j] += v

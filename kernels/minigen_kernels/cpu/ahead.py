@@ -62,7 +62,7 @@ def backward_pass() -> None:
     updates.adam(vector, vector.copy(), vector.copy(), vector.copy(), 0.9, 0.999, 1e-3, 1.0, 1e-8, 0.0, 1.0)
     sums.column_sums(rows)
     activation.scale_by_state(rows, states, 0.3, 0.0)
-    activation.scale_by_sign(rows, rows, 0.3)
+    activation.scale_by_sign_and_add(rows, rows, 0.3)
     normalization.normalize_grad(rows, rows, states, statistics, statistics, np.ones(64, np.float32), 0.3, 0.0, True)
     matmul(zeros(256, 1), zeros(1, 512))
 

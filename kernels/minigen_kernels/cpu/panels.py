@@ -15,6 +15,7 @@ On two cores of a Zen 4 this takes 0.6 to 0.95 of the time of BLAS's product cut
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,47 +41,91 @@ _MOST_ROWS = max(ROWS.values())
 _ASK_EARLY = LANES == 16  # for the next tile's rows of a and c: saves up to a tenth on a Zen 4, costs 3 % on a Zen 3
 
 
-def applies(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether a product of matrices is one for `multiply`: float32, and enough to do in every direction.
+class Plan(NamedTuple):
+    """What follows from the types, shapes and strides of two matrices.
 
-    Where c is small and the sum long, as in a weight gradient of few channels, it is rather cut than c.
+    It is made once for matrices alike: to find all of it again would take as long as the call of a small product.
     """
-    (m, k), n = a.shape, b.shape[1]
-    return (
-        a.dtype == np.float32
-        and m >= LEAST_ROWS
-        and n >= LEAST_COLUMNS
-        and (2 * m * k * n >= LEAST_FLOPS or m * n >= LEAST_NUMBERS)
-        and (m * n >= LEAST_TILES * TILE or k <= 4 * max(m, n))
-        and ITEM in a.strides
-        and ITEM in b.strides
-        and k > 0
-    )
+
+    applies: bool  # whether their product is one for `multiply`
+    pieces: int
+    packed: int  # bytes of the packed panels
+    numbers: tuple[int, ...]  # the first arguments of `_multiply`, M, N and K being the first of them
 
 
-def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None, slope: float = 1.0) -> None:
+NONE = Plan(False, 0, 0, ())
+
+
+def plan(a: np.ndarray, b: np.ndarray) -> Plan:
+    """How the product of a (M, K) and b (K, N) is computed here; `NONE` for what is no product of float32 matrices."""
+    return _plan(a.dtype, b.dtype, a.shape, b.shape, a.strides, b.strides, DEPTH, PIECE_FLOPS)
+
+
+def multiply(
+    a: np.ndarray,
+    b: np.ndarray,
+    out: np.ndarray,
+    bias: np.ndarray | None = None,
+    slope: float = 1.0,
+    planned: Plan | None = None,
+) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
     What is not positive is multiplied by `slope`, while it is still in the first cache. a and b lie by rows or by columns,
     out by rows. Results do not depend on the number of threads: each of them is added up by one, in the order of k.
+    planned: the `plan` for a and b, from who has made it already.
     """
-    (m, k), n = a.shape, b.shape[1]
-    panels, bands, band, depth, room = _cut(m, n, k, DEPTH, PIECE_FLOPS)
-    packed = scratch_address("panels", panels * room)
+    planned = planned or plan(a, b)
+    packed = scratch_address("panels", planned.packed)
     if bias is not None and bias.strides != (ITEM,):
         bias = np.ascontiguousarray(bias)
-    there = (address(a), *a.strides, address(b), *b.strides, address(out), out.strides[0])
     start = 0 if bias is None else address(bias)
-    sizes = (m, n, k, depth, panels, bands, band, room)
-    run_shared(_multiply, panels * bands, PACK, 0, *sizes, *there, packed, start, float(slope), tile_address())
+    there = address(a), address(b), address(out), out.strides[0], packed, start
+    run_shared(_multiply, planned.pieces, PACK, 0, *planned.numbers, *there, float(slope), tile_address())
 
 
 @lru_cache(1024)
+def _plan(
+    a_type: np.dtype,
+    b_type: np.dtype,
+    a_shape: tuple[int, ...],
+    b_shape: tuple[int, ...],
+    a_strides: tuple[int, ...],
+    b_strides: tuple[int, ...],
+    most_depth: int,
+    piece_flops: int,
+) -> Plan:
+    if not (a_type == b_type == np.float32 and len(a_shape) == len(b_shape) == 2 and a_shape[1] == b_shape[0]):
+        return NONE
+    (m, k), n = a_shape, b_shape[1]
+    panels, bands, band, depth, room = _cut(m, n, k, most_depth, piece_flops)
+    numbers = m, n, k, depth, panels, bands, band, room, *a_strides, *b_strides
+    return Plan(_pays(m, n, k, a_strides, b_strides), panels * bands, panels * room, numbers)
+
+
+def _pays(m: int, n: int, k: int, a_strides: tuple[int, ...], b_strides: tuple[int, ...]) -> bool:
+    """Whether there is enough to do in every direction, and a and b lie by rows or by columns.
+
+    Where c is small and the sum long, as in a weight gradient of few channels, it is rather cut than c.
+    """
+    return (
+        m >= LEAST_ROWS
+        and n >= LEAST_COLUMNS
+        and (2 * m * k * n >= LEAST_FLOPS or m * n >= LEAST_NUMBERS)
+        and (m * n >= LEAST_TILES * TILE or k <= 4 * max(m, n))
+        and ITEM in a_strides
+        and ITEM in b_strides
+        and k > 0
+    )
+
+
 def _cut(m: int, n: int, k: int, most_depth: int, piece_flops: int) -> tuple[int, int, int, int, int]:
     """Panels, bands, rows of a band, how much of the sum over k is taken at a time, and bytes of a packed panel.
 
     Those are what its sums begin with, and the rows.
     """
+    if m * n * k == 0:
+        return 0, 0, 0, 0, 0
     panels = -(-n // _WIDE)
     most_depth = min(most_depth, max(LEAST_DEPTH, PACKED_BYTES // (panels * _WIDE * ITEM)))
     bands = max(1, min(MOST_BANDS, 2 * m * k * n // (piece_flops * panels), m // FULL_ROWS))
@@ -111,12 +156,12 @@ def _multiply(
     bands,
     band,
     room,
-    a,
     a_row,
     a_column,
-    b,
     b_row,
     b_column,
+    a,
+    b,
     c,
     c_row,
     packed,
@@ -128,7 +173,7 @@ def _multiply(
     if piece == ALL:
         for now in range(0, k, depth):
             sizes = now, rows, columns, k, depth, panels, bands, band, room
-            there = a, a_row, a_column, b, b_row, b_column, c, c_row, packed, bias, slope, tile
+            there = a_row, a_column, b_row, b_column, a, b, c, c_row, packed, bias, slope, tile
             hand_out(board, panels, (PACK, *sizes, *there))
             hand_out(board, panels * bands, (MULTIPLY, *sizes, *there))
         return

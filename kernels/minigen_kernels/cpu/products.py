@@ -30,11 +30,12 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     Args: a (..., M, K), b (..., K, N) and bias (N,), of the same dtype, float32 or float64; leading axes broadcast.
     Returns c (..., M, N). Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
+    own = _own_product(a, b, bias)
+    if own is not None:
+        return own
     batch = check_product(a, b, bias)
     (m, k), n = a.shape[-2:], b.shape[-1]
     flops = 2 * m * k * n
-    if a.ndim == b.ndim == 2 and panels.applies(a, b):
-        return _own_product(a, b, bias)
     if flops * math.prod(batch) < PIECE_FLOPS:
         return _plus(np.matmul(a, b) if k != 1 else a * b, bias)  # see `multiply`
     a, b = _for_blas(a), _for_blas(b)
@@ -57,20 +58,23 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
 
 def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float) -> np.ndarray:
     """The product of the matrices a (M, K) and b (K, N), plus a bias (N,); what of it is not positive times `slope`."""
-    check_product(a, b, bias)
-    if panels.applies(a, b):
-        return _own_product(a, b, bias, slope)
+    own = _own_product(a, b, bias, slope)
+    if own is not None:
+        return own
     c = matmul(a, b, bias)
     low = c * c.dtype.type(slope) if slope != 0 else c.dtype.type(0)
     return np.maximum(c, low, out=c) if slope <= 1 else np.minimum(c, low, out=c)
 
 
-def _own_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float = 1.0) -> np.ndarray:
-    """A product that `panels.applies` to: by panels, or where the sums are short, row by row."""
-    (m, k), n = a.shape, b.shape[1]
+def _own_product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float = 1.0) -> np.ndarray | None:
+    """A product that `panels` is for: by panels, or where the sums are short, row by row. None for any other."""
+    plan = panels.plan(a, b)
+    if not plan.applies or not (bias is None or (bias.dtype == a.dtype and bias.shape == plan.numbers[1:2])):
+        return None
+    m, n, k = plan.numbers[:3]
     c = np.empty((m, n), a.dtype)
     if k > FEW_TERMS:
-        panels.multiply(a, b, c, bias, slope)
+        panels.multiply(a, b, c, bias, slope, plan)
         return c
     columns, rows = read_only(np.ascontiguousarray(a.T)), read_only(np.ascontiguousarray(b))
     start = read_only(np.zeros(n, c.dtype) if bias is None else np.ascontiguousarray(bias))
@@ -114,8 +118,8 @@ def matrix_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarr
     flops = 2 * m * k * n
     count = min(PIECES, max(2, flops // PIECE_FLOPS)) if flops >= PIECE_FLOPS else 1
     small = max(m, n) < 8 * PIECE_ROWS and k > 4 * max(m, n)
-    if panels.applies(a, b) and out.strides[1] == out.itemsize:
-        panels.multiply(a, b, out, bias)
+    if (plan := panels.plan(a, b)).applies and out.strides[1] == out.itemsize:
+        panels.multiply(a, b, out, bias, planned=plan)
     elif small:
         parts = pieces(k, least=PIECE_ROWS, count=count)
         partial = np.empty((len(parts), m, n), a.dtype)
