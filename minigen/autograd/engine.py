@@ -220,11 +220,14 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             continue
         if isinstance(gx, Tensor):
             data = gx._data
-        elif on_arrays and hasattr(gx, "shape"):  # arithmetic on arrays without axes gives bare numbers
-            data = gx = gx if gx.shape else edge.device.xp.asarray(gx)
+        elif on_arrays and hasattr(gx, "shape"):
+            data = gx
         else:
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
-        if data.shape != edge.shape or data.dtype != edge.dtype:
+        source, shape = edge._data if isinstance(edge, Tensor) else edge, data.shape
+        if on_arrays and not shape:
+            data = gx = edge.device.xp.asarray(gx)  # arithmetic on arrays without axes gives bare numbers
+        if shape != source.shape or (data.dtype is not source.dtype and data.dtype != source.dtype):
             gx = _fitted(node, _tensor(gx, edge.device), edge)
             data = gx._data
         if watched:

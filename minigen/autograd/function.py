@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
-from operator import is_
 from typing import Any
 from weakref import ref
 
@@ -166,8 +165,12 @@ class Function:
             if state.origin is not None:
                 node.origin = ref(state.origin)
                 node.order = 1 + (state.origin.order if isinstance(state.origin, Function) else 0)
-            if node._saved:
-                node._keep(inputs, arrays, raw, out)
+            saved = node._saved
+            if saved:
+                if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
+                    node._saved = inputs  # both of two or the only one, as it is very often
+                else:
+                    node._keep(inputs, arrays, raw, out)
             out.requires_grad, out.grad_fn = True, node
         return out
 
@@ -203,7 +206,7 @@ class Function:
         out = []
         bare = modes.thread.state.bare
         for value in self._saved:
-            if isinstance(value, (Tensor, _Output)):
+            if isinstance(value, Tensor) or type(value) is _Output:
                 if value._version[0] > self.recorded:
                     raise self._changed(value._data.shape)
                 if bare:
@@ -228,12 +231,10 @@ class Function:
 
     def _keep(self, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> None:
         """Put tensors for the saved arrays of inputs, and an `_Output` for the output."""
-        if len(self._saved) == len(arrays) and all(map(is_, self._saved, arrays)):
-            self._saved = inputs  # as it is very often
-        else:
-            self._saved = tuple([self._in_graph(value, inputs, arrays, raw, out) for value in self._saved])
+        self._saved = tuple([self._in_graph(value, inputs, arrays, raw, out) for value in self._saved])
 
     def _in_graph(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
+        """What is kept of a saved value: the tensor of an input, an `_Output` of the output, anything else as it is."""
         for x, array in zip(inputs, arrays):
             if value is array:
                 return x

@@ -53,8 +53,8 @@ class Mul(Function):
         return x * y
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, y = self.saved_tensors
-        return g * y if self.needs_input_grad[0] else None, g * x if self.needs_input_grad[1] else None
+        (x, y), wanted = self.saved_tensors, self.needs_input_grad
+        return g * y if wanted[0] else None, g * x if wanted[1] else None
 
 
 class Div(Function):
