@@ -2,7 +2,7 @@
 
 Training steps of six models, the convolutions that they are made of, how a step grows with the batch and the image, and
 how much memory it takes. PyTorch has the same networks, each side a process of its own with as many threads, in turns;
-what counts is the median over the rounds, and of PyTorch's two memory formats the better.
+what counts is the median of the rounds' ratios, and of PyTorch's two memory formats the better.
 
 - `cases`: what is measured;
 - `ours`, `theirs`: what each side calls (the steps are in `minigen.bench.steps`, the convolutions beside it);

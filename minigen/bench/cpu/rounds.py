@@ -1,7 +1,7 @@
 """Measuring both sides, each in a process of its own, in turns: one round of ours, one of theirs, and again.
 
 In one process the thread pools of two frameworks would fight for the cores. In turns, what else the machine does falls
-on both alike; the median over the rounds leaves out what fell on one of them.
+on both alike: each round has a ratio of its own, and the median of these leaves out what fell on one of them.
 """
 
 from __future__ import annotations
