@@ -171,7 +171,7 @@ def test_large_kernels_do_not_make_a_block_for_each_pixel():
 
 def test_a_column_wider_than_its_outputs_is_packed_even_where_it_is_as_wide_as_those_of_all_groups():
     places, *_, work = tiled._tap_work(square(3, 4, groups=2, outs=LANES))
-    assert [place[:3] for place in places] == [(0, LANES // 2, LANES), (LANES // 2, LANES, LANES)]
+    assert [tuple(place[:3]) for place in places] == [(0, LANES // 2, LANES), (LANES // 2, LANES, LANES)]
     assert work.table[:, len(plans.PLAN_FIELDS) + tiled.TAP_FIELDS.index("packs")].all()
 
 

@@ -1,4 +1,4 @@
-"""Compiled functions of whole numbers, called at their address.
+"""Where arrays lie, and compiled functions of whole numbers that are called at their address.
 
 Numba compiles what a function calls once more into it. Where that is much, and called from many places, the callers are
 given its address and jump there: what they need is compiled once.
@@ -9,14 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .compiled import compiled
+
 _instructions: Any = intrinsic  # whose types mypy misreads
 _int = ir.IntType(64)
 _slot = ir.IntType(8).as_pointer().as_pointer()
+
+
+def address(array: np.ndarray) -> int:
+    """Where an array's first number lies: as `array.ctypes.data`, which makes an object to say it, in a third of the time."""
+    flags = array.flags
+    if flags.c_contiguous:  # looked at as one row of numbers: each number of axes would be compiled by itself
+        return _first(array.reshape(-1))
+    return _first(array.T.reshape(-1)) if flags.f_contiguous else array.ctypes.data
+
+
+@compiled()
+def _first(row):
+    return row.ctypes.data
 
 
 def address_of(function: Any, count: int, constants: Sequence[int] = ()) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .addresses import address
 from .threads import parallel_for, run_shared
 from .tile import CACHE_LINE
 from .transposition import contiguous
@@ -59,10 +60,8 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialized array that begins on a cache line: vectors then lie in one line each, and load twice as fast."""
-    size = math.prod(shape) * dtype.itemsize
-    buffer = np.empty(size + CACHE_LINE, np.uint8)
-    start = -buffer.ctypes.data % CACHE_LINE
-    return buffer[start : start + size].view(dtype).reshape(shape)
+    buffer = np.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8)
+    return np.ndarray(shape, dtype, buffer, -address(buffer) % CACHE_LINE)
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -80,7 +79,7 @@ def _buffer(name: str, size: int) -> tuple[np.ndarray, int]:
     buffer: tuple[np.ndarray, int] | None = getattr(_buffers, name, None)
     if buffer is None or buffer[0].nbytes < size:
         memory = aligned((max(size, SCRATCH_BYTES),), np.dtype(np.uint8))
-        buffer = memory, memory.ctypes.data
+        buffer = memory, address(memory)
         setattr(_buffers, name, buffer)
     return buffer
 

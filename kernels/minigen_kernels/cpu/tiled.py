@@ -16,6 +16,7 @@ import numpy as np
 
 from ..geometry import ConvGeometry
 from . import plans
+from .addresses import address
 from .compiled import compiled
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
@@ -90,7 +91,7 @@ def _correlate(
         return
     columns, table, places, room, work = _pixel_work(tuple([part for part, _ in parts]), y.shape, groups)
     packed = aligned((room,), y.dtype)
-    weights = [(w.ctypes.data, *w.strides, *w.shape[1:]) for _, w in parts]
+    weights = [(address(w), *w.strides, *w.shape[1:]) for _, w in parts]
     # Where a column's results go. One that is wider than its outputs needs an array of its own.
     targets = [
         y if column.end - column.first == column.width else aligned((*y.shape[:3], column.width), y.dtype)
@@ -106,14 +107,14 @@ def _correlate(
         PACK,
         np.array(weights),
         table,
-        packed.ctypes.data + places,
+        address(packed) + places,
         tile_address(),
         int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups)),
         work.table,
         work.ends,
-        x.ctypes.data,
+        address(x),
         starts,
-        np.array([target.ctypes.data for target in targets]),
+        np.array([address(target) for target in targets]),
     )
     for column, target in zip(columns, targets):
         if target is not y:
@@ -186,11 +187,11 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         int(_is_depthwise(depth, outs, geometry.groups)),
         work.table,
         work.ends,
-        x.ctypes.data,
+        address(x),
         read_only(y),
         scratch("columns", (rooms, room), x.dtype),
         np.zeros((shares, size), x.dtype),
-        np.array(columns),
+        columns,
         w,
         rooms=rooms,
     )
@@ -198,7 +199,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
 
 
 @lru_cache(64)
-def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, int, int, int]], int, int, int, Work]:
+def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
     """The weight gradient by tasks; TAP_FIELDS are the fields of a run.
 
     Returns also the columns (first, end, width, where its sums begin), how many shares of the sums there are and how many
@@ -238,7 +239,7 @@ def _tap_work(geometry: ConvGeometry) -> tuple[list[tuple[int, int, int, int]], 
                 room = max(room, packs * number * height * ow * column.width)
         tasks.append(task)
     places = [(column.first, column.end, column.width, first) for column, first in zip(columns, sums)]
-    return places, len(shares), sums[-1], room, plans.work_of(tasks, len(TAP_FIELDS))
+    return np.array(places), len(shares), sums[-1], room, plans.work_of(tasks, len(TAP_FIELDS))
 
 
 def _is_depthwise(depth: int, outs: int, groups: int) -> bool:

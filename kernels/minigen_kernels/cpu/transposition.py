@@ -16,6 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .addresses import address
 from .compiled import compiled
 from .share import ALL, hand_out
 from .threads import run_shared
@@ -50,7 +51,7 @@ def _transpose_each(x: np.ndarray, n: int, rows: int, columns: int) -> np.ndarra
     """A copy of x, which lies as n matrices of so many rows and columns, with each of them transposed."""
     y = np.empty(x.shape, x.dtype)
     parts = -(-rows // ROWS_OF_PIECE)
-    run_shared(_transpose_matrices, n * parts, x.ctypes.data, y.ctypes.data, parts, rows, columns)
+    run_shared(_transpose_matrices, n * parts, address(x), address(y), parts, rows, columns)
     return y
 
 

@@ -43,6 +43,7 @@ import numpy as np
 
 from ..geometry import ConvGeometry
 from . import winograd_loops
+from .addresses import address
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import share_inside
 from .threads import num_threads, run_shared
@@ -224,7 +225,7 @@ def _convolve(
     if bias is not None:
         for start, column in zip(starts, columns):
             start[ONE * scheme.side + ONE, : column.end - column.first] = bias[column.first : column.end]
-    addresses = np.array([(u.ctypes.data, start.ctypes.data) for u, start in zip(weights, starts)], np.int64)
+    addresses = np.array([(address(u), address(start)) for u, start in zip(weights, starts)], np.int64)
     ins, step = side_x.channels, max(side_x.step, side_y.step)
     shares = [(f, part.start, part.stop) for f in range(side_x.step**2) for part in pieces(ins, least=PACK_INS)]
 
@@ -247,9 +248,9 @@ def _convolve(
         np.array(columns, np.int64),
         addresses,
         (np.array(shares), *packing, _room(rooms, scheme)),
-        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), zeros.ctypes.data, v, by_inputs),
+        (address(x), side_x, _pixels(scheme.side, side_x), address(zeros), v, by_inputs),
         (m, multiply_address(), by_products),
-        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), (nowhere.ctypes.data, nowhere.strides[0])),
+        (address(y), side_y, _pixels(scheme.outs, side_y), (address(nowhere), nowhere.strides[0])),
         grid,
         (_ends(parts), most),
         rooms=rooms,
@@ -294,10 +295,10 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         0,
         tuple(scheme),
         np.array(columns),
-        (x.ctypes.data, side_x, _pixels(scheme.side, side_x), (v, of_v), by_inputs),
-        (y.ctypes.data, side_y, _pixels(scheme.outs, side_y), (z, of_z), multiply_address(), by_gradients),
-        zeros.ctypes.data,
-        (sums.ctypes.data, rows, widths),
+        (address(x), side_x, _pixels(scheme.side, side_x), (v, of_v), by_inputs),
+        (address(y), side_y, _pixels(scheme.outs, side_y), (z, of_z), multiply_address(), by_gradients),
+        address(zeros),
+        (address(sums), rows, widths),
         grid,
         (tiles, most),
         np.array(blocks),
@@ -330,7 +331,7 @@ def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[int, int,
     """
     numbers = -(-size // LANES) * LANES + max(LANES, *ROWS.values())
     planes = scratch(f"winograd_{name}", (rooms, scheme.planes, numbers), FLOAT)
-    return planes.ctypes.data, planes.strides[0], _apart(scheme.planes, numbers)
+    return address(planes), planes.strides[0], _apart(scheme.planes, numbers)
 
 
 def _room(rooms: int, scheme: Scheme) -> np.ndarray:
