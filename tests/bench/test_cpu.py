@@ -312,6 +312,16 @@ def test_the_sides_take_turns_and_both_are_ended(scripted):
     assert content["settings"]["threads"] == 3
 
 
+def test_a_training_step_is_measured_in_new_processes_and_convolutions_and_chains_in_those_there_are(scripted):
+    kernel = kernel_case(KERNELS[0], "forward")
+    run_cpu([TINY, kernel, ENGINE[0], OTHER], rounds=1)
+    assert [(asked[0], "ended" in asked) for asked in scripted] == [
+        *[("minigen", False), ("PyTorch", False), ("minigen", True), ("PyTorch", True)],  # TINY
+        *[("minigen", False), ("PyTorch", False), ("PyTorch", False), ("minigen", False), ("PyTorch", False)],
+        *[("minigen", False), ("PyTorch", False), ("minigen", True), ("PyTorch", True)],  # OTHER
+    ]
+
+
 def test_memory_is_measured_in_new_processes(scripted):
     content = run_cpu([TINY._replace(part="memory")], rounds=2)
     sides = [asked[0] for asked in scripted if "memory" in asked]
