@@ -226,7 +226,7 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
         source, shape = edge._data if isinstance(edge, Tensor) else edge, data.shape
         if on_arrays and not shape:
-            data = gx = edge.device.xp.asarray(gx)  # arithmetic on arrays without axes gives bare numbers
+            data = gx = edge.device.xp.asarray(data)  # arithmetic on arrays without axes gives bare numbers
         if shape != source.shape or (data.dtype is not source.dtype and data.dtype != source.dtype):
             gx = _fitted(node, _tensor(gx, edge.device), edge)
             data = gx._data

@@ -547,6 +547,20 @@ def test_after_a_backward_that_failed_on_arrays_everything_is_as_before():
     assert isinstance(y.grad_fn.saved_tensors[0], mg.Tensor)
 
 
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_a_backward_on_arrays_may_return_a_tensor(shape):
+    class AsTensor(OnArrays):
+        takes_arrays = True
+
+        def backward(self, g):
+            return mg.Tensor(7 * g)
+
+    x = mg.ones(*shape, requires_grad=True)
+    AsTensor.apply(x).backward(mg.ones(*shape))
+    assert x.grad.shape == shape
+    assert (x.grad == 7).all()
+
+
 @pytest.mark.parametrize("result", [1.5, [1.5]])
 def test_a_backward_on_arrays_that_returns_something_else_is_told_so(result):
     class Wrong(OnArrays):
