@@ -170,7 +170,7 @@ class Function:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
                 else:
-                    node._keep(inputs, arrays, raw, out)
+                    node._saved = tuple([node._in_graph(value, inputs, arrays, raw, out) for value in saved])
             out.requires_grad, out.grad_fn = True, node
         return out
 
@@ -228,10 +228,6 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
-
-    def _keep(self, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> None:
-        """Put tensors for the saved arrays of inputs, and an `_Output` for the output."""
-        self._saved = tuple([self._in_graph(value, inputs, arrays, raw, out) for value in self._saved])
 
     def _in_graph(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
         """What is kept of a saved value: the tensor of an input, an `_Output` of the output, anything else as it is."""

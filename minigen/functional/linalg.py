@@ -56,13 +56,13 @@ class Linear(Function):
 
 
 def linear_gradients(node: Function, g: Any, x: Any, w: Any, sums: Any = None) -> tuple[Any, Any, Any]:
-    """X̄, W̄ and b̄ of `Linear`, those that are wanted. sums: b̄, if it is known already."""
+    """X̄, W̄ and b̄ of `Linear`, those that are wanted. sums: b̄, if it is wanted and known already."""
     wanted = node.needs_input_grad
     gx = node.compute(MatMul, g, w) if wanted[0] else None
     gw = node.compute(MatMul, g.T, x) if wanted[1] else None
     if wanted[2] and sums is None:
         sums = node.compute(Sum, g, dims=(0,), keepdim=False)
-    return gx, gw, sums if wanted[2] else None
+    return gx, gw, sums
 
 
 class Einsum(Function):

@@ -64,9 +64,11 @@ def scale_by_sign(g: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
 def scale_by_sign_and_add(g: np.ndarray, y: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
     """`scale_by_sign` of g (M, N), and the sums (N,) of its columns, which are added up while they are in a register.
 
-    A piece adds up its own rows, from the first to the last; the sums of the pieces are added up in float64.
+    A piece adds up its own rows, from the first to the last, in their type: they are few, and a vector holds half as many
+    numbers of float64, in which `sums` adds up all rows. The sums of the pieces are added up in float64.
     """
-    (m, n), height = g.shape, max(1, PIECE // max(1, g.shape[1]))
+    m, n = g.shape
+    height = max(1, PIECE // n)
     out, sums = np.empty(g.shape, g.dtype), np.zeros((-(-m // height), n), g.dtype)
     run_shared(_scale_by_sign_and_add, len(sums), height, read_only(g), read_only(y), g.dtype.type(slope), out, sums)
     return out, sums.sum(axis=0, dtype=np.float64).astype(g.dtype)

@@ -25,6 +25,7 @@ from .layout import scratch_address
 from .share import ALL, hand_out
 from .threads import run_shared
 from .tile import (
+    AHEAD,
     CACHE_LINE,
     FULL_ROWS,
     ITEM,
@@ -52,7 +53,7 @@ _WIDE, _MIDDLE, _NARROW = WIDTHS
 _MOST_ROWS = max(ROWS.values())
 # A processor reads a line before it writes to it: lines of c are asked for so many tiles early. On a Zen 3 it makes the
 # steps of small dense networks 2 to 9 % faster (and products by themselves, whose c is in the cache, 3 % slower).
-_TILES_EARLY = 1 if LANES == 16 else 2
+_TILES_EARLY = 1 if LANES == 16 else AHEAD
 _ASK_FOR_A = LANES == 16  # a's rows too: saves up to a tenth on a Zen 4
 
 
@@ -65,7 +66,7 @@ class Plan(NamedTuple):
     applies: bool  # whether their product is one for `multiply`
     pieces: int
     packed: int  # bytes of the packed panels
-    numbers: tuple[int, ...]  # the first arguments of `_multiply`, M, N and K being the first of them
+    numbers: tuple[int, ...]  # M, N, K, and whatever else of `_multiply`'s arguments follows from them and the strides
 
 
 NONE = Plan(False, 0, 0, ())
