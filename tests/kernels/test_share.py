@@ -1,15 +1,15 @@
 """Pieces of compiled work: each runs once, on several threads where there are some, and nobody waits for ever."""
 
 import multiprocessing
-import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from minigen_kernels.cpu import threads
 from minigen_kernels.cpu.compiled import compiled
-from minigen_kernels.cpu.share import ALL, hand_out, new_board
+from minigen_kernels.cpu.share import ALL, OPEN, Board, hand_out, new_board
 from minigen_kernels.cpu.spin import add, load, pause
 from minigen_kernels.cpu.threads import num_threads, parallel_for, run_shared, set_num_threads
 
@@ -111,26 +111,51 @@ def test_sleeping_helpers_are_woken():
     assert workers_that_meet(4) == {0, 1, 2, 3}
 
 
-def test_a_helper_found_awake_looks_once_more_before_it_sleeps(monkeypatch):
-    """Or it would sleep through the job for which it was not woken, as it was awake when the caller asked."""
-    looks = []
+def helper_whose_looks_see(job: int, board: Board, monkeypatch: pytest.MonkeyPatch) -> tuple[threads._Helper, list]:
+    """A helper that finds nothing to do when it looks, but the job of that number; and its looks."""
+    looks: list[object] = []
 
-    def look(*numbers: object) -> bool:
+    def look(*numbers: object) -> int:
         looks.append(numbers)
-        if len(looks) == 1:
-            helper.wake()  # by the caller, who has yet to open its job
-        return False
+        return job
 
-    made = threading.Event()
-    monkeypatch.setattr(threads, "_looks", made.wait)  # so that the helper looks when it has a name
     monkeypatch.setattr(threads, "wait_and_help", look)
-    helper = threads._Helper(new_board(2), 1)
-    made.set()
-    for _ in range(1000):
-        if helper.asleep and len(looks) == 2:
-            break
+    return threads._Helper(board, 1), looks
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Whether it has come true within ten seconds."""
+    for _ in range(10_000):
+        if condition():
+            return True
         time.sleep(0.001)
-    assert len(looks) == 2
+    return False
+
+
+def test_a_helper_found_awake_does_not_sleep_before_the_job_is_open(monkeypatch):
+    """Or it would sleep through that job, as nobody rang for it: it was awake when the caller came."""
+    monkeypatch.setattr(threads, "_announced", True)
+    helper, looks = helper_whose_looks_see(0, new_board(2), monkeypatch)
+    assert wait_until(lambda: len(looks) > 10)
+    monkeypatch.setattr(threads, "_announced", False)  # the job is over
+    assert wait_until(lambda: helper.asleep)
+    time.sleep(0.1)  # a last nap
+    seen = len(looks)
+    time.sleep(0.1)
+    assert len(looks) == seen
+    helper.leave()
+    helper.thread.join(timeout=10)
+    assert not helper.thread.is_alive()
+
+
+def test_a_helper_that_has_seen_the_open_job_sleeps_while_others_finish_it(monkeypatch):
+    board = new_board(2)
+    board.numbers[OPEN] = 7
+    monkeypatch.setattr(threads, "_announced", True)
+    helper, looks = helper_whose_looks_see(7, board, monkeypatch)
+    assert wait_until(lambda: helper.asleep)
+    time.sleep(0.1)
+    assert len(looks) == 1
     helper.leave()
     helper.thread.join(timeout=10)
     assert not helper.thread.is_alive()

@@ -15,6 +15,7 @@ import itertools
 import operator
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -23,11 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..environment import threads_asked_for
-from .share import ALL, Board, new_board, nobody, wait_and_help
+from .share import ALL, CALLED, OPEN, Board, new_board, nobody, wait_and_help
 from .spin import wait_for_change
 
 LOOKS = 40_000  # at work to come before sleeping: about a millisecond, as there may be much between two calls
 FEW_LOOKS = 1_000  # with more threads than processors, where who waits keeps others from work
+NAP = 5e-5  # seconds that others may have the processor before it looks again
 PAUSES = 300  # before asking for the interpreter's lock: the caller gives it away some microseconds after its call
 
 _lock = threading.Lock()  # of the three below
@@ -35,6 +37,7 @@ _threads: int | None = None
 _helpers: list[_Helper] = []
 _board: Board | None = None  # where the helpers look for compiled work
 _busy = threading.Lock()  # held by the one thread that has the helpers
+_announced = False  # that thread is about to open a job on the board, or has done so
 _local = threading.local()  # .inside: this thread is running a task right now
 
 
@@ -112,17 +115,22 @@ def run_shared(kernel: Callable[..., Any], n: int, *arguments: Any, rooms: int |
     kernel has room of their own; with more threads than that, the pieces run here, in order. A sleeping helper is woken,
     but not waited for.
     """
+    global _announced
     workers = min(n, num_threads())
     if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
         board = nobody()  # kept while the kernel looks at it
         kernel(board.address, n, ALL, 0, *arguments)
         return
     try:
-        for helper in _helpers_at_hand(workers - 1):
-            helper.wake()
+        helpers = _helpers_at_hand(workers - 1)
         board = _board if _board and (rooms is None or rooms >= _board.workers) else nobody()
+        _announced = board is _board
+        if _announced:
+            for helper in helpers:
+                helper.wake()
         kernel(board.address, n, ALL, 0, *arguments)
     finally:
+        _announced = False
         _busy.release()
 
 
@@ -143,7 +151,6 @@ class _Helper:
         self.board, self.worker = board, worker
         self.inbox: deque[_Call | None] = deque()
         self.asleep = False
-        self.wanted = False  # since it last began to look
         self.bell: SimpleQueue[None] = SimpleQueue()
         self.called, self.answered = np.zeros((2, 16), np.int64)  # neither on the other's cache line
         self.thread = threading.Thread(target=self._serve, name="minigen", daemon=True)
@@ -179,7 +186,6 @@ class _Helper:
         self.wake()
 
     def wake(self) -> None:
-        self.wanted = True
         if self.asleep:
             self.asleep = False  # so that nobody rings twice
             self.bell.put(None)
@@ -187,11 +193,13 @@ class _Helper:
     def _serve(self) -> None:
         seen = answers = 0
         while True:
-            self.wanted = False
             numbers = (self.answered, answers, self.called, seen, _looks(), PAUSES)
-            if not wait_and_help(*numbers, self.board.address, self.worker):
-                self.asleep = True
-                if not (self.inbox or self.wanted):  # a caller that found it awake opens its job only now
+            job = wait_and_help(*numbers, self.board.address, self.worker)
+            if job != CALLED:
+                self.asleep = True  # who comes from now on rings
+                if _announced and (job == 0 or job != self.board.numbers[OPEN]):
+                    time.sleep(NAP)  # a caller may have found it awake and not rung, and has yet to open a job
+                elif not self.inbox:
                     self.bell.get()
                 self.asleep = False
             seen = int(self.called[0])
@@ -241,8 +249,8 @@ def _usable() -> int:
 
 def _after_fork() -> None:
     """A forked child inherits the pool but none of its threads, and perhaps a lock that one of them held."""
-    global _lock, _busy, _local, _helpers
-    _lock, _busy, _local, _helpers = threading.Lock(), threading.Lock(), threading.local(), []
+    global _lock, _busy, _announced, _local, _helpers
+    _lock, _busy, _announced, _local, _helpers = threading.Lock(), threading.Lock(), False, threading.local(), []
 
 
 @atexit.register
