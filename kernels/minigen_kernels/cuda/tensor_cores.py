@@ -90,25 +90,27 @@ def choose(rows: int, columns: int, copies: int = 1) -> WarpTile:
 
 @intrinsic
 def nearest_tf32(typing_context, value):
-    """The bits (uint32) of a float32 rounded to TF32, halves to even: t = 8193 x, rounded to float32, and t - 8192 x.
+    """The bits (uint32) of a float32 rounded to TF32, halves to even: t = 8191 x, rounded to float32, and 8192 x - t.
 
-    t is a multiple of 2^13 units in x's last place, as 8192 x is, so the difference is one, and nothing of it is rounded
-    away (Veltkamp's splitting). These are two instructions with a target of their own, where `tf32` becomes three; but an
-    infinity becomes a NaN, what is beyond 2^114 may become an infinity, and what is below 2^-126 may be cut, not rounded.
+    t is rounded to a multiple of 2^13 units in x's last place, and 8192 x is one, so the difference is what x is rounded
+    to, and exact. (Just above a power of two, t is rounded to half of that, and the difference is that power. With t = 8193
+    x, which is Veltkamp's, t would be rounded to twice that just below one.) These are two instructions with a target of
+    their own, where `tf32` becomes three; but an infinity becomes a NaN, what is beyond 2^114 may become an infinity, and
+    what is below 2^-126 may be cut, not rounded.
     """
 
     def code(context, builder, signature, arguments):
         (x,) = arguments
-        t = builder.fma(x, F32(8192.0), x)
-        return builder.bitcast(builder.fma(x, F32(-8192.0), t), I32)
+        minus_t = builder.fma(x, F32(-8192.0), x)
+        return builder.bitcast(builder.fma(x, F32(8192.0), minus_t), I32)
 
     return types.uint32(types.float32), code
 
 
 @twin_of(nearest_tf32)
 def _nearest_tf32(value):
-    t = np.float32(8193.0 * float(value))
-    (bits,) = struct.unpack("<I", np.float32(float(t) - 8192.0 * float(value)).tobytes())
+    t = np.float32(8191.0 * float(value))
+    (bits,) = struct.unpack("<I", np.float32(8192.0 * float(value) - float(t)).tobytes())
     return bits
 
 

@@ -142,12 +142,14 @@ DEPTHWISE |= {"stride": (1, 1), "padding": (0,) * 4, "dilation": (1, 1)}
 @settings(max_examples=5)
 @given(geometries(), st.integers(0, 99))
 @example(DEPTHWISE, 0)
+@example(DEPTHWISE | {"outs": 2}, 0)
 def test_factors_are_rounded_to_tf32_and_sums_are_not(geometry, seed):
     rng = np.random.default_rng(seed)
     x, w, y, options = case(**geometry, draw=lambda shape: rng.standard_normal(shape).astype(np.float32))
     with small():
         ours = results(convolution, x, w, y, options)
-    in_full = geometry["groups"] > 1 and geometry["ins"] == 1  # depthwise: no matrices for tensor cores to multiply
+    # Depthwise: no matrices for tensor cores to multiply.
+    in_full = geometry["groups"] > 1 and geometry["ins"] == geometry["outs"] == 1
     rounded = [(a if in_full else to_tf32(a)).astype(np.float64) for a in (x, w, y)]
     for a, b in zip(ours, results(reference, *rounded, options)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=5e-5)
@@ -288,6 +290,8 @@ def test_rounding_is_to_the_nearest_and_of_two_to_the_even_one():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 1 << 32, 4000, np.uint32)
     bits[::4] = bits[::4] & 0xFFFFE000 | 0x1000  # halfway
+    bits[1::4] = bits[1::4] & 0xFF800000 | rng.integers(0, 1 << 10, 1000, np.uint32)  # just above a power of two
+    bits[2::4] = bits[2::4] | 0x7FFC00  # and just below
     values = bits.view(np.float32)
     values = values[(np.abs(values) >= 2.0**-126) & (np.abs(values) < 2.0**114)]
     out = np.zeros(len(values), np.uint32)
