@@ -64,3 +64,17 @@ def call_at(context, address, numbers):
         return context.get_dummy_value()
 
     return types.void(types.int64, numbers), generate
+
+
+@_instructions
+def call_c(context, address, numbers):
+    """What the function of C at an address returns for a tuple of whole numbers; of no meaning if it returns nothing."""
+
+    def generate(context, builder, signature, values):
+        address, numbers = values
+        kinds = zip(cgutils.unpack_tuple(builder, numbers), signature.args[1])
+        arguments = [context.cast(builder, number, kind, types.int64) for number, kind in kinds]
+        kind = ir.FunctionType(_int, [_int] * len(arguments))
+        return builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+
+    return types.int64(types.int64, numbers), generate
