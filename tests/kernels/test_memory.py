@@ -135,6 +135,17 @@ def test_a_large_array_closes_the_pool_for_a_time():
 
 
 @in_the_pools_context
+def test_all_that_the_pool_gives_begins_with_a_cache_line():
+    open_pool()
+    large = np.empty(PAGES * PAGE + 1, np.uint8)
+    others = [np.empty(50_000, np.uint8) for _ in range(CLOSED_FOR)]  # the C library's
+    assert any(array.ctypes.data % CACHE_LINE for array in others)
+    del large, others
+    arrays = [np.empty(49_500, np.uint8) for _ in range(CLOSED_FOR)]
+    assert all(array.ctypes.data % CACHE_LINE == 0 for array in arrays)
+
+
+@in_the_pools_context
 def test_the_pool_holds_no_more_than_it_may():
     pool = open_pool()
     arrays = [np.empty(PAGES * PAGE // 2, np.uint8) for _ in range(3 * MOST_FREE // (PAGES * PAGE))]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from minigen_kernels.cpu import threads
 from minigen_kernels.cpu.compiled import compiled
-from minigen_kernels.cpu.share import ALL, OPEN, Board, hand_out, new_board
+from minigen_kernels.cpu.share import ALL, hand_out, new_board
 from minigen_kernels.cpu.spin import add, load, pause
 from minigen_kernels.cpu.threads import num_threads, parallel_for, run_shared, set_num_threads
 
@@ -111,18 +111,6 @@ def test_sleeping_helpers_are_woken():
     assert workers_that_meet(4) == {0, 1, 2, 3}
 
 
-def helper_whose_looks_see(job: int, board: Board, monkeypatch: pytest.MonkeyPatch) -> tuple[threads._Helper, list]:
-    """A helper that finds nothing to do when it looks, but the job of that number; and its looks."""
-    looks: list[object] = []
-
-    def look(*numbers: object) -> int:
-        looks.append(numbers)
-        return job
-
-    monkeypatch.setattr(threads, "wait_and_help", look)
-    return threads._Helper(board, 1), looks
-
-
 def wait_until(condition: Callable[[], bool]) -> bool:
     """Whether it has come true within ten seconds."""
     for _ in range(10_000):
@@ -132,13 +120,23 @@ def wait_until(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def test_a_helper_found_awake_does_not_sleep_before_the_job_is_open(monkeypatch):
+def test_a_helper_does_not_sleep_while_a_job_may_open(monkeypatch):
     """Or it would sleep through that job, as nobody rang for it: it was awake when the caller came."""
+    looks: list[object] = []
+
+    def look(*numbers: object) -> bool:
+        looks.append(numbers)
+        return False  # there is nothing to do
+
+    monkeypatch.setattr(threads, "wait_and_help", look)
     monkeypatch.setattr(threads, "_announced", True)
-    helper, looks = helper_whose_looks_see(0, new_board(2), monkeypatch)
+    helper = threads._Helper(new_board(2), 1)
     assert wait_until(lambda: len(looks) > 10)
-    monkeypatch.setattr(threads, "_announced", False)  # the job is over
-    assert wait_until(lambda: helper.asleep)
+    for _ in range(100):  # callers that find it napping ring
+        helper.wake()
+        time.sleep(0.0001)
+    monkeypatch.setattr(threads, "_announced", False)  # the last job is over
+    assert wait_until(lambda: helper.asleep and helper.bell.empty())
     time.sleep(0.1)  # a last nap
     seen = len(looks)
     time.sleep(0.1)
@@ -148,17 +146,34 @@ def test_a_helper_found_awake_does_not_sleep_before_the_job_is_open(monkeypatch)
     assert not helper.thread.is_alive()
 
 
-def test_a_helper_that_has_seen_the_open_job_sleeps_while_others_finish_it(monkeypatch):
-    board = new_board(2)
-    board.numbers[OPEN] = 7
-    monkeypatch.setattr(threads, "_announced", True)
-    helper, looks = helper_whose_looks_see(7, board, monkeypatch)
-    assert wait_until(lambda: helper.asleep)
-    time.sleep(0.1)
-    assert len(looks) == 1
-    helper.leave()
-    helper.thread.join(timeout=10)
-    assert not helper.thread.is_alive()
+@compiled()
+def _two_steps(board, n, piece, worker, step, workers, met, looks):
+    """A step of which the caller's piece takes long, and one that notes the workers and waits as `_meet` does."""
+    if piece == ALL:
+        hand_out(board, 2, (1, workers, met, looks))
+        hand_out(board, 2, (2, workers, met, looks))
+    elif step == 1:
+        for _ in range(looks // 100 if worker == 0 else 0):
+            pause()
+    else:
+        workers[piece] = worker
+        add(met.ctypes.data, 1)
+        for _ in range(looks):
+            if load(met.ctypes.data) >= workers.size:
+                return
+            pause()
+
+
+def test_helpers_take_part_in_every_step_though_one_takes_long():
+    set_num_threads(2)
+    taken = set()
+    for _ in range(20):  # trials, as in `workers_that_meet`
+        workers = np.full(2, -1)
+        run_shared(_two_steps, 2, 0, workers, np.zeros(1, np.int64), 10**7)
+        taken = set(workers.tolist())
+        if taken == {0, 1}:
+            break
+    assert taken == {0, 1}
 
 
 def test_work_in_python_and_compiled_work_take_turns():

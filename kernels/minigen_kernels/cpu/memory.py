@@ -59,14 +59,14 @@ def keep_freed_memory() -> bool:
 
     NumPy takes its handler from the context (see `contextvars`) in which it makes an array: in this one, the pool's from
     now on, unless somebody has set another than NumPy's own. Arrays that there are already, and those of other contexts,
-    stay where they are.
+    stay where they are. The pool is left out where Python has no lock of the interpreter: NumPy calls a handler under it.
     """
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):  # another C library, such as musl
         return False
-    if get_handler_name() == DEFAULT:
+    if get_handler_name() == DEFAULT and getattr(sys, "_is_gil_enabled", lambda: True)():
         _numpy_function(SET_HANDLER, ctypes.py_object)(_handler())
     return bool(library.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)) and bool(library.mallopt(M_TRIM_THRESHOLD, MOST_KEPT))
 
@@ -118,7 +118,7 @@ def _free(context, piece, size):
         return
     pages = min(call_c(pool[USABLE_SIZE], (piece,)) // PAGE, PAGES)  # whole ones that it has
     place = PIECES + pages * (1 + DEPTH)
-    if pool[CLOSED] > 0 or pages == 0 or pool[place] == DEPTH:
+    if pool[CLOSED] > 0 or piece % CACHE_LINE != 0 or pages == 0 or pool[place] == DEPTH:
         call_c(pool[FREE], (piece,))
         return
     if pool[LYING] + pages * PAGE > MOST_FREE:
@@ -131,12 +131,13 @@ def _free(context, piece, size):
 @compiled()
 def _is_for_pool(pool, size):
     """Whether a new array of this size gets its memory from the pool. A large one closes it."""
+    closed = pool[CLOSED] > 0
     if size > PAGES * PAGE:
         _return_all(pool)
         pool[CLOSED] = CLOSED_FOR
-    elif size >= PAGE and pool[CLOSED] > 0:
+    elif size >= PAGE and closed:
         pool[CLOSED] -= 1
-    return PAGE <= size <= PAGES * PAGE and pool[CLOSED] == 0
+    return PAGE <= size <= PAGES * PAGE and not closed
 
 
 @compiled()

@@ -43,7 +43,6 @@ from .compiled import compiled
 from .spin import add, load, pause, store
 
 ALL = -1  # the number of the piece that is all of them
-CALLED = -1  # instead of a job's serial number: there is a call to answer
 LINE = 8  # numbers in a cache line: what different threads write lies on different ones
 OPEN = 0  # the serial number of the job at hand; 0 for none
 # Of the pool, and where `_run` is; and of the job, written before it opens.
@@ -158,8 +157,8 @@ def wait_and_help(answered, answers, called, seen, looks, pauses, board, worker)
     """What a helper does between two calls of the interpreter's: it says that the last one is done, and helps.
 
     Writes `answers` to answered[0], and then takes part in the jobs of the board at that address until called[0] is
-    another number than `seen` (then makes some pauses more, and returns CALLED), or until it has looked so many times
-    since the last job (returns that one's serial number, or 0 if there was none).
+    another number than `seen` (then makes some pauses more, and returns True), or until it has looked so many times since
+    the last job (False).
     """
     store(answered.ctypes.data, answers)
     number = called.ctypes.data
@@ -174,9 +173,9 @@ def wait_and_help(answered, answers, called, seen, looks, pauses, board, worker)
             add(board + 8 * INSIDE, -1)
             left = looks
         if left <= 0:
-            return last
+            return False
         left -= 1
         pause()
     for _ in range(pauses):
         pause()
-    return CALLED
+    return True

@@ -15,21 +15,20 @@ import itertools
 import operator
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..environment import threads_asked_for
-from .share import ALL, CALLED, OPEN, Board, new_board, nobody, wait_and_help
+from .share import ALL, Board, new_board, nobody, wait_and_help
 from .spin import wait_for_change
 
 LOOKS = 40_000  # at work to come before sleeping: about a millisecond, as there may be much between two calls
 FEW_LOOKS = 1_000  # with more threads than processors, where who waits keeps others from work
-NAP = 5e-5  # seconds that others may have the processor before it looks again
+NAP = 5e-5  # seconds that others may have the processor, before a helper looks again
 PAUSES = 300  # before asking for the interpreter's lock: the caller gives it away some microseconds after its call
 
 _lock = threading.Lock()  # of the three below
@@ -37,7 +36,7 @@ _threads: int | None = None
 _helpers: list[_Helper] = []
 _board: Board | None = None  # where the helpers look for compiled work
 _busy = threading.Lock()  # held by the one thread that has the helpers
-_announced = False  # that thread is about to open a job on the board, or has done so
+_announced = False  # that thread runs a kernel that opens jobs on the board, or is about to
 _local = threading.local()  # .inside: this thread is running a task right now
 
 
@@ -194,11 +193,11 @@ class _Helper:
         seen = answers = 0
         while True:
             numbers = (self.answered, answers, self.called, seen, _looks(), PAUSES)
-            job = wait_and_help(*numbers, self.board.address, self.worker)
-            if job != CALLED:
+            if not wait_and_help(*numbers, self.board.address, self.worker):
                 self.asleep = True  # who comes from now on rings
-                if _announced and (job == 0 or job != self.board.numbers[OPEN]):
-                    time.sleep(NAP)  # a caller may have found it awake and not rung, and has yet to open a job
+                if _announced:  # by a caller that may have found it awake, and will not ring for its first or next job
+                    with contextlib.suppress(Empty):
+                        self.bell.get(timeout=NAP)
                 elif not self.inbox:
                     self.bell.get()
                 self.asleep = False
