@@ -3,6 +3,7 @@
 import contextvars
 import ctypes
 import functools
+import gc
 import subprocess
 import sys
 import threading
@@ -67,6 +68,7 @@ def in_the_pools_context(test: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: object, **named: object) -> None:
         def inside() -> None:
             keep_freed_memory()
+            gc.collect()  # or arrays of tests before this one might go to the pool in the middle of it
             test(*arguments, **named)
 
         contextvars.copy_context().run(inside)

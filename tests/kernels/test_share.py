@@ -38,17 +38,23 @@ def count_calls(n: int) -> list[int]:
 
 
 @compiled()
-def _meet(board, n, piece, worker, workers, met, looks):
+def _note_and_wait(piece, worker, workers, met, looks):
     """Notes the worker, and waits until all pieces have begun, or for a long time."""
-    if piece == ALL:
-        hand_out(board, n, (workers, met, looks))
-        return
     workers[piece] = worker
     add(met.ctypes.data, 1)
     for _ in range(looks):
         if load(met.ctypes.data) >= workers.size:
             return
         pause()
+
+
+@compiled()
+def _meet(board, n, piece, worker, workers, met, looks):
+    """Pieces each of which waits for the others."""
+    if piece == ALL:
+        hand_out(board, n, (workers, met, looks))
+    else:
+        _note_and_wait(piece, worker, workers, met, looks)
 
 
 def workers_that_meet(n: int) -> set[int]:
@@ -148,7 +154,7 @@ def test_a_helper_does_not_sleep_while_a_job_may_open(monkeypatch):
 
 @compiled()
 def _two_steps(board, n, piece, worker, step, workers, met, looks):
-    """A step of which the caller's piece takes long, and one that notes the workers and waits as `_meet` does."""
+    """A step of which the caller's piece takes long, and one of pieces each of which waits for the other."""
     if piece == ALL:
         hand_out(board, 2, (1, workers, met, looks))
         hand_out(board, 2, (2, workers, met, looks))
@@ -156,12 +162,7 @@ def _two_steps(board, n, piece, worker, step, workers, met, looks):
         for _ in range(looks // 100 if worker == 0 else 0):
             pause()
     else:
-        workers[piece] = worker
-        add(met.ctypes.data, 1)
-        for _ in range(looks):
-            if load(met.ctypes.data) >= workers.size:
-                return
-            pause()
+        _note_and_wait(piece, worker, workers, met, looks)
 
 
 def test_helpers_take_part_in_every_step_though_one_takes_long():
