@@ -73,18 +73,33 @@ def cases(draw):
     return x, w, y, padding, stride
 
 
-@settings(deadline=None, max_examples=80)
-@given(cases(), st.booleans(), st.sampled_from([1, 1 << 16]))
-def test_all_three_agree_with_the_reference(case, biased, chunk_bytes):
+# Weights are few; or many, and columns are dealt out as well as tiles; or each column is transformed by who uses it.
+TASKS = [{"MANY_WEIGHTS": 1 << 40}, {"MANY_WEIGHTS": 0, "FEW_TILES": 0}, {"MANY_WEIGHTS": 0, "TASKS": 1}]
+
+
+@settings(deadline=None, max_examples=120)
+@given(cases(), st.booleans(), st.sampled_from([1, 1 << 16]), st.sampled_from(TASKS))
+def test_all_three_agree_with_the_reference(case, biased, chunk_bytes, tasks):
     _, w, *_ = case
     b, c = (np.arange(n, dtype=np.float32) if biased else None for n in w.shape[:2])
     small = {"CHUNK_BYTES": chunk_bytes, "CHUNK_TILES": 1, "TASK_FLOPS": chunk_bytes, "TRANSFORMED_BYTES": chunk_bytes}
-    with mock.patch.multiple(winograd, **small):
+    with mock.patch.multiple(winograd, **small, **tasks):
         actual = all_three(winograd, *case, b, c)
     for a, right in zip(actual, exactly(*case, b, c)):
         assert a.dtype == np.float32
         assert a.shape == right.shape
         assert error(a, right) < 5e-5
+
+
+def test_a_result_does_not_depend_on_how_its_work_is_cut():
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape, np.float32) for shape in ((3, 300, 7, 7), (280, 300, 3, 3), (3, 280, 7, 7))]
+    results = []
+    for tasks in TASKS:
+        with mock.patch.multiple(winograd, **tasks):
+            results.append(all_three(winograd, *arrays, (1, 1, 1, 1)))
+    for first, *others in zip(*results):
+        assert all(np.array_equal(first, other) for other in others)
 
 
 @settings(deadline=None, max_examples=30)

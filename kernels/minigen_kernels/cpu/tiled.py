@@ -32,6 +32,7 @@ PLAN_PIXELS = 16384
 SUMS_BYTES = 8 << 20  # the most for sums of a weight gradient that are to be added
 MANY_ROWS = 512  # of a weight gradient: so many use each number of y that packing and aligning it pays
 SMALL_BYTES = 256 << 10  # of a weight gradient: shares of it cost little, and all columns are worked on together
+PACKED = 8  # inputs whose weights are packed at a time: all taps of a column's lie in the first cache meanwhile
 # Of y, used at a time by a weight gradient: shorter vectors use more of x.
 CHUNK_BYTES = (256 if LANES == 16 else 32) << 10
 BESIDE_BYTES = 16 << 10  # of the weights of columns side by side: half of the first cache
@@ -328,14 +329,17 @@ def _pack_weights(part, k, weights, columns, packed):
     """Packs a correlation's weights (outs, depth, KH, KW) for a column: (KH, KW, depth, width), zeros where outputs lack."""
     _, first, end, width = columns[k]
     w, by_out, by_channel, by_row, by_column, depth, kh, kw = weights[part]
-    target = packed[part, k]
-    for p in range(kh):
-        for q in range(kw):
-            for c in range(depth):
-                source = w + first * by_out + c * by_channel + p * by_row + q * by_column
-                for o in range(width):
-                    put_float(target + ITEM * o, float_at(source + o * by_out) if o < end - first else np.float32(0))
-                target += ITEM * width
+    for here in range(0, depth, PACKED):
+        for p in range(kh):
+            for q in range(kw):
+                target = packed[part, k] + ((p * kw + q) * depth + here) * width * ITEM
+                for c in range(here, min(here + PACKED, depth)):
+                    source = w + first * by_out + c * by_channel + p * by_row + q * by_column
+                    for o in range(width):
+                        put_float(
+                            target + ITEM * o, float_at(source + o * by_out) if o < end - first else np.float32(0)
+                        )
+                    target += ITEM * width
 
 
 @compiled(inline="always")

@@ -22,9 +22,14 @@ What it gained, `tiled`'s time over this one's, one core of a Zen 3 (vectors of 
     256, 64 → 128, 14 × 14, 5 × 5, stride 2     1.2     1.2     2.2
     256, 128 → 256, 7 × 7, 5 × 5                1.1     1.1     1.7
 
-On a Zen 4 (vectors of 16), y and x gained as much. Of 84 random convolutions of 8 to 512 million multiplications, this way
-or `tiled` was chosen so that all three took 1.08 times as long as by the faster way (geometric mean; always by `tiled`: 1.2
-to 1.3 times).
+On a Zen 4 (vectors of 16), y and x gained as much. For 1,200 times y or x of 8 to 512 channels, images of 4 × 4 to 32 × 32
+and 16 to 512 million multiplications, drawn at random, this way or `tiled` was chosen so that they took 1.02 times as long
+as by the faster way (geometric mean, two cores of a Zen 3; 1.15 always by `tiled`).
+
+With many channels there are more transformed weights than fit into a cache: 36 MiB for 512 → 512, 3 × 3. Where tiles are
+few, that is what takes the time. So not every worker goes through all of them with its share of the tiles, as otherwise: each
+takes some columns of outputs, for many tiles; or for all tiles, when these are few, and then it transforms a column's weights
+when it needs them and puts the next column's in their place, which never leave its cache. 8 images of 7 × 7: 27 ms → 9.
 
 What it costs: digits. On normal numbers and 16 to 256 channels, the root mean square error is 0.6e-6 to 4e-6 of the
 results', where that of `tiled` is 0.1e-6 to 1.4e-6: two to five times as much. Small convolutions, where no time is to be
@@ -49,7 +54,7 @@ from .plans import share_inside
 from .threads import num_threads, run_shared
 from .tile import FULL_ROWS, ITEM, LANES, ROWS, WIDTHS
 from .tiled import TASKS, cut
-from .winograd_loops import PACKED
+from .winograd_loops import BETWEEN, PACKED
 from .winograd_schemes import ONE, Scheme
 from .winograd_vectors import (
     INPUTS,
@@ -65,15 +70,27 @@ MOST_OUTS, SIDE = 4, 6  # of a tile along each axis: outputs, and inputs; more c
 MOST_STRIDE = 2
 MOST_TAPS = 5  # of a phase's kernel
 LEAST = 1 << 24  # multiplications of the plain way, 0.2 to 0.4 ms of one core: below that, there is little time to win
-PLANE_COST, WEIGHT_COST = 4, 25  # of transforming one channel's number and one weight's, in multiplications
-START_COST = 3 << 21  # of everything that does not depend on sizes
 WORTH = 0.8  # it pays below that share of the plain way's cost,
 WORTH_OF_WEIGHTS = 0.8 if LANES == 16 else 1.0  # a weight gradient below that: shorter vectors slow the plain way more
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time by one thread, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
+MANY_WEIGHTS = 4 << 20  # bytes of transformed ones: more do not stay in the caches
+FEW_TILES = 96  # so few that one worker may transform the inputs of all of them again
 TRANSFORMED_BYTES = 4 << 20  # the same of a weight gradient, whose tiles all threads share
 PACK_INS, UNPACK_INS = 4 * PACKED, 4 * PACKED  # of the tasks before and after
 FLOAT = np.dtype(np.float32)
+
+
+class Costs(NamedTuple):
+    """What is done besides the products, in multiplications; measured on a Zen 3."""
+
+    start: int  # whatever the sizes
+    number: int  # transforming one of a tile, or of what becomes one
+    weight: int  # transforming one of a plane
+
+
+COSTS, GRADIENT_COSTS = Costs(6 << 21, 6, 38), Costs(3 << 21, 4, 25)
+PACKING_COST = 200  # of one of the plain way's weights
 
 
 class Side(NamedTuple):
@@ -115,19 +132,21 @@ class Column(NamedTuple):
 @lru_cache(256)
 def applies(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way from x to y: for enough channels and tiles, without many tiles half empty."""
-    return _fits(geometry, dtype) and _cost(_forwards(geometry)) < WORTH * _plain_cost(geometry)
+    return _fits(geometry, dtype) and _cost(_forwards(geometry)) < WORTH * _packed_cost(geometry)
 
 
 @lru_cache(256)
 def applies_transposed(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way from y to x."""
-    return _fits(geometry, dtype) and sum(map(_cost, _backwards(geometry))) < WORTH * _plain_cost(geometry)
+    return _fits(geometry, dtype) and sum(map(_cost, _backwards(geometry))) < WORTH * _packed_cost(geometry)
 
 
 @lru_cache(256)
 def applies_to_weight_grad(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way to the weight gradient."""
-    return _fits(geometry, dtype) and _cost(_forwards(geometry)) < WORTH_OF_WEIGHTS * _plain_cost(geometry)
+    return _fits(geometry, dtype) and _cost(_forwards(geometry), GRADIENT_COSTS) < WORTH_OF_WEIGHTS * _plain_cost(
+        geometry
+    )
 
 
 def _fits(geometry: ConvGeometry, dtype: np.dtype) -> bool:
@@ -146,11 +165,17 @@ def _plain_cost(geometry: ConvGeometry) -> float:
     return pairs * geometry.in_channels * geometry.out_channels
 
 
-def _cost(plan: Plan) -> float:
+def _packed_cost(geometry: ConvGeometry) -> float:
+    """The plain way's multiplications, and what packing its weights costs."""
+    (kh, kw), channels = geometry.kernel_size, geometry.in_channels * geometry.out_channels
+    return _plain_cost(geometry) + PACKING_COST * channels * kh * kw
+
+
+def _cost(plan: Plan, costs: Costs = COSTS) -> float:
     """Multiplications of this way, and what the transforms cost, in multiplications."""
     depth, outs = plan.depth, len(plan.phases) * plan.y.channels
-    return START_COST + plan.scheme.planes * (
-        plan.tiles * (depth * outs + PLANE_COST * (depth + outs)) + WEIGHT_COST * depth * outs
+    return costs.start + plan.scheme.planes * (
+        plan.tiles * (depth * outs + costs.number * (depth + outs)) + costs.weight * depth * outs
     )
 
 
@@ -220,7 +245,14 @@ def _convolve(
     if tiles == 0:
         return
     columns = [Column(f, *column) for f in phases for column in _columns(side_y.channels)]
-    weights = [aligned((scheme.planes, plan.depth, column.width), x.dtype) for column in columns]
+    parts, groups, alone = _tasks(plan, len(columns))
+    rooms, widest = num_threads(), max(column.width for column in columns)
+    numbers = scheme.planes * (plan.depth * widest + BETWEEN)
+    if alone:
+        column_of_worker = scratch("winograd_column", (rooms, numbers), x.dtype)
+        weights, of_worker = [column_of_worker] * len(columns), column_of_worker.strides[0]
+    else:
+        weights, of_worker = [aligned((numbers,), x.dtype) for _ in columns], 0
     starts = [np.zeros((scheme.planes, column.width), x.dtype) for column in columns]
     if bias is not None:
         for start, column in zip(starts, columns):
@@ -229,11 +261,9 @@ def _convolve(
     ins, step = side_x.channels, max(side_x.step, side_y.step)
     shares = [(f, part.start, part.stop) for f in range(side_x.step**2) for part in pieces(ins, least=PACK_INS)]
 
-    rooms, widest = num_threads(), max(column.width for column in columns)
-    parts = pieces(
-        tiles, least=-(-TASK_FLOPS // (2 * scheme.planes * plan.depth * len(columns) * LANES)), count=2 * TASKS
-    )
     most = max(_chunk(scheme, plan.depth + widest, part.stop - part.start, CHUNK_BYTES) for part in parts)
+    if alone:
+        most = tiles  # a column's weights are there only once
     filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
     v = _planes("inputs", rooms, scheme, filled * plan.depth)
     m = _planes("products", rooms, scheme, filled * widest)
@@ -242,19 +272,33 @@ def _convolve(
     packing = read_only(np.ascontiguousarray(w)), turned, step, ins, plan.depth, by_weights
     run_shared(
         winograd_loops.convolve,
-        len(parts),
+        len(parts) * len(groups),
         winograd_loops.PACK,
         tuple(scheme),
         np.array(columns, np.int64),
         addresses,
-        (np.array(shares), *packing, _room(rooms, scheme)),
+        (np.array(shares), *packing, _room(rooms, scheme), of_worker),
         (address(x), side_x, _pixels(scheme.side, side_x), address(zeros), v, by_inputs),
         (m, multiply_address(), by_products),
         (address(y), side_y, _pixels(scheme.outs, side_y), (address(nowhere), nowhere.strides[0])),
         grid,
-        (_ends(parts), most),
+        (_ends(parts), most, _ends(groups)),
         rooms=rooms,
     )
+
+
+def _tasks(plan: Plan, columns: int) -> tuple[list[slice], list[slice], bool]:
+    """Parts of the tiles and groups of the columns, of which each pair is a task; and whether a task transforms its weights
+    itself, column by column, rather than find all of them done.
+    """
+    numbers = plan.scheme.planes * plan.depth * columns  # of a tile, or of one row of the weights' planes
+    worth = -(-TASK_FLOPS // (2 * numbers * LANES))
+    if numbers * max(WIDTHS) * ITEM <= MANY_WEIGHTS:
+        return pieces(plan.tiles, least=worth, count=2 * TASKS), [slice(0, columns)], False
+    alone = plan.tiles <= FEW_TILES and columns >= TASKS
+    least = max(worth, min(CHUNK_TILES, plan.tiles * columns // TASKS))
+    parts = [slice(0, plan.tiles)] if alone else pieces(plan.tiles, least=least, count=2 * TASKS)
+    return parts, pieces(columns, count=-(-2 * TASKS // len(parts))), alone
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:

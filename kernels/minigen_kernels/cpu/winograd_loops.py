@@ -31,6 +31,9 @@ PACK, CONVOLVE = range(2)  # steps of `convolve`
 TRANSFORM, MULTIPLY, UNPACK = range(3)  # steps of `weight_gradient`
 TILES = 4  # of a piece of its first step: some microseconds of one core
 TERMS = 128  # of a sum, before it is added to the one of those before: shorter sums err less
+BETWEEN = (
+    CACHE_LINE // ITEM
+)  # numbers between planes of weights, no two of which may begin in the same lines of a cache
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
 
@@ -38,38 +41,41 @@ PACKED = 8  # input channels whose weights are packed at a time: with a column's
 def convolve(
     board, n, piece, worker, step, scheme, columns, addresses, weights, inputs, products, results, grid, parts
 ):
-    """Transforms the weights, and then tiles, in so many parts.
+    """Transforms the weights, and then tiles; or for a few tiles and many weights, each column's where it is used.
 
     columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
     (depth, width), and of what the products begin with, planes (width). The tuples are taken apart where they are used:
-    weights in `_pack_share`; inputs, products and results in `_convolve_tiles`. parts: where they begin, and tiles worked
-    on at a time.
+    weights in `_pack_share`; inputs, products and results in `_convolve_tiles`. parts: where those of the tiles begin,
+    tiles worked on at a time, and where groups of columns begin: a piece is a part and a group.
     """
     if piece == ALL:
-        shares = len(columns) * len(weights[0])
-        hand_out(board, shares, (PACK, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
+        shares, of_worker = len(columns) * len(weights[0]), weights[8]
+        if of_worker == 0:
+            hand_out(board, shares, (PACK, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
         hand_out(board, n, (CONVOLVE, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
     elif step == PACK:
         _pack_share(piece, worker, scheme, columns, addresses, weights)
     else:
-        ends, most = parts
-        tiles = ends[piece], ends[piece + 1], most
-        _convolve_tiles(worker, scheme[0], columns, addresses, inputs, products, results, grid, tiles)
+        ends, most, groups = parts
+        part, group = piece // (len(groups) - 1), piece % (len(groups) - 1)
+        tiles, chosen = (ends[part], ends[part + 1], most), (groups[group], groups[group + 1])
+        _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs, products, results, grid, tiles)
 
 
-@compiled(inline="always")
+@compiled()
 def _pack_share(i, worker, scheme, columns, addresses, weights):
     """Transforms a share of a column's weights.
 
     shares (count, 3): phase, first input, the one after the last. period: of the phases, which only one side has.
+    of_worker: bytes from one worker's column to the next one's, or 0 where each column is transformed once for all.
     """
-    shares, w, turned, period, ins, depth, by_weights, room = weights
+    shares, w, turned, period, ins, depth, by_weights, room, of_worker = weights
     k = i // len(shares)
     in_phase, begin, stop = shares[i % len(shares)]
     out_phase, first, end, width = columns[k]
     phase = in_phase + out_phase
-    u = addresses[k, 0] + (in_phase * ins + begin) * width * ITEM
-    of_planes = _apart(_planes(scheme), depth * width)
+    u = addresses[k, 0] + worker * of_worker + (in_phase * ins + begin) * width * ITEM
+    of_planes = _apart(_planes(scheme), depth * width + BETWEEN)
     place, outs = (phase // period, phase % period, period), (first, end)
     _pack(scheme, w, turned, place, outs, (begin, stop), room[worker], width, u, of_planes, by_weights)
 
@@ -214,16 +220,17 @@ def _transform(by, a, a_offsets, c, c_offsets, count):
 
 
 @compiled(inline="always")
-def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results, grid, tiles):
+def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs, products, results, grid, tiles):
     """Computes tiles of y: their inputs to planes v, products with weights to planes m, and these to y.
 
-    Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`.
+    chosen: the first column, and the one after the last. Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`.
     """
     x, side_x, of_x, zeros, (first_v, v_of_worker, of_v), by_inputs = inputs
     (first_m, m_of_worker, of_m), multiply, by_products = products
     y, side_y, of_y, (first_nowhere, nowhere_of_worker) = results
     v, m = first_v + worker * v_of_worker, first_m + worker * m_of_worker
     nowhere = first_nowhere + worker * nowhere_of_worker
+    outs, (first_column, end_column), shares, of_worker = scheme[0], chosen, len(weights[0]), weights[8]
     planes, phases, ins = of_v.size, side_x[3] * side_x[3], side_x[2]
     depth = phases * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
@@ -237,12 +244,16 @@ def _convolve_tiles(worker, outs, columns, addresses, inputs, products, results,
                 to_v = v + (t * depth + phase * ins) * ITEM
                 _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
             place = _next(place, grid)
-        for k in range(columns.shape[0]):
+        for k in range(first_column, end_column):
             phase, first, end, width = columns[k]
+            if of_worker:
+                for share in range(shares):
+                    _pack_share(k * shares + share, worker, scheme, columns, addresses, weights)
+            u = addresses[k, 0] + worker * of_worker
             for plane in range(planes):
-                if k == 0:
+                if k == first_column:
                     _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-                a, b = v + of_v[plane], addresses[k, 0] + plane * depth * width * ITEM
+                a, b = v + of_v[plane], u + plane * (depth * width + BETWEEN) * ITEM
                 start, c = addresses[k, 1] + plane * width * ITEM, m + of_m[plane]
                 call_at(multiply, (width, count, a, depth * ITEM, ITEM, b, start, c, depth))
             here = begin
