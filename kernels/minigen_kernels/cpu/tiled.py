@@ -336,9 +336,8 @@ def _pack_weights(part, k, weights, columns, packed):
                 for c in range(here, min(here + PACKED, depth)):
                     source = w + first * by_out + c * by_channel + p * by_row + q * by_column
                     for o in range(width):
-                        put_float(
-                            target + ITEM * o, float_at(source + o * by_out) if o < end - first else np.float32(0)
-                        )
+                        value = float_at(source + o * by_out) if o < end - first else np.float32(0)
+                        put_float(target + ITEM * o, value)
                     target += ITEM * width
 
 

@@ -144,9 +144,9 @@ def applies_transposed(geometry: ConvGeometry, dtype: np.dtype) -> bool:
 @lru_cache(256)
 def applies_to_weight_grad(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way to the weight gradient."""
-    return _fits(geometry, dtype) and _cost(_forwards(geometry), GRADIENT_COSTS) < WORTH_OF_WEIGHTS * _plain_cost(
-        geometry
-    )
+    if not _fits(geometry, dtype):
+        return False
+    return _cost(_forwards(geometry), GRADIENT_COSTS) < WORTH_OF_WEIGHTS * _plain_cost(geometry)
 
 
 def _fits(geometry: ConvGeometry, dtype: np.dtype) -> bool:
@@ -295,7 +295,8 @@ def _tasks(plan: Plan, columns: int) -> tuple[list[slice], list[slice], bool]:
     worth = -(-TASK_FLOPS // (2 * numbers * LANES))
     if numbers * max(WIDTHS) * ITEM <= MANY_WEIGHTS:
         return pieces(plan.tiles, least=worth, count=2 * TASKS), [slice(0, columns)], False
-    alone = plan.tiles <= FEW_TILES and columns >= TASKS
+    inputs, weights = plan.tiles * num_threads(), columns * max(WIDTHS)  # what is held: of all workers, or at once
+    alone = plan.tiles <= FEW_TILES and columns >= TASKS and inputs <= weights
     least = max(worth, min(CHUNK_TILES, plan.tiles * columns // TASKS))
     parts = [slice(0, plan.tiles)] if alone else pieces(plan.tiles, least=least, count=2 * TASKS)
     return parts, pieces(columns, count=-(-2 * TASKS // len(parts))), alone

@@ -31,9 +31,7 @@ PACK, CONVOLVE = range(2)  # steps of `convolve`
 TRANSFORM, MULTIPLY, UNPACK = range(3)  # steps of `weight_gradient`
 TILES = 4  # of a piece of its first step: some microseconds of one core
 TERMS = 128  # of a sum, before it is added to the one of those before: shorter sums err less
-BETWEEN = (
-    CACHE_LINE // ITEM
-)  # numbers between planes of weights, no two of which may begin in the same lines of a cache
+BETWEEN = CACHE_LINE // ITEM  # numbers from one plane of weights to the next: no two begin in the same lines of a cache
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
 
@@ -223,7 +221,8 @@ def _transform(by, a, a_offsets, c, c_offsets, count):
 def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs, products, results, grid, tiles):
     """Computes tiles of y: their inputs to planes v, products with weights to planes m, and these to y.
 
-    chosen: the first column, and the one after the last. Pixels outside of x are read from `zeros`, those outside of y written to `nowhere`.
+    chosen: the first column, and the one after the last. Pixels outside of x are read from `zeros`, those outside of y
+    written to `nowhere`.
     """
     x, side_x, of_x, zeros, (first_v, v_of_worker, of_v), by_inputs = inputs
     (first_m, m_of_worker, of_m), multiply, by_products = products
