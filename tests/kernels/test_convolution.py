@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigen_kernels import cpu, reference
-from minigen_kernels.cpu import convolution, depthwise, layout, tiled, winograd
+from minigen_kernels.cpu import convolution, depthwise, depthwise_vectors, layout, tiled, winograd
+from minigen_kernels.cpu.tile import LANES
 from minigen_kernels.geometry import check_convolution, conv_output_size
 
 
@@ -54,17 +55,18 @@ def make_case(*, batch, groups, ins, outs, size, kernel, stride, padding, dilati
 
 
 @st.composite
-def cases(draw) -> Case:
+def cases(draw, depthwise=False) -> Case:
+    """Convolutions of a few channels; or depthwise ones of several vectors of channels, and some more."""
     pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
     kernel, stride, dilation = pair(1, 4), pair(1, 3), pair(1, 3)
     padding = tuple(draw(st.sampled_from([0, 0, 1, 2, 3])) for _ in range(4))
     least = [d * (k - 1) + 1 - sum(p) for d, k, p in zip(dilation, kernel, (padding[:2], padding[2:]))]
     case = make_case(
         batch=draw(st.integers(0, 3)),
-        groups=draw(st.integers(1, 3)),
-        ins=draw(st.integers(1, 4)),
-        outs=draw(st.integers(1, 4)),
-        size=tuple(max(1, n) + extra for n, extra in zip(least, pair(0, 6))),
+        groups=draw(st.integers(2, 9 * LANES) if depthwise else st.integers(1, 3)),
+        ins=1 if depthwise else draw(st.integers(1, 4)),
+        outs=draw(st.integers(1, 2 if depthwise else 4)),
+        size=tuple(max(1, n) + extra for n, extra in zip(least, pair(0, 12 if depthwise else 6))),
         kernel=kernel,
         stride=stride,
         padding=padding,
@@ -83,7 +85,8 @@ def tiny_tasks() -> ExitStack:
     """Within it, even these small arrays are cut into many tasks, as large ones are."""
     stack = ExitStack()
     stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
-    stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
+    for module in (depthwise, depthwise_vectors):
+        stack.enter_context(mock.patch.multiple(module, TASK_FLOPS=1))
     stack.enter_context(mock.patch.multiple(tiled, TASK_FLOPS=1, PLAN_PIXELS=8, CHUNK_BYTES=500, SUMS_BYTES=1))
     stack.enter_context(mock.patch.multiple(tiled, MANY_ROWS=20, SMALL_BYTES=1))
     stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))
@@ -117,6 +120,13 @@ def test_tiles_agree_with_the_reference(case, biased, tiny):
 
 
 @settings(deadline=None, max_examples=200)
+@given(cases(depthwise=True), st.booleans(), st.booleans())
+def test_vectors_of_channels_agree_with_the_reference(case, biased, tiny):
+    with tiny_tasks() if tiny else ExitStack():
+        assert_same(case.results(cpu, biased), case.results(reference, biased))
+
+
+@settings(deadline=None, max_examples=200)
 @given(cases())
 def test_the_cpu_agrees_with_the_reference_when_work_is_cut_into_many_tasks(case):
     with tiny_tasks():
@@ -144,6 +154,15 @@ LARGE = {
     "depthwise": {**SQUARE, "batch": 8, "ins": 1, "outs": 1, "size": (32, 32), "groups": 32},
     "depthwise, multiplied": {**SQUARE, "batch": 8, "ins": 1, "outs": 2, "size": (33, 32), "groups": 16},
     "depthwise, strided": {**SQUARE, "batch": 3, "ins": 1, "outs": 1, "size": (15, 9), "groups": 112, "stride": (2, 3)},
+    "depthwise, odd channels": {
+        **SQUARE,
+        "batch": 6,
+        "ins": 1,
+        "outs": 1,
+        "size": (21, 30),
+        "groups": 83,
+        "kernel": (3, 5),
+    },
     "groups of many": {**SQUARE, "batch": 5, "ins": 7, "outs": 40, "size": (9, 12), "groups": 3, "dilation": (2, 1)},
     "many and odd channels": {**SQUARE, "batch": 13, "ins": 37, "outs": 75, "size": (7, 7), "kernel": (5, 5)},
     "phases": {**SQUARE, "batch": 2, "ins": 20, "outs": 20, "size": (19, 14), "stride": (3, 2), "dilation": (2, 1)},

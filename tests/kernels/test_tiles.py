@@ -20,20 +20,19 @@ def small_numbers(rng, *shape):
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
-def run(depthwise, width, blocks, *arrays, beside=1, steps=tiled.ALONE):
+def run(width, blocks, *arrays, beside=1, steps=tiled.ALONE):
     """`run_tiles`, given arrays."""
     a_rows, *others = (array.ctypes.data for array in arrays)
-    run_tiles(tile_address(), int(depthwise), width, blocks.ctypes.data, len(blocks), a_rows, *others, beside, steps)
+    run_tiles(tile_address(), width, blocks.ctypes.data, len(blocks), a_rows, *others, beside, steps)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
-@pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
+def test_a_tile_adds_up_three_axes(width, accumulate):
     """Rows of a and c lie in any order; c has gaps that stay as they were. Sums begin with c or with a row of their own."""
     rng = np.random.default_rng(0)
     rows, axes = ROWS[width], (2, 3, 4)
-    a = small_numbers(rng, rows, *axes, width if depthwise else 1)
+    a = small_numbers(rng, rows, *axes, 1)
     b = small_numbers(rng, *axes, width)
     c = small_numbers(rng, rows, width + 5)
     order = rng.permutation(rows)
@@ -41,29 +40,26 @@ def test_a_tile_adds_up_three_axes(width, depthwise, accumulate):
     start = small_numbers(rng, width)
     expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + (c[order, :width] if accumulate else start)
 
-    last = a.shape[-1]
-    strides = [ITEM * n for n in (12 * last, 4 * last, last, 12 * width, 4 * width, width)]
+    strides = [ITEM * n for n in (12, 4, 1, 12 * width, 4 * width, width)]
     block = np.array([[0, 1, 0, accumulate, *axes, *strides]])
-    a_rows = np.arange(rows)[None] * 24 * last * ITEM
+    a_rows = np.arange(rows)[None] * 24 * ITEM
     c_rows = order[None] * (width + 5) * ITEM
-    run(depthwise, width, block, a_rows, c_rows, a, b, start, c)
+    run(width, block, a_rows, c_rows, a, b, start, c)
     np.testing.assert_array_equal(c, expected)
 
 
-@pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_columns_side_by_side_are_computed_tile_by_tile(width, depthwise):
+def test_columns_side_by_side_are_computed_tile_by_tile(width):
     rng = np.random.default_rng(1)
     rows, columns, terms = 2 * ROWS[width], 3, 5
-    across = columns * width if depthwise else 1  # numbers of a at one place
-    a = small_numbers(rng, rows, terms, across)
+    a = small_numbers(rng, rows, terms, 1)
     b, start = small_numbers(rng, columns, terms, width), small_numbers(rng, columns, width + 3)
     c = np.zeros((rows, columns * width), np.float32)
-    block = np.array([[0, 2, 0, 0, 1, 1, terms, 0, 0, ITEM * across, 0, 0, ITEM * width]])
+    block = np.array([[0, 2, 0, 0, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width]])
     a_rows, c_rows = (np.arange(rows).reshape(2, -1) * array.strides[0] for array in (a, c))
-    steps = ITEM * width if depthwise else 0, b.strides[0], start.strides[0], ITEM * width
-    run(depthwise, width, block, a_rows, c_rows, a, b, start, c, beside=columns, steps=steps)
-    terms_of = a.reshape(rows, terms, -1, width if depthwise else 1) * b.swapaxes(0, 1)
+    steps = b.strides[0], start.strides[0], ITEM * width
+    run(width, block, a_rows, c_rows, a, b, start, c, beside=columns, steps=steps)
+    terms_of = a[..., None] * b.swapaxes(0, 1)
     np.testing.assert_array_equal(c.reshape(rows, columns, width), terms_of.sum(axis=1) + start[:, :width])
 
 
@@ -71,7 +67,7 @@ def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
     block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
-    run(False, width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
+    run(width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
     assert (c == 1).all()
 
 
@@ -177,7 +173,7 @@ def test_a_column_wider_than_its_outputs_is_packed_even_where_it_is_as_wide_as_t
 
 @given(st.integers(1, 300))
 def test_columns_hold_every_output_once(outs):
-    columns = tiled._columns(2, outs, 3, False)
+    columns = tiled._columns(2, outs, 3)
     found = [o for column in columns for o in range(column.first, column.end)]
     assert found == list(range(2 * outs))
     assert all(column.width - LANES < column.end - column.first <= column.width for column in columns)

@@ -49,8 +49,8 @@ def conv2d(
     if tiled.applies(geometry.out_channels // groups, x.dtype):
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
-        y = depthwise.convolve(x, w, geometry)
-    elif _mirror_pays(geometry):
+        return channels_first(depthwise.convolve(x, w, geometry, bias))
+    if _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
     else:
         return channels_first(_convolution(x, w, geometry, bias))
@@ -76,8 +76,8 @@ def conv_transpose2d(
     if tiled.applies(geometry.in_channels // groups, y.dtype) and not _is_a_product(geometry, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
-        x = depthwise.transposed(y, w, geometry)
-    elif _mirror_pays(geometry):
+        return channels_first(depthwise.transposed(y, w, geometry, bias))
+    if _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
     else:
         x = _transposed(y, w, geometry)

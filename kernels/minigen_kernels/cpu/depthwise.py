@@ -2,7 +2,7 @@
 
 Every output channel reads one input channel. Where a group has several outputs (a channel multiplier), x is repeated to
 meet them, and its gradient is summed over them. Channels are neighbours in memory: where they fill the processor's vectors,
-tiles compute them; elsewhere loops that run over channels innermost.
+`depthwise_vectors` computes them; elsewhere, and for float64, the loops below, which run over channels innermost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair
-from . import tiled
+from . import depthwise_vectors
 from .compiled import compiled
 from .layout import TASK_FLOPS, pieces, read_only
 from .threads import parallel_for
@@ -23,23 +23,23 @@ def applies(geometry: ConvGeometry) -> bool:
     return geometry.groups > 1 and geometry.groups == geometry.in_channels
 
 
-def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
-    """y (N, OH, OW, O) from x (N, H, W, C) and w (O, 1, KH, KW)."""
+def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """y (N, OH, OW, O) from x (N, H, W, C), w (O, 1, KH, KW) and a bias (O,)."""
     x = _repeated(x, geometry)
-    if tiled.applies_depthwise(geometry.out_channels, x.dtype):
-        return tiled.convolve(x, w, _one_to_one(geometry))
+    if depthwise_vectors.applies(geometry.out_channels, x.dtype):
+        return depthwise_vectors.convolve(x, w, _one_to_one(geometry), bias)
     x, weights = read_only(x), _taps_first(w)
     y = np.empty((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
     parts = _lines(geometry, geometry.out_size)
     where = (geometry.stride, geometry.padding, geometry.dilation)
     parallel_for(lambda i: _convolve_lines(x, weights, y, parts[i].start, parts[i].stop, *where), len(parts))
-    return y
+    return y if bias is None else np.add(y, bias, out=y)
 
 
-def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
-    """x (N, H, W, C) from y (N, OH, OW, O) and w (O, 1, KH, KW)."""
-    if tiled.applies_depthwise(geometry.out_channels, y.dtype):
-        x = tiled.transposed(y, w, _one_to_one(geometry))
+def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (N, H, W, C) from y (N, OH, OW, O), w (O, 1, KH, KW) and a bias (C,)."""
+    if depthwise_vectors.applies(geometry.out_channels, y.dtype):
+        x = depthwise_vectors.transposed(y, w, _one_to_one(geometry))
     else:
         y, weights = read_only(y), _taps_first(w)
         x = np.empty((geometry.batch, *geometry.in_size, geometry.out_channels), y.dtype)
@@ -47,16 +47,16 @@ def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarr
         where = (geometry.stride, geometry.padding, geometry.dilation)
         parallel_for(lambda i: _transposed_lines(y, weights, x, parts[i].start, parts[i].stop, *where), len(parts))
     multiplier = geometry.out_channels // geometry.in_channels
-    if multiplier == 1:
-        return x
-    return x.reshape(*x.shape[:3], geometry.in_channels, multiplier).sum(axis=-1)
+    if multiplier > 1:
+        x = x.reshape(*x.shape[:3], geometry.in_channels, multiplier).sum(axis=-1)
+    return x if bias is None else np.add(x, bias, out=x)
 
 
 def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
     """w (O, 1, KH, KW) from x (N, H, W, C) and y (N, OH, OW, O)."""
     x = _repeated(x, geometry)
-    if tiled.applies_depthwise(geometry.out_channels, x.dtype):
-        return tiled.weight_grad(x, y, _one_to_one(geometry))
+    if depthwise_vectors.applies(geometry.out_channels, x.dtype):
+        return depthwise_vectors.weight_grad(x, y, _one_to_one(geometry))
     x, y = read_only(x), read_only(y)
     parts = _lines(geometry, geometry.out_size)
     sums = np.zeros((len(parts), *geometry.kernel_size, geometry.out_channels), x.dtype)

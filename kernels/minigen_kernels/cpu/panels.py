@@ -246,7 +246,7 @@ def _multiply_band(of_panel, of_band, count, begin, slope, a, a_row, a_column, c
     rows = rows_of(width)
     spare = np.zeros((_MOST_ROWS, _WIDE), np.float32)
     a_rows, c_rows = np.empty(_MOST_ROWS, np.int64), np.empty(_MOST_ROWS, np.int64)
-    axes = np.array([1, 1, count, 0, 0, a_column, 0, 0, width * ITEM])
+    axes = np.array([1, 1, count, 0, 0, a_column, 1, 1, width * ITEM])
     to_c, starting = c + first_column * ITEM, packed if begin else 0
     for first in range(top, bottom, rows):
         there = min(rows, bottom - first)
@@ -262,7 +262,7 @@ def _multiply_band(of_panel, of_band, count, begin, slope, a, a_row, a_column, c
             for r in range(there):
                 copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)
         tables = a_rows.ctypes.data, c_rows.ctypes.data, axes.ctypes.data
-        call_at(tile, (0, width, a, tables[0], packed + width * ITEM, starting, to_c, tables[1], tables[2]))
+        call_at(tile, (width, a, tables[0], packed + width * ITEM, starting, to_c, tables[1], tables[2]))
         if slope != 1:
             for r in range(there):
                 for column in range(0, width, LANES):

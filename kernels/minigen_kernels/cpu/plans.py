@@ -192,8 +192,8 @@ def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, s
     (height, columns), (kh, kw), (sh, sw) = correlation.in_size, correlation.kernel_size, correlation.stride
     (top, left), (dh, dw) = correlation.padding, correlation.dilation
     channels, depth = correlation.channels, correlation.depth
-    by_rows = _sorted_by(lambda i: _inside(i * sh - top, dh, kh, height), range(*rows))
-    by_columns = _sorted_by(lambda j: _inside(j * sw - left, dw, kw, columns), range(correlation.out_size[1]))
+    by_rows = _sorted_by(lambda i: inside(i * sh - top, dh, kh, height), range(*rows))
+    by_columns = _sorted_by(lambda j: inside(j * sw - left, dw, kw, columns), range(correlation.out_size[1]))
     line = columns * channels  # of x
     table = _Table(width)
     n = np.arange(images)[:, None, None]
@@ -238,13 +238,13 @@ def tap_plan(
 
     def pixels(tap: int) -> tuple[Range, Range]:
         p, q = divmod(tap, kw)
-        begin, end = _inside(dh * p - top, sh, oh, height)
-        return (max(begin, rows[0]), min(end, rows[1])), _inside(dw * q - left, sw, ow, columns)
+        begin, end = inside(dh * p - top, sh, oh, height)
+        return (max(begin, rows[0]), min(end, rows[1])), inside(dw * q - left, sw, ow, columns)
 
     by_taps = [(*seen, alike) for seen, alike in _sorted_by(pixels, range(*taps)).items()]
     ways = [by_taps]
-    by_rows = _sorted_by(lambda i: _inside(i * sh - top, dh, geometry.kernel_size[0], height), range(*rows))
-    by_columns = _sorted_by(lambda j: _inside(j * sw - left, dw, kw, columns), range(ow))
+    by_rows = _sorted_by(lambda i: inside(i * sh - top, dh, geometry.kernel_size[0], height), range(*rows))
+    by_columns = _sorted_by(lambda j: inside(j * sw - left, dw, kw, columns), range(ow))
     if len(by_rows) * len(by_columns) * (taps[1] - taps[0]) <= MOST_PAIRS:
         # Rows that see the same rows of the kernel are neighbours. (Those that see none may not be, and are not looked at.)
         by_pixels = []
@@ -287,7 +287,7 @@ def share_inside(geometry: ConvGeometry) -> float:
     """How many of all pairs of a tap and a pixel of y meet inside x."""
     share = 1.0
     for size, out, kernel, stride, before, dilation in zip(*geometry[4:]):
-        ranges = [_inside(dilation * p - before, stride, out, size) for p in range(kernel)]
+        ranges = [inside(dilation * p - before, stride, out, size) for p in range(kernel)]
         share *= sum(end - begin for begin, end in ranges) / (out * kernel)
     return share
 
@@ -328,7 +328,7 @@ class _Table:
                 joined[0] = (length * inner, inner_a, inner_b)
             elif length != 1:
                 joined.insert(0, (length, step_a, step_b))
-        joined = [(1, 0, 0)] * (len(axes) - len(joined)) + joined
+        joined = [(1, 1, 1)] * (len(axes) - len(joined)) + joined
         lengths, steps_a, steps_b = zip(*joined)
         in_bytes = [ITEM * step for step in (*steps_a, *steps_b)]
         self.blocks.append((*tiles, b * ITEM, int(accumulate), *lengths, *in_bytes))
@@ -347,7 +347,7 @@ def _sorted_by(key: Callable[[int], Kind], numbers: range) -> dict[Kind, list[in
     return kinds
 
 
-def _inside(first: int, apart: int, count: int, size: int) -> Range:
+def inside(first: int, apart: int, count: int, size: int) -> Range:
     """The k from 0 to below count with 0 <= first + apart k < size."""
     begin = max(0, -(first // apart))
     end = min(count, (size - 1 - first) // apart + 1)

@@ -41,7 +41,7 @@ PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_ad
 # Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
 PIXEL_FIELDS = ("column", "beside", "part", "width", "a", "c")
 TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
-ALONE = (0, 0, 0, 0)  # the steps to the column beside one that has none
+ALONE = (0, 0, 0)  # the steps to the column beside one that has none
 
 
 class Column(NamedTuple):
@@ -59,11 +59,6 @@ class Column(NamedTuple):
 def applies(outs: int, dtype: np.dtype) -> bool:
     """Whether so many outputs of a group fill a vector, or at least half of it."""
     return dtype == np.float32 and outs >= LEAST_OUTS
-
-
-def applies_depthwise(channels: int, dtype: np.dtype) -> bool:
-    """Whether so many groups, of one input and one output each, fill whole vectors."""
-    return dtype == np.float32 and channels % LANES == 0
 
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
@@ -110,7 +105,6 @@ def _correlate(
         table,
         address(packed) + places,
         tile_address(),
-        int(_is_depthwise(parts[0][1].shape[1], y.shape[3] // groups, groups)),
         work.table,
         work.ends,
         address(x),
@@ -132,8 +126,7 @@ def _pixel_work(
     width), one behind the other, in bytes, and how many numbers they are; and the work.
     """
     (batch, height, width, outs), depth = shape, correlations[0].depth
-    depthwise = _is_depthwise(depth, outs // groups, groups)
-    columns = _columns(groups, outs // groups, depth, depthwise)
+    columns = _columns(groups, outs // groups, depth)
     terms = [math.prod(part.kernel_size) * depth for part in correlations]
     image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
     chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
@@ -141,7 +134,7 @@ def _pixel_work(
     bands = max(bands, height * width // PLAN_PIXELS)
     image = math.prod(correlations[0].in_size) * correlations[0].channels
     tasks = []
-    runs = list(itertools.product(_side_by_side(columns, max(terms), depthwise), enumerate(correlations)))
+    runs = list(itertools.product(_side_by_side(columns, max(terms)), enumerate(correlations)))
     for images, band in itertools.product(chunks, range(bands)):
         task = []
         for (k, beside), (p, part) in runs:
@@ -174,7 +167,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
     Cut by images and, unless the sums are small, by outputs: each share of the images is summed up apart, and the shares
     are added in their order. Where the sums are large or the images few, cut by taps too.
     """
-    outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
+    depth = geometry.in_channels // geometry.groups
     w = np.zeros((geometry.out_channels, depth, *geometry.kernel_size), x.dtype)
     if geometry.batch == 0:
         return w
@@ -185,7 +178,6 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
         len(work.ends) - 1,
         COMPUTE,
         tile_address(),
-        int(_is_depthwise(depth, outs, geometry.groups)),
         work.table,
         work.ends,
         address(x),
@@ -208,7 +200,7 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
     """
     outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
     (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
-    columns = _columns(geometry.groups, outs, depth, _is_depthwise(depth, outs, geometry.groups))
+    columns = _columns(geometry.groups, outs, depth)
     tile_rows = ROWS[columns[0].width]
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
@@ -243,18 +235,8 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
     return np.array(places), len(shares), sums[-1], room, plans.work_of(tasks, len(TAP_FIELDS))
 
 
-def _is_depthwise(depth: int, outs: int, groups: int) -> bool:
-    """Whether groups of so many inputs and outputs are one of each, and more than one group."""
-    return depth == outs == 1 and groups > 1
-
-
-def _columns(groups: int, outs: int, depth: int, depthwise: bool) -> list[Column]:
-    """The columns of each group's outputs; of all groups together if depthwise. The last may be wider than its outputs."""
-    if depthwise:
-        # All of one width are computed side by side, in one pass over x and y: 64 channels in 0.8 of the time (Zen 3).
-        width = next((width for width in WIDTHS[:-1] if groups % width == 0), None)
-        cuts = cut(groups) if width is None else [(first, first + width, width) for first in range(0, groups, width)]
-        return [Column(channel=first, first=first, end=end, width=width) for first, end, width in cuts]
+def _columns(groups: int, outs: int, depth: int) -> list[Column]:
+    """The columns of each group's outputs. The last of a group may be wider than its outputs."""
     return [
         Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width)
         for g in range(groups)
@@ -273,12 +255,11 @@ def cut(outs: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def _side_by_side(columns: list[Column], terms: int, depthwise: bool) -> list[tuple[int, int]]:
+def _side_by_side(columns: list[Column], terms: int) -> list[tuple[int, int]]:
     """The first of the columns that are computed side by side, and how many they are.
 
     Where sums have few terms, most of the time goes into reading x and writing y: better once than column by column. Side
-    by side are columns of one width which read the same channels (each its own, if depthwise), and whose weights stay in
-    the first cache.
+    by side are columns of one width which read the same channels, and whose weights stay in the first cache.
     """
     found: list[tuple[int, int]] = []
     for k, column in enumerate(columns):
@@ -286,7 +267,7 @@ def _side_by_side(columns: list[Column], terms: int, depthwise: bool) -> list[tu
         before = columns[first]
         fits = terms * column.width * (count + 1) * ITEM <= BESIDE_BYTES
         alike = before.width == column.width == column.end - column.first
-        if count and fits and alike and (depthwise or before.channel == column.channel):
+        if count and fits and alike and before.channel == column.channel:
             found[-1] = first, count + 1
         else:
             found.append((k, 1))
@@ -311,17 +292,15 @@ def _shares(geometry: ConvGeometry, count: int) -> list[tuple[slice, slice]]:
 
 
 @compiled()
-def _convolve(
-    board, n, piece, worker, step, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets
-):
+def _convolve(board, n, piece, worker, step, weights, columns, packed, tile, table, ends, x, starts, targets):
     """Packs the weights, and then runs the plans."""
     if piece == ALL:
-        hand_out(board, packed.size, (PACK, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets))
-        hand_out(board, n, (COMPUTE, weights, columns, packed, tile, depthwise, table, ends, x, starts, targets))
+        hand_out(board, packed.size, (PACK, weights, columns, packed, tile, table, ends, x, starts, targets))
+        hand_out(board, n, (COMPUTE, weights, columns, packed, tile, table, ends, x, starts, targets))
     elif step == PACK:
         _pack_weights(piece // packed.shape[1], piece % packed.shape[1], weights, columns, packed)
     else:
-        _run_task(piece, tile, depthwise, table, ends, x, packed, starts, targets)
+        _run_task(piece, tile, table, ends, x, packed, starts, targets)
 
 
 @compiled(inline="always")
@@ -342,30 +321,30 @@ def _pack_weights(part, k, weights, columns, packed):
 
 
 @compiled(inline="always")
-def _run_task(i, tile, depthwise, table, ends, x, packed, starts, targets):
+def _run_task(i, tile, table, ends, x, packed, starts, targets):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, column, beside, part, width, a, c = table[run]
         b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
         of_b = packed[part, column + 1] - b if beside > 1 else 0
-        steps = depthwise * width * ITEM, of_b, starts.strides[0], width * ITEM
-        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c, beside, steps)
+        steps = of_b, starts.strides[0], width * ITEM
+        run_tiles(tile, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c, beside, steps)
 
 
 @compiled()
-def _add_up(board, n, piece, worker, step, tile, depthwise, table, ends, x, y, room, sums, columns, w):
+def _add_up(board, n, piece, worker, step, tile, table, ends, x, y, room, sums, columns, w):
     """Runs the plans, and then adds up the shares and unpacks them."""
     if piece == ALL:
         blocks = len(columns) * -(-w.shape[1] // UNPACK_INS)
-        hand_out(board, n, (COMPUTE, tile, depthwise, table, ends, x, y, room, sums, columns, w))
-        hand_out(board, blocks, (UNPACK, tile, depthwise, table, ends, x, y, room, sums, columns, w))
+        hand_out(board, n, (COMPUTE, tile, table, ends, x, y, room, sums, columns, w))
+        hand_out(board, blocks, (UNPACK, tile, table, ends, x, y, room, sums, columns, w))
     elif step == COMPUTE:
-        _run_gradient_task(piece, tile, depthwise, table, ends, x, y, room[worker], sums)
+        _run_gradient_task(piece, tile, table, ends, x, y, room[worker], sums)
     else:
         _unpack_weights(piece % len(columns), piece // len(columns), sums, columns, w)
 
 
 @compiled(inline="always")
-def _run_gradient_task(i, tile, depthwise, table, ends, x, y, room, sums):
+def _run_gradient_task(i, tile, table, ends, x, y, room, sums):
     for run in range(ends[i], ends[i + 1]):
         blocks, count, a_rows, c_rows, width, share, column, a, packs, n0, n1, i0, i1, first, end = table[run]
         outputs = y[n0:n1, i0:i1, :, first:end]
@@ -374,7 +353,7 @@ def _run_gradient_task(i, tile, depthwise, table, ends, x, y, room, sums):
             b = room.ctypes.data
             _pack_columns(outputs, width, room)
         to = sums[share].ctypes.data + column
-        run_tiles(tile, depthwise, width, blocks, count, a_rows, c_rows, x + a, b, 0, to, 1, ALONE)
+        run_tiles(tile, width, blocks, count, a_rows, c_rows, x + a, b, 0, to, 1, ALONE)
 
 
 @compiled(inline="always")

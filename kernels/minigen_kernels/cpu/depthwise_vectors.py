@@ -1,0 +1,314 @@
+"""Depthwise convolutions in float32: each channel by itself, and a vector of neighbouring channels at once.
+
+A number of x is used for KH KW numbers of y and no more, so what counts is how x and y come through the caches. Lines are
+computed from left to right, some pixels at a time, and all channels of them before the next: in the order of memory, which
+the processor then asks for early by itself. Sums stay in registers, a vector of a tap's weights is used for all the pixels.
+
+    64 images of 64 channels, 28 × 28, 3 × 3, two cores of a Zen 3: 1.5 ms → … by columns of 16 channels, as `tiled` works
+
+A transposed convolution is a correlation for each phase of its stride (see `plans`). In the weight gradient, sums of some
+taps stay in registers along a line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..geometry import ConvGeometry
+from . import plans
+from .addresses import address
+from .compiled import compiled
+from .layout import TASK_FLOPS, aligned, pieces
+from .plans import Correlation
+from .share import ALL, hand_out
+from .threads import run_shared
+from .tile import (
+    CACHE_LINE,
+    ITEM,
+    LANES,
+    MANY_REGISTERS,
+    VECTOR,
+    load,
+    multiply_add,
+    number,
+    prefetch_to_write,
+    store,
+    walk,
+)
+
+PIXELS = 4 if MANY_REGISTERS else 3  # of a tile: with as many vectors of weights, PIXELS × 4 sums fill the registers
+TAPS = 3  # of a tile of the weight gradient
+SHARES = 16  # of the lines
+
+
+def applies(channels: int, dtype: np.dtype) -> bool:
+    """Whether so many channels fill a vector."""
+    return dtype == np.float32 and channels >= LANES
+
+
+def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """y (N, OH, OW, C) from x (N, H, W, C), w (C, 1, KH, KW) and a bias (C,)."""
+    y = aligned((geometry.batch, *geometry.out_size, geometry.out_channels), x.dtype)
+    _correlate(x, y, [(plans.convolution(geometry), w)], bias)
+    return y
+
+
+def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
+    """x (N, H, W, C) from y (N, OH, OW, C) and w (C, 1, KH, KW)."""
+    x = aligned((geometry.batch, *geometry.in_size, geometry.in_channels), y.dtype)
+    parts = [(phase.correlation, w[..., *phase.taps]) for phase in plans.phases(geometry)]
+    _correlate(y, x, parts, None)
+    return x
+
+
+def _correlate(
+    x: np.ndarray, y: np.ndarray, parts: list[tuple[Correlation, np.ndarray]], bias: np.ndarray | None
+) -> None:
+    """Writes to y (N, H, W, C) what these correlations make of x and of weights (C, 1, KH, KW)."""
+    channels = y.shape[3]
+    weights = [np.ascontiguousarray(w[:, 0].transpose(1, 2, 0)) for _, w in parts]
+    table = np.array([_fields(part, w) for (part, _), w in zip(parts, weights)])
+    lines = len(y) * max(part.out_size[0] for part, _ in parts)
+    flops = 2 * y.size * sum(w.size for w in weights) // (channels * len(weights))
+    cuts = _cuts(lines, flops)
+    start = np.zeros(channels, y.dtype) if bias is None else np.ascontiguousarray(bias)
+    arrays = address(x), address(start), address(y)
+    run_shared(_correlate_lines, len(cuts) - 1, cuts, lines // max(1, len(y)), *arrays, table, channels)
+
+
+def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
+    """w (C, 1, KH, KW) from x (N, H, W, C) and y (N, OH, OW, C). Each share of the lines is summed up apart."""
+    channels, (kh, kw) = geometry.out_channels, geometry.kernel_size
+    lines = geometry.batch * geometry.out_size[0]
+    cuts = _cuts(lines, 2 * y.size * kh * kw)
+    sums = np.zeros((len(cuts) - 1, kh, kw, -(-channels // LANES) * LANES), x.dtype)
+    table = np.array([_fields(plans.convolution(geometry), sums)])
+    run_shared(_add_up_lines, len(cuts) - 1, cuts, address(x), address(y), table, sums.strides[0], channels)
+    w = np.sum(sums, axis=0)
+    whole = channels - channels % LANES
+    if whole < channels:  # the last vector begins before the one before it ends
+        w = np.concatenate([w[..., :whole], w[..., whole - channels :]], axis=2)
+    return w.transpose(2, 0, 1)[:, None]
+
+
+def _cuts(lines: int, flops: int) -> np.ndarray:
+    """Where shares of the lines begin, and where the last one ends."""
+    shares = pieces(lines, least=-(-TASK_FLOPS // 4 * lines // max(1, flops)), count=SHARES) if lines else []
+    return np.array([0, *[share.stop for share in shares]])
+
+
+def _fields(part: Correlation, w: np.ndarray) -> tuple[int, ...]:
+    """What the loops are told of a correlation, as `_correlate_line` takes it apart; last, the address of w (KH, KW, C)."""
+    sizes = *part.in_size, *part.out_size, *part.kernel_size, *part.stride, *part.padding, *part.dilation
+    return *sizes, part.first, *part.pixel_steps, part.out_pixels, address(w)
+
+
+_inside = compiled()(plans.inside)
+
+
+@compiled()
+def _seen_by_both(one, other, apart, count, size):
+    """The pixels that see x by a tap and by another one further on, which are first at these places: begin and end."""
+    (begin, end), (begin_of_other, end_of_other) = _inside(one, apart, count, size), _inside(other, apart, count, size)
+    if begin == end or begin_of_other == end_of_other:
+        return 0, 0
+    return begin, end_of_other
+
+
+@compiled()
+def _correlate_lines(board, n, piece, worker, cuts, rows, x, start, y, table, channels):
+    """Lines cuts[i], ..., of so many rows an image, of y. x, start, y: addresses. table: a row for each correlation."""
+    if piece == ALL:
+        hand_out(board, n, (cuts, rows, x, start, y, table, channels))
+        return
+    for line in range(cuts[piece], cuts[piece + 1]):
+        for k in range(len(table)):
+            _correlate_line(line // rows, line % rows, x, start, y, table[k], channels)
+
+
+@compiled()
+def _correlate_line(image, i, x, start, y, fields, channels):
+    """Row i of a correlation's pixels."""
+    height, width, rows, columns, kh, kw, sh, sw, top, left, dh, dw, first, by_row, by_column, pixels, w = fields
+    if i >= rows:
+        return
+    pixel = ITEM * channels
+    (p, p_end), (middle, end) = _inside(i * sh - top, dh, kh, height), (columns, columns)
+    if p < p_end and kw > 0:  # pixels middle, ..., end - 1 see the whole kernel across
+        middle, end = _seen_by_both(-left, dw * (kw - 1) - left, sw, columns, width)
+    x_line = x + (image * height + i * sh - top + dh * p) * width * pixel
+    y_line = y + (image * pixels + first + i * by_row) * pixel
+    j = 0
+    while j < columns:
+        together = 1
+        if middle <= j and j < end and middle + PIXELS <= end:
+            together = PIXELS
+            j = min(j, end - PIXELS)  # the last pixels may be computed twice
+        q, q_end = _inside(j * sw - left, dw, kw, width)
+        from_x = x_line + (j * sw - left + dw * q) * pixel
+        from_w = w + (p * kw + q) * pixel
+        if by_column > 1:  # pixels apart, which no processor asks for by itself
+            for ahead in range(j + 2 * together, j + 3 * together):
+                prefetch_to_write(y_line + ahead * by_column * pixel, -(-pixel // CACHE_LINE))
+        steps = dh * width * pixel, dw * pixel, kw * pixel, pixel, sw * pixel, by_column * pixel
+        taps = (p_end - p, q_end - q) if q < q_end else (0, 0)
+        _compute_pixels(together, channels, from_x, from_w, start, y_line + j * by_column * pixel, taps, steps)
+        j += together
+
+
+@compiled()
+def _compute_pixels(together, channels, x, w, start, y, taps, steps):
+    """All channels of one pixel, or of PIXELS of them; the last vector may begin before the one before it ends."""
+    c = 0
+    while c < channels:
+        if c + 4 * LANES <= channels:
+            if together == PIXELS:
+                _pixels_by_4(x + c * ITEM, w + c * ITEM, start + c * ITEM, y + c * ITEM, taps, steps)
+            else:
+                _pixel_by_4(x + c * ITEM, w + c * ITEM, start + c * ITEM, y + c * ITEM, taps, steps)
+            c += 4 * LANES
+        else:
+            at = min(c, channels - LANES) * ITEM
+            if together == PIXELS:
+                _pixels_by_1(x + at, w + at, start + at, y + at, taps, steps)
+            else:
+                _pixel_by_1(x + at, w + at, start + at, y + at, taps, steps)
+            c += LANES
+
+
+def _make_pixels(pixels: int, vectors: int) -> Any:
+    """The intrinsic compute(x, w, start, y, taps, steps): V vectors of channels of some pixels.
+
+    y[i] = start + sum over p and q of x[i, p, q] w[p, q]. x, w, start and y are addresses; taps are how many p and q there
+    are; steps bytes: in x from p to p + 1 and from q to q + 1, the same in w, from i to i + 1 in x, and that in y.
+    """
+
+    @intrinsic
+    def compute(context, x, w, start, y, taps, steps):
+        def generate(context, builder, signature, arguments):
+            x, w, start, y, taps, steps = arguments
+            kh, kw = cgutils.unpack_tuple(builder, taps)
+            x_p, x_q, w_p, w_q, x_pixel, y_pixel = cgutils.unpack_tuple(builder, steps)
+            in_x = [builder.mul(x_pixel, number(i)) for i in range(pixels)]
+            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(pixels)]
+            for row in sums:
+                for v, total in enumerate(row):
+                    builder.store(load(builder, start, ITEM * LANES * v, VECTOR), total)
+            with (
+                walk(builder, kh, (w, x), (w_p, x_p)) as (w_row, x_row),
+                walk(builder, kw, (w_row, x_row), (w_q, x_q)) as (w_here, x_here),
+            ):
+                of_w = [load(builder, w_here, ITEM * LANES * v, VECTOR) for v in range(vectors)]
+                for i, row in enumerate(sums):
+                    from_x = builder.add(x_here, in_x[i])
+                    for v, total in enumerate(row):
+                        of_x = load(builder, from_x, ITEM * LANES * v, VECTOR)
+                        builder.store(multiply_add(builder, of_x, of_w[v], builder.load(total)), total)
+            for i, row in enumerate(sums):
+                to_y = builder.add(y, builder.mul(y_pixel, number(i)))
+                for v, total in enumerate(row):
+                    store(builder, builder.load(total), to_y, ITEM * LANES * v)
+            return context.get_dummy_value()
+
+        return types.void(x, w, start, y, taps, steps), generate
+
+    return compute
+
+
+_pixels_by_4, _pixels_by_1, _pixel_by_4, _pixel_by_1 = (
+    _make_pixels(pixels, vectors) for pixels in (PIXELS, 1) for vectors in (4, 1)
+)
+
+
+@compiled()
+def _add_up_lines(board, n, piece, worker, cuts, x, y, table, by_share, channels):
+    """Adds lines cuts[i], ... of y, and what they see of x, to share i of the sums. x, y: addresses."""
+    if piece == ALL:
+        hand_out(board, n, (cuts, x, y, table, by_share, channels))
+        return
+    rows = table[0, 2]
+    for line in range(cuts[piece], cuts[piece + 1]):
+        _add_up_line(line // rows, line % rows, x, y, table[0], table[0, -1] + piece * by_share, channels)
+
+
+@compiled()
+def _add_up_line(image, i, x, y, fields, sums, channels):
+    """Adds row i of y, vector by vector of its channels, and tap by tap."""
+    height, width, rows, columns, kh, kw, sh, sw, top, left, dh, dw, _, _, _, _, _ = fields
+    pixel = ITEM * channels
+    tap = ITEM * LANES * -(-channels // LANES)  # of the sums
+    p, p_end = _inside(i * sh - top, dh, kh, height)
+    x_line = x + (image * height + i * sh - top) * width * pixel - left * pixel
+    y_line = y + (image * rows + i) * columns * pixel
+    steps = sw * pixel, pixel, dw * pixel, tap
+    c = 0
+    while c < channels:
+        many = c + 4 * LANES <= channels
+        at = c if many else min(c, channels - LANES)
+        for row in range(p, p_end):
+            x_row, of_row = x_line + dh * row * width * pixel + at * ITEM, sums + row * kw * tap + c * ITEM
+            for q in range(0, kw, TAPS):
+                together = TAPS if q + TAPS <= kw else 1
+                # Pixels begin, ..., end - 1 are seen by all of these taps; others by one or the other of them.
+                begin, end = _seen_by_both(dw * q - left, dw * (q + together - 1) - left, sw, columns, width)
+                if together == TAPS and begin < end:
+                    to, from_x, from_y = of_row + q * tap, x_row + (begin * sw + dw * q) * pixel, y_line + begin * pixel
+                    if many:
+                        _taps_by_4(from_x, from_y + at * ITEM, to, end - begin, steps)
+                    else:
+                        _taps_by_1(from_x, from_y + at * ITEM, to, end - begin, steps)
+                else:
+                    begin, end = 0, 0
+                for t in range(q, min(q + TAPS, kw)):
+                    first, last = _inside(dw * t - left, sw, columns, width)
+                    for j, stop in ((first, min(begin, last)), (max(end, first), last)):
+                        if j < stop:
+                            to, from_x = of_row + t * tap, x_row + (j * sw + dw * t) * pixel
+                            if many:
+                                _tap_by_4(from_x, y_line + j * pixel + at * ITEM, to, stop - j, steps)
+                            else:
+                                _tap_by_1(from_x, y_line + j * pixel + at * ITEM, to, stop - j, steps)
+        c += 4 * LANES if many else LANES
+
+
+def _make_taps(taps: int, vectors: int) -> Any:
+    """The intrinsic add_up(x, y, w, pixels, steps): w[t] += sum over i of x[i, t] y[i], V vectors of channels, for some t.
+
+    x, y and w are addresses; steps bytes: from i to i + 1 in x and in y, from t to t + 1 in x and in w.
+    """
+
+    @intrinsic
+    def add_up(context, x, y, w, pixels, steps):
+        def generate(context, builder, signature, arguments):
+            x, y, w, pixels, steps = arguments
+            x_pixel, y_pixel, x_tap, w_tap = cgutils.unpack_tuple(builder, steps)
+            in_x, in_w = ([builder.mul(step, number(t)) for t in range(taps)] for step in (x_tap, w_tap))
+            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(taps)]
+            for row in sums:
+                for total in row:
+                    builder.store(VECTOR([0.0] * LANES), total)
+            with walk(builder, pixels, (y, x), (y_pixel, x_pixel)) as (y_here, x_here):
+                of_y = [load(builder, y_here, ITEM * LANES * v, VECTOR) for v in range(vectors)]
+                for t, row in enumerate(sums):
+                    from_x = builder.add(x_here, in_x[t])
+                    for v, total in enumerate(row):
+                        of_x = load(builder, from_x, ITEM * LANES * v, VECTOR)
+                        builder.store(multiply_add(builder, of_x, of_y[v], builder.load(total)), total)
+            for t, row in enumerate(sums):
+                to_w = builder.add(w, in_w[t])
+                for v, total in enumerate(row):
+                    before = load(builder, to_w, ITEM * LANES * v, VECTOR)
+                    store(builder, builder.fadd(before, builder.load(total)), to_w, ITEM * LANES * v)
+            return context.get_dummy_value()
+
+        return types.void(x, y, w, pixels, steps), generate
+
+    return add_up
+
+
+_taps_by_4, _taps_by_1, _tap_by_4, _tap_by_1 = (_make_taps(taps, vectors) for taps in (TAPS, 1) for vectors in (4, 1))
