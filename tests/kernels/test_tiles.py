@@ -60,7 +60,7 @@ def test_columns_side_by_side_are_computed_tile_by_tile(width):
 
 def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
-    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]])
+    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
     run(width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
     assert (c == 1).all()

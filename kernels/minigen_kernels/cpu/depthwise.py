@@ -38,7 +38,10 @@ def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndar
 
 def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
     """x (N, H, W, C) from y (N, OH, OW, O), w (O, 1, KH, KW) and a bias (C,)."""
+    multiplier = geometry.out_channels // geometry.in_channels
     if depthwise_vectors.applies(geometry.out_channels, y.dtype):
+        if multiplier == 1:
+            return depthwise_vectors.transposed(y, w, geometry, bias)
         x = depthwise_vectors.transposed(y, w, _one_to_one(geometry))
     else:
         y, weights = read_only(y), _taps_first(w)
@@ -46,7 +49,6 @@ def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.nd
         parts = _lines(geometry, geometry.in_size)
         where = (geometry.stride, geometry.padding, geometry.dilation)
         parallel_for(lambda i: _transposed_lines(y, weights, x, parts[i].start, parts[i].stop, *where), len(parts))
-    multiplier = geometry.out_channels // geometry.in_channels
     if multiplier > 1:
         x = x.reshape(*x.shape[:3], geometry.in_channels, multiplier).sum(axis=-1)
     return x if bias is None else np.add(x, bias, out=x)

@@ -3,8 +3,8 @@
 A number of x is used for KH KW numbers of y and no more, so what counts is how x and y come through the caches. Lines are
 computed from left to right, some pixels at a time, and all channels of them before the next: in the order of memory, which
 the processor then asks for early by itself. Sums stay in registers, a vector of a tap's weights is used for all the pixels.
-
-    64 images of 64 channels, 28 × 28, 3 × 3, two cores of a Zen 3: 1.5 ms → … by columns of 16 channels, as `tiled` works
+64 images of 128 channels, 28 × 28, 3 × 3, on two cores of a Zen 3: 2.7 ms, where tiles for columns of 16 channels, which
+jump from pixel to pixel, took 6.1.
 
 A transposed convolution is a correlation for each phase of its stride (see `plans`). In the weight gradient, sums of some
 taps stay in registers along a line.
@@ -12,6 +12,7 @@ taps stay in registers along a line.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,12 @@ from .tile import (
     walk,
 )
 
-PIXELS = 4 if MANY_REGISTERS else 3  # of a tile: with as many vectors of weights, PIXELS × 4 sums fill the registers
+# Pixels of a tile by its vectors of channels: 12 sums or 8, more than the processor has under way, and with the weights as
+# many as 16 registers hold, or 32.
+PIXELS = {4: 6, 2: 8, 1: 8} if MANY_REGISTERS else {4: 3, 2: 6, 1: 8}
 TAPS = 3  # of a tile of the weight gradient
 SHARES = 16  # of the lines
+LEAST_FLOPS = TASK_FLOPS // 4  # of a share: 20 microseconds or more, as memory keeps most of them waiting
 
 
 def applies(channels: int, dtype: np.dtype) -> bool:
@@ -58,11 +62,11 @@ def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndar
     return y
 
 
-def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> np.ndarray:
-    """x (N, H, W, C) from y (N, OH, OW, C) and w (C, 1, KH, KW)."""
+def transposed(y: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (N, H, W, C) from y (N, OH, OW, C), w (C, 1, KH, KW) and a bias (C,)."""
     x = aligned((geometry.batch, *geometry.in_size, geometry.in_channels), y.dtype)
     parts = [(phase.correlation, w[..., *phase.taps]) for phase in plans.phases(geometry)]
-    _correlate(y, x, parts, None)
+    _correlate(y, x, parts, bias)
     return x
 
 
@@ -98,7 +102,7 @@ def weight_grad(x: np.ndarray, y: np.ndarray, geometry: ConvGeometry) -> np.ndar
 
 def _cuts(lines: int, flops: int) -> np.ndarray:
     """Where shares of the lines begin, and where the last one ends."""
-    shares = pieces(lines, least=-(-TASK_FLOPS // 4 * lines // max(1, flops)), count=SHARES) if lines else []
+    shares = pieces(lines, least=-(-LEAST_FLOPS * lines // max(1, flops)), count=SHARES) if lines else []
     return np.array([0, *[share.stop for share in shares]])
 
 
@@ -109,15 +113,6 @@ def _fields(part: Correlation, w: np.ndarray) -> tuple[int, ...]:
 
 
 _inside = compiled()(plans.inside)
-
-
-@compiled()
-def _seen_by_both(one, other, apart, count, size):
-    """The pixels that see x by a tap and by another one further on, which are first at these places: begin and end."""
-    (begin, end), (begin_of_other, end_of_other) = _inside(one, apart, count, size), _inside(other, apart, count, size)
-    if begin == end or begin_of_other == end_of_other:
-        return 0, 0
-    return begin, end_of_other
 
 
 @compiled()
@@ -140,49 +135,65 @@ def _correlate_line(image, i, x, start, y, fields, channels):
     pixel = ITEM * channels
     (p, p_end), (middle, end) = _inside(i * sh - top, dh, kh, height), (columns, columns)
     if p < p_end and kw > 0:  # pixels middle, ..., end - 1 see the whole kernel across
-        middle, end = _seen_by_both(-left, dw * (kw - 1) - left, sw, columns, width)
+        of_first, of_last = _inside(-left, sw, columns, width), _inside(dw * (kw - 1) - left, sw, columns, width)
+        if of_first[0] < of_first[1]:
+            middle, end = of_first[0], of_last[1]
     x_line = x + (image * height + i * sh - top + dh * p) * width * pixel
     y_line = y + (image * pixels + first + i * by_row) * pixel
+    wide = _widest(channels)
+    most = _PIXELS_BY_4 if wide == 4 else _PIXELS_BY_2 if wide == 2 else _PIXELS_BY_1
     j = 0
     while j < columns:
         together = 1
-        if middle <= j and j < end and middle + PIXELS <= end:
-            together = PIXELS
-            j = min(j, end - PIXELS)  # the last pixels may be computed twice
-        q, q_end = _inside(j * sw - left, dw, kw, width)
+        if middle <= j and j < end and middle + most <= end:
+            together = most
+            j = min(j, end - most)  # the last pixels may be computed twice
+        q, q_end = (0, kw) if together > 1 else _inside(j * sw - left, dw, kw, width)
         from_x = x_line + (j * sw - left + dw * q) * pixel
         from_w = w + (p * kw + q) * pixel
-        if by_column > 1:  # pixels apart, which no processor asks for by itself
+        if by_column > 1:  # pixels apart: asked for early, 96 channels of stride 2 take two thirds of the time
             for ahead in range(j + 2 * together, j + 3 * together):
                 prefetch_to_write(y_line + ahead * by_column * pixel, -(-pixel // CACHE_LINE))
         steps = dh * width * pixel, dw * pixel, kw * pixel, pixel, sw * pixel, by_column * pixel
         taps = (p_end - p, q_end - q) if q < q_end else (0, 0)
-        _compute_pixels(together, channels, from_x, from_w, start, y_line + j * by_column * pixel, taps, steps)
+        _compute_pixels(together, wide, channels, from_x, from_w, start, y_line + j * by_column * pixel, taps, steps)
         j += together
 
 
 @compiled()
-def _compute_pixels(together, channels, x, w, start, y, taps, steps):
-    """All channels of one pixel, or of PIXELS of them; the last vector may begin before the one before it ends."""
+def _widest(channels):
+    """How many vectors of so many channels are computed at once."""
+    return 4 if channels >= 4 * LANES else 2 if channels >= 2 * LANES else 1
+
+
+@compiled()
+def _compute_pixels(together, wide, channels, x, w, start, y, taps, steps):
+    """All channels of one pixel or several; the last vector may begin before the one before it ends."""
     c = 0
     while c < channels:
-        if c + 4 * LANES <= channels:
-            if together == PIXELS:
-                _pixels_by_4(x + c * ITEM, w + c * ITEM, start + c * ITEM, y + c * ITEM, taps, steps)
-            else:
-                _pixel_by_4(x + c * ITEM, w + c * ITEM, start + c * ITEM, y + c * ITEM, taps, steps)
-            c += 4 * LANES
+        vectors = wide if c + wide * LANES <= channels else 1
+        at = min(c, channels - LANES) * ITEM
+        if together == 1 and vectors == 4:
+            _pixel_by_4(x + at, w + at, start + at, y + at, taps, steps)
+        elif together == 1 and vectors == 2:
+            _pixel_by_2(x + at, w + at, start + at, y + at, taps, steps)
+        elif together == 1:
+            _pixel_by_1(x + at, w + at, start + at, y + at, taps, steps)
+        elif vectors == 4:
+            _pixels_by_4(x + at, w + at, start + at, y + at, taps, steps)
+        elif vectors == 2:
+            _pixels_by_2(x + at, w + at, start + at, y + at, taps, steps)
+        elif wide == 4:
+            _pixels_left_by_4(x + at, w + at, start + at, y + at, taps, steps)
+        elif wide == 2:
+            _pixels_left_by_2(x + at, w + at, start + at, y + at, taps, steps)
         else:
-            at = min(c, channels - LANES) * ITEM
-            if together == PIXELS:
-                _pixels_by_1(x + at, w + at, start + at, y + at, taps, steps)
-            else:
-                _pixel_by_1(x + at, w + at, start + at, y + at, taps, steps)
-            c += LANES
+            _pixels_by_1(x + at, w + at, start + at, y + at, taps, steps)
+        c += vectors * LANES
 
 
 def _make_pixels(pixels: int, vectors: int) -> Any:
-    """The intrinsic compute(x, w, start, y, taps, steps): V vectors of channels of some pixels.
+    """The intrinsic compute(x, w, start, y, taps, steps): some vectors of channels of some pixels.
 
     y[i] = start + sum over p and q of x[i, p, q] w[p, q]. x, w, start and y are addresses; taps are how many p and q there
     are; steps bytes: in x from p to p + 1 and from q to q + 1, the same in w, from i to i + 1 in x, and that in y.
@@ -220,9 +231,11 @@ def _make_pixels(pixels: int, vectors: int) -> Any:
     return compute
 
 
-_pixels_by_4, _pixels_by_1, _pixel_by_4, _pixel_by_1 = (
-    _make_pixels(pixels, vectors) for pixels in (PIXELS, 1) for vectors in (4, 1)
-)
+_PIXELS_BY_4, _PIXELS_BY_2, _PIXELS_BY_1 = PIXELS.values()
+_pixel_by_4, _pixel_by_2, _pixel_by_1 = (_make_pixels(1, vectors) for vectors in PIXELS)
+_pixels_by_4, _pixels_by_2, _pixels_by_1 = (_make_pixels(pixels, vectors) for vectors, pixels in PIXELS.items())
+# One vector of as many pixels, where several at once do not go into the channels.
+_pixels_left_by_4, _pixels_left_by_2 = (_make_pixels(PIXELS[vectors], 1) for vectors in (4, 2))
 
 
 @compiled()
@@ -231,56 +244,74 @@ def _add_up_lines(board, n, piece, worker, cuts, x, y, table, by_share, channels
     if piece == ALL:
         hand_out(board, n, (cuts, x, y, table, by_share, channels))
         return
-    rows = table[0, 2]
+    height, width, rows, columns, kh, kw, sh, sw, top, left, dh, dw, _, _, _, _, w = table[0]
+    seen = np.empty((kw, 2), np.int64)  # pixels of a line that see x by a tap: the first, and the one after the last
+    for q in range(kw):
+        seen[q] = _inside(dw * q - left, sw, columns, width)
+    sizes = height, width, rows, columns, sh, sw, top, left, dh, dw
     for line in range(cuts[piece], cuts[piece + 1]):
-        _add_up_line(line // rows, line % rows, x, y, table[0], table[0, -1] + piece * by_share, channels)
+        taps = _inside(line % rows * sh - top, dh, kh, height)
+        _add_up_line(line // rows, line % rows, x, y, sizes, taps, seen, w + piece * by_share, channels)
 
 
 @compiled()
-def _add_up_line(image, i, x, y, fields, sums, channels):
-    """Adds row i of y, vector by vector of its channels, and tap by tap."""
-    height, width, rows, columns, kh, kw, sh, sw, top, left, dh, dw, _, _, _, _, _ = fields
+def _add_up_line(image, i, x, y, sizes, taps, seen, sums, channels):
+    """Adds row i of y, some vectors of its channels at a time, and some taps: of these rows of the kernel."""
+    height, width, rows, columns, sh, sw, top, left, dh, dw = sizes
+    kw, (p, p_end) = len(seen), taps
     pixel = ITEM * channels
     tap = ITEM * LANES * -(-channels // LANES)  # of the sums
-    p, p_end = _inside(i * sh - top, dh, kh, height)
     x_line = x + (image * height + i * sh - top) * width * pixel - left * pixel
     y_line = y + (image * rows + i) * columns * pixel
     steps = sw * pixel, pixel, dw * pixel, tap
-    c = 0
+    wide, c = _widest(channels), 0
     while c < channels:
-        many = c + 4 * LANES <= channels
-        at = c if many else min(c, channels - LANES)
+        vectors = wide if c + wide * LANES <= channels else 1
+        at = min(c, channels - LANES) * ITEM
         for row in range(p, p_end):
-            x_row, of_row = x_line + dh * row * width * pixel + at * ITEM, sums + row * kw * tap + c * ITEM
+            x_row, of_row = x_line + dh * row * width * pixel + at, sums + row * kw * tap + c * ITEM
             for q in range(0, kw, TAPS):
-                together = TAPS if q + TAPS <= kw else 1
-                # Pixels begin, ..., end - 1 are seen by all of these taps; others by one or the other of them.
-                begin, end = _seen_by_both(dw * q - left, dw * (q + together - 1) - left, sw, columns, width)
-                if together == TAPS and begin < end:
-                    to, from_x, from_y = of_row + q * tap, x_row + (begin * sw + dw * q) * pixel, y_line + begin * pixel
-                    if many:
-                        _taps_by_4(from_x, from_y + at * ITEM, to, end - begin, steps)
-                    else:
-                        _taps_by_1(from_x, from_y + at * ITEM, to, end - begin, steps)
+                begin, end = 0, 0  # pixels begin, ..., end - 1 see x by all of these taps; others by some of them
+                if q + TAPS <= kw and seen[q, 0] < seen[q, 1] and seen[q + TAPS - 1, 0] < seen[q + TAPS - 1, 1]:
+                    begin, end = seen[q, 0], seen[q + TAPS - 1, 1]
+                if begin < end:
+                    from_x, from_y = x_row + (begin * sw + dw * q) * pixel, y_line + begin * pixel + at
+                    _add_up_taps(TAPS, vectors, from_x, from_y, of_row + q * tap, end - begin, steps)
                 else:
                     begin, end = 0, 0
                 for t in range(q, min(q + TAPS, kw)):
-                    first, last = _inside(dw * t - left, sw, columns, width)
+                    first, last = seen[t, 0], seen[t, 1]
                     for j, stop in ((first, min(begin, last)), (max(end, first), last)):
                         if j < stop:
-                            to, from_x = of_row + t * tap, x_row + (j * sw + dw * t) * pixel
-                            if many:
-                                _tap_by_4(from_x, y_line + j * pixel + at * ITEM, to, stop - j, steps)
-                            else:
-                                _tap_by_1(from_x, y_line + j * pixel + at * ITEM, to, stop - j, steps)
-        c += 4 * LANES if many else LANES
+                            from_x, from_y = x_row + (j * sw + dw * t) * pixel, y_line + j * pixel + at
+                            _add_up_taps(1, vectors, from_x, from_y, of_row + t * tap, stop - j, steps)
+        c += vectors * LANES
+
+
+@compiled()
+def _add_up_taps(together, vectors, x, y, w, pixels, steps):
+    """Adds to one tap's sums, or to those of TAPS, what so many pixels give."""
+    if together == 1 and vectors == 4:
+        _tap_by_4(x, y, w, pixels, steps)
+    elif together == 1 and vectors == 2:
+        _tap_by_2(x, y, w, pixels, steps)
+    elif together == 1:
+        _tap_by_1(x, y, w, pixels, steps)
+    elif vectors == 4:
+        _taps_by_4(x, y, w, pixels, steps)
+    elif vectors == 2:
+        _taps_by_2(x, y, w, pixels, steps)
+    else:
+        _taps_by_1(x, y, w, pixels, steps)
 
 
 def _make_taps(taps: int, vectors: int) -> Any:
-    """The intrinsic add_up(x, y, w, pixels, steps): w[t] += sum over i of x[i, t] y[i], V vectors of channels, for some t.
+    """The intrinsic add_up(x, y, w, pixels, steps): w[t] += sum over i of x[i, t] y[i], some vectors of channels and some t.
 
-    x, y and w are addresses; steps bytes: from i to i + 1 in x and in y, from t to t + 1 in x and in w.
+    x, y and w are addresses; steps bytes: from i to i + 1 in x and in y, from t to t + 1 in x and in w. With few vectors
+    and taps, pixels are added up side by side, or each sum would wait for itself.
     """
+    beside = max(1, min(4, 12 // (taps * vectors)))
 
     @intrinsic
     def add_up(context, x, y, w, pixels, steps):
@@ -288,22 +319,39 @@ def _make_taps(taps: int, vectors: int) -> Any:
             x, y, w, pixels, steps = arguments
             x_pixel, y_pixel, x_tap, w_tap = cgutils.unpack_tuple(builder, steps)
             in_x, in_w = ([builder.mul(step, number(t)) for t in range(taps)] for step in (x_tap, w_tap))
-            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(taps)]
-            for row in sums:
-                for total in row:
-                    builder.store(VECTOR([0.0] * LANES), total)
-            with walk(builder, pixels, (y, x), (y_pixel, x_pixel)) as (y_here, x_here):
+            sums = [
+                [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(taps)]
+                for _ in range(beside)
+            ]
+            for total in itertools.chain(*itertools.chain(*sums)):
+                builder.store(VECTOR([0.0] * LANES), total)
+
+            def add_pixel(x_here: Any, y_here: Any, to: list[list[Any]]) -> None:
                 of_y = [load(builder, y_here, ITEM * LANES * v, VECTOR) for v in range(vectors)]
-                for t, row in enumerate(sums):
+                for t, row in enumerate(to):
                     from_x = builder.add(x_here, in_x[t])
                     for v, total in enumerate(row):
                         of_x = load(builder, from_x, ITEM * LANES * v, VECTOR)
                         builder.store(multiply_add(builder, of_x, of_y[v], builder.load(total)), total)
-            for t, row in enumerate(sums):
-                to_w = builder.add(w, in_w[t])
-                for v, total in enumerate(row):
-                    before = load(builder, to_w, ITEM * LANES * v, VECTOR)
-                    store(builder, builder.fadd(before, builder.load(total)), to_w, ITEM * LANES * v)
+
+            turns = builder.udiv(pixels, number(beside))
+            turn_y, turn_x = (builder.mul(step, number(beside)) for step in (y_pixel, x_pixel))
+            with walk(builder, turns, (y, x), (turn_y, turn_x)) as (y_here, x_here):
+                for i, to in enumerate(sums):
+                    in_turn = number(i)
+                    from_x = builder.add(x_here, builder.mul(x_pixel, in_turn))
+                    add_pixel(from_x, builder.add(y_here, builder.mul(y_pixel, in_turn)), to)
+            if beside > 1:
+                y_left, x_left = (builder.add(a, builder.mul(turns, step)) for a, step in ((y, turn_y), (x, turn_x)))
+                left = builder.urem(pixels, number(beside))
+                with walk(builder, left, (y_left, x_left), (y_pixel, x_pixel)) as (y_here, x_here):
+                    add_pixel(x_here, y_here, sums[0])
+            for t, to_w in enumerate(builder.add(w, step) for step in in_w):
+                for v in range(vectors):
+                    total = load(builder, to_w, ITEM * LANES * v, VECTOR)
+                    for part in sums:
+                        total = builder.fadd(total, builder.load(part[t][v]))
+                    store(builder, total, to_w, ITEM * LANES * v)
             return context.get_dummy_value()
 
         return types.void(x, y, w, pixels, steps), generate
@@ -311,4 +359,5 @@ def _make_taps(taps: int, vectors: int) -> Any:
     return add_up
 
 
-_taps_by_4, _taps_by_1, _tap_by_4, _tap_by_1 = (_make_taps(taps, vectors) for taps in (TAPS, 1) for vectors in (4, 1))
+_tap_by_4, _tap_by_2, _tap_by_1 = (_make_taps(1, vectors) for vectors in PIXELS)
+_taps_by_4, _taps_by_2, _taps_by_1 = (_make_taps(TAPS, vectors) for vectors in PIXELS)

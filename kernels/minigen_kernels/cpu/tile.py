@@ -95,7 +95,7 @@ def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 @contextmanager
 def walk(builder: Any, count: Any, starts: Sequence[Any], steps: Sequence[Any]) -> Iterator[list[Any]]:
-    """A loop of `count` turns, in which these addresses go on by these bytes. The first must change.
+    """A loop of `count` turns, 0 or more, in which these addresses go on by these bytes. The first must change.
 
     LLVM unrolls loops whose turns it can count beforehand, here too where there are but three: with all that is to be said
     of turns that are left over, and more addresses than there are registers. Of this one it only knows where it ends.
@@ -299,10 +299,11 @@ def run_tiles(tile, width, blocks, count, a_rows, c_rows, a, b, start, c, beside
     """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers. The rest are addresses.
 
     a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`. beside: how many
-    columns are computed side by side, tile by tile; steps: bytes from one of them to the next in b, start and c.
+    columns are computed side by side, tile by tile; steps: bytes from one of them to the next in b, start and c. Blocks that
+    accumulate have one.
 
     Before a processor writes to a line it reads it, and a tile of few terms would wait for that longer than it computes:
-    asked for two tiles early, a 5×5 convolution of one channel takes half the time (Zen 3).
+    asked for two tiles early, convolutions of one channel, 28×28, take 0.8 to 0.95 of the time (Zen 3).
     """
     rows = 8 * rows_of(width)
     by_b, by_start, by_c = steps

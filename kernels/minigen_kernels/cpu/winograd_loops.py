@@ -31,7 +31,6 @@ PACK, CONVOLVE = range(2)  # steps of `convolve`
 TRANSFORM, MULTIPLY, UNPACK = range(3)  # steps of `weight_gradient`
 TILES = 4  # of a piece of its first step: some microseconds of one core
 TERMS = 128  # of a sum, before it is added to the one of those before: shorter sums err less
-BETWEEN = CACHE_LINE // ITEM  # numbers from one plane of weights to the next: no two begin in the same lines of a cache
 PACKED = 8  # input channels whose weights are packed at a time: with a column's outputs, they fit into the first cache
 
 
@@ -41,13 +40,14 @@ def convolve(
 ):
     """Transforms the weights, and then tiles; or for a few tiles and many weights, each column's where it is used.
 
-    columns (count, 4): phase, first output, the one after the last, width; addresses (count, 2): of their weights, planes
-    (depth, width), and of what the products begin with, planes (width). The tuples are taken apart where they are used:
-    weights in `_pack_share`; inputs, products and results in `_convolve_tiles`. parts: where those of the tiles begin,
-    tiles worked on at a time, and where groups of columns begin: a piece is a part and a group.
+    columns (count, 5): phase, first output, the one after the last, width, bytes from one plane of weights to the next.
+    addresses (count, 2): of a column's weights, planes (depth, width), and of what its products begin with, planes (width).
+    The tuples are taken apart where they are used: weights in `_pack_share`; inputs, products and results in
+    `_convolve_tiles`. parts: where those of the tiles begin, tiles worked on at a time, and where groups of columns begin: a
+    piece is a part and a group.
     """
     if piece == ALL:
-        shares, of_worker = len(columns) * len(weights[0]), weights[8]
+        shares, of_worker = len(columns) * len(weights[0]), weights[7]
         if of_worker == 0:
             hand_out(board, shares, (PACK, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
         hand_out(board, n, (CONVOLVE, scheme, columns, addresses, weights, inputs, products, results, grid, parts))
@@ -67,13 +67,13 @@ def _pack_share(i, worker, scheme, columns, addresses, weights):
     shares (count, 3): phase, first input, the one after the last. period: of the phases, which only one side has.
     of_worker: bytes from one worker's column to the next one's, or 0 where each column is transformed once for all.
     """
-    shares, w, turned, period, ins, depth, by_weights, room, of_worker = weights
+    shares, w, turned, period, ins, by_weights, room, of_worker = weights
     k = i // len(shares)
     in_phase, begin, stop = shares[i % len(shares)]
-    out_phase, first, end, width = columns[k]
+    out_phase, first, end, width, plane = columns[k]
     phase = in_phase + out_phase
     u = addresses[k, 0] + worker * of_worker + (in_phase * ins + begin) * width * ITEM
-    of_planes = _apart(_planes(scheme), depth * width + BETWEEN)
+    of_planes = _apart(_planes(scheme), plane // ITEM)
     place, outs = (phase // period, phase % period, period), (first, end)
     _pack(scheme, w, turned, place, outs, (begin, stop), room[worker], width, u, of_planes, by_weights)
 
@@ -229,7 +229,7 @@ def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs,
     y, side_y, of_y, (first_nowhere, nowhere_of_worker) = results
     v, m = first_v + worker * v_of_worker, first_m + worker * m_of_worker
     nowhere = first_nowhere + worker * nowhere_of_worker
-    outs, (first_column, end_column), shares, of_worker = scheme[0], chosen, len(weights[0]), weights[8]
+    outs, (first_column, end_column), shares, of_worker = scheme[0], chosen, len(weights[0]), weights[7]
     planes, phases, ins = of_v.size, side_x[3] * side_x[3], side_x[2]
     depth = phases * ins
     edge_x, edge_y = np.empty_like(of_x), np.empty_like(of_y)
@@ -244,7 +244,7 @@ def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs,
                 _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
             place = _next(place, grid)
         for k in range(first_column, end_column):
-            phase, first, end, width = columns[k]
+            phase, first, end, width, bytes_of_plane = columns[k]
             if of_worker:
                 for share in range(shares):
                     _pack_share(k * shares + share, worker, scheme, columns, addresses, weights)
@@ -252,7 +252,7 @@ def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs,
             for plane in range(planes):
                 if k == first_column:
                     _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-                a, b = v + of_v[plane], u + plane * (depth * width + BETWEEN) * ITEM
+                a, b = v + of_v[plane], u + plane * bytes_of_plane
                 start, c = addresses[k, 1] + plane * width * ITEM, m + of_m[plane]
                 call_at(multiply, (width, count, a, depth * ITEM, ITEM, b, start, c, depth))
             here = begin
