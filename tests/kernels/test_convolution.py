@@ -3,6 +3,8 @@
 Arrays hold small whole numbers, so that sums are exact in any order and results can be compared to the last bit.
 """
 
+import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from unittest import mock
@@ -260,3 +262,54 @@ def test_pieces_cover_everything_once_and_keep_to_their_bounds(n, least, most, c
     lengths = [part.stop - part.start for part in parts]
     assert most is None or max(lengths, default=0) <= most
     assert most is not None or len(lengths) <= 1 or min(lengths) >= least
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for memory as Unix has it")
+def test_nothing_is_read_beyond_an_array():
+    """Arrays begin or end beside a page that the process may not touch: it would be killed."""
+    program = """
+import ctypes, mmap
+import numpy as np
+from minigen_kernels import cpu, reference
+from minigen_kernels.cpu import winograd
+from minigen_kernels.cpu.tile import LANES
+
+winograd.LEAST = 0
+PAGE = mmap.PAGESIZE
+protect = ctypes.CDLL(None).mprotect
+protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+rng = np.random.default_rng(0)
+
+def guarded(array):
+    inside = -(-array.nbytes // PAGE) * PAGE
+    memory = mmap.mmap(-1, inside + 2 * PAGE)
+    first = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert protect(first, PAGE, 0) == protect(first + PAGE + inside, PAGE, 0) == 0
+    offset = PAGE + int(rng.integers(2)) * (inside - array.nbytes)
+    copy = np.frombuffer(memory, array.dtype, array.size, offset).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+def images(n, channels, height, width):
+    return guarded(rng.standard_normal((n, height, width, channels), np.float32)).transpose(0, 3, 1, 2)
+
+for _ in range(150):
+    kernel, stride, padding = (int(rng.integers(1, most)) for most in (6, 3, 3))
+    size = [int(n) for n in rng.integers(max(1, kernel - 2 * padding), 12, 2)]
+    out = [(n + 2 * padding - kernel) // stride + 1 for n in size]
+    groups, ins, outs = [(int(rng.integers(2, 9 * LANES)), 1, 1), (1, *map(int, rng.integers(1, 5 * LANES, 2)))][rng.integers(2)]
+    x, y = images(2, groups * ins, *size), images(2, groups * outs, *out)
+    w, b = (guarded(rng.standard_normal(s, np.float32)) for s in ((groups * outs, ins, kernel, kernel), (groups * outs,)))
+    options = (stride, stride), (padding,) * 4, (1, 1), groups
+    for actual, expected in zip(*[
+        (
+            kernels.conv2d(x, w, *options, bias=b),
+            kernels.conv_transpose2d(y, w, *options, tuple(size)),
+            kernels.conv2d_weight_grad(x, y, *options, (kernel, kernel)),
+        )
+        for kernels in (cpu, reference)
+    ]):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
