@@ -87,8 +87,8 @@ def tiny_tasks() -> ExitStack:
     """Within it, even these small arrays are cut into many tasks, as large ones are."""
     stack = ExitStack()
     stack.enter_context(mock.patch.multiple(convolution, SCRATCH_BYTES=500, TASK_FLOPS=1))
-    for module in (depthwise, depthwise_vectors):
-        stack.enter_context(mock.patch.multiple(module, TASK_FLOPS=1))
+    stack.enter_context(mock.patch.multiple(depthwise, TASK_FLOPS=1))
+    stack.enter_context(mock.patch.multiple(depthwise_vectors, LEAST_FLOPS=1))
     stack.enter_context(mock.patch.multiple(tiled, TASK_FLOPS=1, PLAN_PIXELS=8, CHUNK_BYTES=500, SUMS_BYTES=1))
     stack.enter_context(mock.patch.multiple(tiled, MANY_ROWS=20, SMALL_BYTES=1))
     stack.enter_context(mock.patch.multiple(layout, COPY_BYTES=1))

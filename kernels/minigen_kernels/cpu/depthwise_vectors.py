@@ -34,11 +34,12 @@ from .tile import (
     LANES,
     MANY_REGISTERS,
     VECTOR,
+    begin_sums,
+    end_sums,
     load,
     multiply_add,
     number,
     prefetch_to_write,
-    store,
     walk,
 )
 
@@ -192,6 +193,15 @@ def _compute_pixels(together, wide, channels, x, w, start, y, taps, steps):
         c += vectors * LANES
 
 
+def _add_products(builder: Any, sums: list[list[Any]], places: list[Any], factors: Any) -> None:
+    """Adds to each row of sums the vectors at its place, times those at the address of the factors."""
+    of_factors = [load(builder, factors, ITEM * LANES * v, VECTOR) for v in range(len(sums[0]))]
+    for row, place in zip(sums, places):
+        for v, total in enumerate(row):
+            vector = load(builder, place, ITEM * LANES * v, VECTOR)
+            builder.store(multiply_add(builder, vector, of_factors[v], builder.load(total)), total)
+
+
 def _make_pixels(pixels: int, vectors: int) -> Any:
     """The intrinsic compute(x, w, start, y, taps, steps): some vectors of channels of some pixels.
 
@@ -207,23 +217,15 @@ def _make_pixels(pixels: int, vectors: int) -> Any:
             x_p, x_q, w_p, w_q, x_pixel, y_pixel = cgutils.unpack_tuple(builder, steps)
             in_x = [builder.mul(x_pixel, number(i)) for i in range(pixels)]
             sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(pixels)]
-            for row in sums:
-                for v, total in enumerate(row):
-                    builder.store(load(builder, start, ITEM * LANES * v, VECTOR), total)
+            accumulate = begin_sums(builder, sums, start)  # it has an address, so they never do
             with (
                 walk(builder, kh, (w, x), (w_p, x_p)) as (w_row, x_row),
                 walk(builder, kw, (w_row, x_row), (w_q, x_q)) as (w_here, x_here),
             ):
-                of_w = [load(builder, w_here, ITEM * LANES * v, VECTOR) for v in range(vectors)]
-                for i, row in enumerate(sums):
-                    from_x = builder.add(x_here, in_x[i])
-                    for v, total in enumerate(row):
-                        of_x = load(builder, from_x, ITEM * LANES * v, VECTOR)
-                        builder.store(multiply_add(builder, of_x, of_w[v], builder.load(total)), total)
-            for i, row in enumerate(sums):
-                to_y = builder.add(y, builder.mul(y_pixel, number(i)))
-                for v, total in enumerate(row):
-                    store(builder, builder.load(total), to_y, ITEM * LANES * v)
+                _add_products(builder, sums, [builder.add(x_here, step) for step in in_x], w_here)
+            end_sums(
+                builder, sums, [builder.add(y, builder.mul(y_pixel, number(i))) for i in range(pixels)], accumulate
+            )
             return context.get_dummy_value()
 
         return types.void(x, w, start, y, taps, steps), generate
@@ -323,35 +325,28 @@ def _make_taps(taps: int, vectors: int) -> Any:
                 [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(taps)]
                 for _ in range(beside)
             ]
-            for total in itertools.chain(*itertools.chain(*sums)):
-                builder.store(VECTOR([0.0] * LANES), total)
+            accumulate = begin_sums(builder, [row for part in sums for row in part], number(0))
 
-            def add_pixel(x_here: Any, y_here: Any, to: list[list[Any]]) -> None:
-                of_y = [load(builder, y_here, ITEM * LANES * v, VECTOR) for v in range(vectors)]
-                for t, row in enumerate(to):
-                    from_x = builder.add(x_here, in_x[t])
-                    for v, total in enumerate(row):
-                        of_x = load(builder, from_x, ITEM * LANES * v, VECTOR)
-                        builder.store(multiply_add(builder, of_x, of_y[v], builder.load(total)), total)
+            def add_pixel(x_here: Any, y_here: Any, part: list[list[Any]]) -> None:
+                _add_products(builder, part, [builder.add(x_here, step) for step in in_x], y_here)
 
             turns = builder.udiv(pixels, number(beside))
             turn_y, turn_x = (builder.mul(step, number(beside)) for step in (y_pixel, x_pixel))
             with walk(builder, turns, (y, x), (turn_y, turn_x)) as (y_here, x_here):
-                for i, to in enumerate(sums):
+                for i, part in enumerate(sums):
                     in_turn = number(i)
                     from_x = builder.add(x_here, builder.mul(x_pixel, in_turn))
-                    add_pixel(from_x, builder.add(y_here, builder.mul(y_pixel, in_turn)), to)
+                    add_pixel(from_x, builder.add(y_here, builder.mul(y_pixel, in_turn)), part)
             if beside > 1:
                 y_left, x_left = (builder.add(a, builder.mul(turns, step)) for a, step in ((y, turn_y), (x, turn_x)))
                 left = builder.urem(pixels, number(beside))
                 with walk(builder, left, (y_left, x_left), (y_pixel, x_pixel)) as (y_here, x_here):
                     add_pixel(x_here, y_here, sums[0])
-            for t, to_w in enumerate(builder.add(w, step) for step in in_w):
-                for v in range(vectors):
-                    total = load(builder, to_w, ITEM * LANES * v, VECTOR)
-                    for part in sums:
-                        total = builder.fadd(total, builder.load(part[t][v]))
-                    store(builder, total, to_w, ITEM * LANES * v)
+            whole, *others = sums
+            for part in others:
+                for t, v in itertools.product(range(taps), range(vectors)):
+                    builder.store(builder.fadd(builder.load(whole[t][v]), builder.load(part[t][v])), whole[t][v])
+            end_sums(builder, whole, [builder.add(w, step) for step in in_w], accumulate)
             return context.get_dummy_value()
 
         return types.void(x, y, w, pixels, steps), generate

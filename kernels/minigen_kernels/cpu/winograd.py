@@ -121,8 +121,8 @@ class Plan(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Outputs first, ..., end - 1 of a phase, computed side by side in rows of `width` >= end - first numbers. plane: bytes
-    from one plane of their weights to the next.
+    """Outputs first, ..., end - 1 of a phase, computed side by side in rows of `width` >= end - first numbers; `plane`
+    numbers from one plane of their weights to the next.
     """
 
     phase: int
@@ -248,13 +248,13 @@ def _convolve(
     if tiles == 0:
         return
     columns = [
-        Column(f, first, end, width, _plane_bytes(plan.depth * width))
+        Column(f, first, end, width, _with_room(plan.depth * width))
         for f in phases
         for first, end, width in _columns(side_y.channels)
     ]
     parts, groups, alone = _tasks(plan, len(columns))
     rooms, widest = num_threads(), max(column.width for column in columns)
-    numbers = scheme.planes * max(column.plane for column in columns) // ITEM
+    numbers = scheme.planes * max(column.plane for column in columns)
     if alone:
         column_of_worker = scratch("winograd_column", (rooms, numbers), x.dtype)
         weights, of_worker = [column_of_worker] * len(columns), column_of_worker.strides[0]
@@ -269,8 +269,7 @@ def _convolve(
     shares = [(f, part.start, part.stop) for f in range(side_x.step**2) for part in pieces(ins, least=PACK_INS)]
 
     most = max(_chunk(scheme, plan.depth + widest, part.stop - part.start, CHUNK_BYTES) for part in parts)
-    if alone:
-        most = tiles  # a column's weights are there only once
+    most = tiles if alone else most  # alone, a column's weights are there only once
     filled = max(-(-most // rows) * rows for rows in ROWS.values())  # what fills up the last tile is computed too
     v = _planes("inputs", rooms, scheme, filled * plan.depth)
     m = _planes("products", rooms, scheme, filled * widest)
@@ -366,9 +365,10 @@ def _columns(outs: int) -> list[tuple[int, int, int]]:
     return [(min(first, end - LANES), end, width) for first, end, width in cut(outs)]
 
 
-def _plane_bytes(numbers: int) -> int:
-    """Bytes of a plane of so many numbers and some room: an odd number of cache lines, so that planes lie on different ones."""
-    return (-(-numbers * ITEM // CACHE_LINE) | 1) * CACHE_LINE
+def _with_room(numbers: int) -> int:
+    """So many numbers of a plane and some room: an odd number of cache lines, so that planes begin in different ones."""
+    line = CACHE_LINE // ITEM
+    return (-(-numbers // line) | 1) * line
 
 
 def _chunk(scheme: Scheme, numbers: int, tiles: int, size: int) -> int:
@@ -383,7 +383,7 @@ def _ends(parts: list[slice]) -> np.ndarray:
 
 def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[int, int, np.ndarray]:
     """Planes (n², size or more) for each worker: the address of the first, bytes from one worker's to the next one's, and
-    the planes' byte offsets. No two planes begin in the same lines of a cache.
+    the planes' byte offsets. Planes of a power of two do not all begin in the same lines of a cache.
 
     A weight gradient's last tile reads up to a tile's rows beyond its plane.
     """

@@ -40,7 +40,7 @@ def convolve(
 ):
     """Transforms the weights, and then tiles; or for a few tiles and many weights, each column's where it is used.
 
-    columns (count, 5): phase, first output, the one after the last, width, bytes from one plane of weights to the next.
+    columns (count, 5): phase, first output, the one after the last, width, numbers from one plane of weights to the next.
     addresses (count, 2): of a column's weights, planes (depth, width), and of what its products begin with, planes (width).
     The tuples are taken apart where they are used: weights in `_pack_share`; inputs, products and results in
     `_convolve_tiles`. parts: where those of the tiles begin, tiles worked on at a time, and where groups of columns begin: a
@@ -73,7 +73,7 @@ def _pack_share(i, worker, scheme, columns, addresses, weights):
     out_phase, first, end, width, plane = columns[k]
     phase = in_phase + out_phase
     u = addresses[k, 0] + worker * of_worker + (in_phase * ins + begin) * width * ITEM
-    of_planes = _apart(_planes(scheme), plane // ITEM)
+    of_planes = _apart(_planes(scheme), plane)
     place, outs = (phase // period, phase % period, period), (first, end)
     _pack(scheme, w, turned, place, outs, (begin, stop), room[worker], width, u, of_planes, by_weights)
 
@@ -244,7 +244,7 @@ def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs,
                 _transform(by_inputs, pixel, table, to_v, of_v.ctypes.data, ins)
             place = _next(place, grid)
         for k in range(first_column, end_column):
-            phase, first, end, width, bytes_of_plane = columns[k]
+            phase, first, end, width, numbers = columns[k]
             if of_worker:
                 for share in range(shares):
                     _pack_share(k * shares + share, worker, scheme, columns, addresses, weights)
@@ -252,7 +252,7 @@ def _convolve_tiles(worker, scheme, columns, chosen, addresses, weights, inputs,
             for plane in range(planes):
                 if k == first_column:
                     _ask_for(outs, place, count, planes, plane, x, side_x, of_x)
-                a, b = v + of_v[plane], u + plane * bytes_of_plane
+                a, b = v + of_v[plane], u + plane * numbers * ITEM
                 start, c = addresses[k, 1] + plane * width * ITEM, m + of_m[plane]
                 call_at(multiply, (width, count, a, depth * ITEM, ITEM, b, start, c, depth))
             here = begin
