@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.function import Function
+from minigen.device import Device
 from minigen.errors import DtypeError, ShapeError, UserError
 from minigen.functional._operands import floating, may_look, operand, pair, tensor
 from minigen.tensor import Tensor
@@ -251,17 +252,21 @@ class Sigmoid(Function):
     takes_arrays = True
 
     def forward(self, x: Any) -> Any:
-        own = getattr(self.device.kernels, "sigmoid", None)
-        if own is None:
-            with np.errstate(over="ignore"):
-                y = 1 / (1 + self.device.xp.exp(-x))
-        else:
-            y = own(x)
+        y = _logistic(x, self.device)
         self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
         return self.compute(SigmoidGradient, g, *self.saved_tensors)
+
+
+def _logistic(x: Any, device: Device) -> Any:
+    """σ of an array, in an array."""
+    own = getattr(device.kernels, "sigmoid", None)
+    if own is not None:
+        return own(x)
+    with np.errstate(over="ignore"):
+        return 1 / (1 + device.xp.exp(-x))
 
 
 class SigmoidGradient(Function):
@@ -291,21 +296,48 @@ class Erf(Function):
 
 
 class Softplus(Function):
-    """y = ln(1 + e^(βx))/β, without overflow, and x itself where βx > threshold;  x̄ = g·sigmoid(βx)."""
+    """y = ln(1 + e^(βx))/β, without overflow, and x itself where βx > threshold;  x̄ = g·σ(βx), and g there."""
 
     takes_arrays = True
 
     def forward(self, x: Any, beta: float, threshold: float) -> Any:
         self.save_for_backward(x)
         self.beta, self.threshold = beta, threshold
+        own = getattr(self.device.kernels, "softplus", None)
+        if own is not None and beta == 1:
+            return own(x, threshold)
         xp = self.device.xp
         scaled = x * beta
         return xp.where(scaled > threshold, x, xp.logaddexp(scaled, xp.zeros((), x.dtype)) / beta)
 
     def backward(self, g: Tensor) -> Tensor:
-        (x,) = self.saved_tensors
-        scaled = x * self.beta
-        return g * self.compute(Where, 1.0, self.compute(Sigmoid, scaled), _values(scaled) > self.threshold)
+        return self.compute(SoftplusGradient, g, *self.saved_tensors, beta=self.beta, threshold=self.threshold)
+
+
+class SoftplusGradient(Function):
+    """z = x·s, s = σ(βy), and 1 where βy > threshold;  x̄ = g·s, ȳ = g·x·β·s·(1 - s)."""
+
+    takes_arrays = True
+
+    def forward(self, x: Any, y: Any, beta: float, threshold: float) -> Any:
+        self.save_for_backward(x, y)
+        self.beta, self.threshold = beta, threshold
+        own = getattr(self.device.kernels, "softplus_grad", None)
+        if own is not None and beta == 1:
+            return own(x, y, threshold)
+        scaled = y * beta
+        return x * self.device.xp.where(scaled > threshold, x.dtype.type(1), _logistic(scaled, self.device))
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = gy = None
+        if self.needs_input_grad[0]:
+            gx = self.compute(SoftplusGradient, g, y, beta=self.beta, threshold=self.threshold)
+        if self.needs_input_grad[1]:
+            scaled = y * self.beta
+            s = self.compute(Where, 1.0, self.compute(Sigmoid, scaled), _values(scaled) > self.threshold)
+            gy = g * x * (s * (1 - s) * self.beta)
+        return gx, gy
 
 
 class Maximum(Function):

@@ -54,7 +54,22 @@ class Sum(Function):
         return rows.reshape(-1, rows.shape[-1])
 
     def backward(self, g: Tensor) -> Tensor:
-        return self.compute(Expand, self.compute(Reshape, g, shape=self.kept), shape=self.x_shape)
+        if self.kept != g.shape and g.ndim > 0:
+            g = self.compute(Reshape, g, shape=self.kept)
+        return self.compute(Expand, g, shape=self.x_shape)
+
+
+class Mean(Sum):
+    """y = Σ x/n over the axes;  x̄ = g/n, copied along them."""
+
+    takes_arrays = True
+
+    def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+        self.n = math.prod([x.shape[d] for d in dims]) or math.nan  # the mean of nothing, without a warning
+        return super().forward(x, dims, keepdim) / self.n
+
+    def backward(self, g: Tensor) -> Tensor:
+        return super().backward(g / self.n)
 
 
 class Amax(Function):
@@ -176,8 +191,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     tensor([2., 4.])
     """
     input = floating(input)
-    dims = axes(dim, input.ndim, "mean")
-    return sum(input, dims, keepdim) / math.prod(input.shape[d] for d in dims)
+    return Mean.apply(input, dims=axes(dim, input.ndim, "mean"), keepdim=keepdim)
 
 
 def var(

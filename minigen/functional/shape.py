@@ -13,6 +13,7 @@ import numpy as np
 
 from minigen.autograd.function import Function
 from minigen.device import Device
+from minigen.device import cpu as CPU
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, kept, tensor, together
 from minigen.tensor import Tensor, real_dtype
@@ -58,6 +59,10 @@ class Expand(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
+        if x.ndim == 0 and self.device is CPU:  # one number everywhere: NumPy's function takes four times as long
+            y = np.ndarray(shape, x.dtype, x, strides=(0,) * len(shape))
+            y.setflags(write=False)
+            return y
         return self.device.xp.broadcast_to(x, shape)
 
     def backward(self, g: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from . import activation, loss, normalization, philox, sums, tile, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
-from .logistic import sigmoid, sigmoid_grad
+from .logistic import sigmoid, sigmoid_grad, softplus, softplus_grad
 from .products import matmul, matmul_then_activate
 from .threads import num_threads, parallel_for, set_num_threads
 from .transposition import contiguous
@@ -42,6 +42,8 @@ __all__ = [
     "set_num_threads",
     "sigmoid",
     "sigmoid_grad",
+    "softplus",
+    "softplus_grad",
     "sums",
     "updates",
 ]

@@ -69,9 +69,10 @@ def scale_by_sign_and_add(g: np.ndarray, y: np.ndarray, slope: float) -> tuple[n
     """
     m, n = g.shape
     height = max(1, PIECE // n)
-    out, sums = np.empty(g.shape, g.dtype), np.zeros((-(-m // height), n), g.dtype)
-    run_shared(_scale_by_sign_and_add, len(sums), height, read_only(g), read_only(y), g.dtype.type(slope), out, sums)
-    return out, sums.sum(axis=0, dtype=np.float64).astype(g.dtype)
+    out, sums, total = np.empty(g.shape, g.dtype), np.zeros((-(-m // height), n), g.dtype), np.empty(n, g.dtype)
+    slope = g.dtype.type(slope)
+    run_shared(_scale_by_sign_and_add, len(sums), height, read_only(g), read_only(y), slope, out, sums, total)
+    return out, total
 
 
 def keep_scale(p: float) -> float:
@@ -130,9 +131,14 @@ def _scale_by_sign(board, n, piece, worker, g, y, slope, out):
 
 
 @compiled()
-def _scale_by_sign_and_add(board, n, piece, worker, height, g, y, slope, out, sums):
+def _scale_by_sign_and_add(board, n, piece, worker, height, g, y, slope, out, sums, totals):
     if piece == ALL:
-        hand_out(board, n, (height, g, y, slope, out, sums))
+        hand_out(board, n, (height, g, y, slope, out, sums, totals))
+        for j in range(totals.size):
+            all_rows = 0.0
+            for i in range(n):
+                all_rows += sums[i, j]
+            totals[j] = all_rows
         return
     total = sums[piece]
     for i in range(piece * height, min((piece + 1) * height, g.shape[0])):

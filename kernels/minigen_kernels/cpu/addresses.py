@@ -6,6 +6,7 @@ given its address and jump there: what they need is compiled once.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,24 +16,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiled import compiled
-
 _instructions: Any = intrinsic  # whose types mypy misreads
 _int = ir.IntType(64)
 _slot = ir.IntType(8).as_pointer().as_pointer()
+_number_at = ctypes.c_size_t.from_address
 
 
 def address(array: np.ndarray) -> int:
-    """Where an array's first number lies: as `array.ctypes.data`, which makes an object to say it, in a third of the time."""
-    flags = array.flags
-    if flags.c_contiguous:  # looked at as one row of numbers: each number of axes would be compiled by itself
-        return _first(array.reshape(-1))
-    return _first(array.T.reshape(-1)) if flags.f_contiguous else array.ctypes.data
+    """Where an array's first number lies: as `array.ctypes.data`, which makes an object to say it, in an eighth of the time.
 
-
-@compiled()
-def _first(row):
-    return row.ctypes.data
+    In C, an array is an object's head, which is all there is of an `object()`, and then this address.
+    """
+    return _number_at(id(array) + object.__basicsize__).value
 
 
 def address_of(function: Any, count: int, constants: Sequence[int] = ()) -> int:

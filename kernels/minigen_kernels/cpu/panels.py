@@ -40,6 +40,7 @@ from .tile import (
 )
 from .transposition import copy_numbers, transpose
 
+FLOAT = np.dtype(np.float32)
 DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
 PIECE_FLOPS = 1_000_000  # ten microseconds of one core
@@ -74,7 +75,9 @@ NONE = Plan(False, 0, 0, ())
 
 def plan(a: np.ndarray, b: np.ndarray) -> Plan:
     """How the product of a (M, K) and b (K, N) is computed here; `NONE` for what is no product of float32 matrices."""
-    return _plan(a.dtype, b.dtype, a.shape, b.shape, a.strides, b.strides, DEPTH, PIECE_FLOPS)
+    if a.dtype != FLOAT or b.dtype != FLOAT:
+        return NONE
+    return _plan(a.shape, b.shape, a.strides, b.strides, DEPTH, PIECE_FLOPS)
 
 
 def multiply(
@@ -102,8 +105,6 @@ def multiply(
 
 @lru_cache(1024)
 def _plan(
-    a_type: np.dtype,
-    b_type: np.dtype,
     a_shape: tuple[int, ...],
     b_shape: tuple[int, ...],
     a_strides: tuple[int, ...],
@@ -111,7 +112,7 @@ def _plan(
     most_depth: int,
     piece_flops: int,
 ) -> Plan:
-    if not (a_type == b_type == np.float32 and len(a_shape) == len(b_shape) == 2 and a_shape[1] == b_shape[0]):
+    if not (len(a_shape) == len(b_shape) == 2 and a_shape[1] == b_shape[0]):
         return NONE
     (m, k), n = a_shape, b_shape[1]
     panels, bands, band, depth, room = _cut(m, n, k, most_depth, piece_flops)

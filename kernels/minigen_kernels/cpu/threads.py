@@ -34,7 +34,7 @@ PAUSES = 300  # before asking for the interpreter's lock: the caller gives it aw
 _lock = threading.Lock()  # of the three below
 _threads: int | None = None
 _helpers: list[_Helper] = []
-_board: Board | None = None  # where the helpers look for compiled work
+_board: Board | None = None  # where the helpers look for compiled work; None where there are none
 _busy = threading.Lock()  # held by the one thread that has the helpers
 _announced = False  # that thread runs a kernel that opens jobs on the board, or is about to
 _local = threading.local()  # .inside: this thread is running a task right now
@@ -96,7 +96,9 @@ def parallel_for(task: Callable[[int], object], n: int) -> None:
             _local.inside = False
 
     try:
-        helpers = _helpers_at_hand(workers - 1)
+        if _board is None:
+            _start_helpers()
+        helpers = _helpers[: workers - 1]
         calls = [helper.call(work) for helper in helpers]
         work()
         for helper, call in zip(helpers, calls):
@@ -115,18 +117,19 @@ def run_shared(kernel: Callable[..., Any], n: int, *arguments: Any, rooms: int |
     but not waited for.
     """
     global _announced
-    workers = min(n, num_threads())
-    if workers <= 1 or getattr(_local, "inside", False) or not _busy.acquire(blocking=False):
+    if n <= 1 or num_threads() == 1 or not _busy.acquire(blocking=False):  # from inside another task, the pool is busy
         board = nobody()  # kept while the kernel looks at it
         kernel(board.address, n, ALL, 0, *arguments)
         return
     try:
-        helpers = _helpers_at_hand(workers - 1)
-        board = _board if _board and (rooms is None or rooms >= _board.workers) else nobody()
-        _announced = board is _board
-        if _announced:
-            for helper in helpers:
-                helper.wake()
+        board = _board or _start_helpers()
+        if rooms is not None and rooms < board.workers:
+            board = nobody()
+        else:
+            _announced = True
+            for helper in _helpers[: n - 1]:
+                if helper.asleep:
+                    helper.wake()
         kernel(board.address, n, ALL, 0, *arguments)
     finally:
         _announced = False
@@ -214,18 +217,18 @@ class _Helper:
             del call  # and the arrays in it
 
 
-def _helpers_at_hand(n: int) -> list[_Helper]:
-    """The first n helpers. All are started together, since they look at one board."""
+def _start_helpers() -> Board:
+    """The board that the helpers look at. All are started together; only who has them does so."""
     global _board
     with _lock:
-        if not _helpers and _threads is not None:
-            _board = new_board(_threads)
-            _helpers.extend(_Helper(_board, worker) for worker in range(1, _threads))
-        return _helpers[:n]
+        _board = new_board(_threads or 1)
+        _helpers.extend(_Helper(_board, worker) for worker in range(1, _board.workers))
+        return _board
 
 
 def _dismiss_helpers() -> list[_Helper]:
-    dismissed, _helpers[:] = _helpers[:], []
+    global _board
+    dismissed, _helpers[:], _board = _helpers[:], [], None
     for helper in dismissed:
         helper.leave()
     return dismissed
@@ -248,8 +251,9 @@ def _usable() -> int:
 
 def _after_fork() -> None:
     """A forked child inherits the pool but none of its threads, and perhaps a lock that one of them held."""
-    global _lock, _busy, _announced, _local, _helpers
-    _lock, _busy, _announced, _local, _helpers = threading.Lock(), threading.Lock(), False, threading.local(), []
+    global _lock, _busy, _announced, _local, _helpers, _board
+    _lock, _busy, _announced, _local = threading.Lock(), threading.Lock(), False, threading.local()
+    _helpers, _board = [], None
 
 
 @atexit.register
