@@ -95,8 +95,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
-        if modes.thread.state.capture is not None:
-            modes.thread.state.capture.note_made(self)
+        if modes.capturing:
+            modes.note_made(self)
         if requires_grad:
             self.requires_grad_()
 
@@ -111,8 +111,8 @@ class Tensor(TensorMethods):
         self.grad_fn = None
         self.hooks = None
         self.requires_grad = False
-        if modes.thread.state.capture is not None:
-            modes.thread.state.capture.note_made(self)
+        if modes.capturing:
+            modes.note_made(self)
         return self
 
     # ---- what it is -------------------------------------------------------------------------------------------

@@ -149,14 +149,15 @@ def _run(
                 continue
             if create_graph:
                 state.origin = source
-            if source in gradients:
-                total = gradients[source] + g
+            before = gradients.get(source)
+            if before is not None:
+                total = before + g
                 gradients[source] = total if total.shape or not bare else source.device.xp.asarray(total)
-            else:
-                gradients[source] = g
-                if isinstance(source, Function):
-                    order += 1
-                    heapq.heappush(heap, (-source.depth, order, source))
+                continue
+            gradients[source] = g
+            if isinstance(source, Function):
+                order += 1
+                heapq.heappush(heap, (-source.depth, order, source))
         if not heap:
             break
         node = heapq.heappop(heap)[2]
@@ -173,7 +174,7 @@ def _run(
                 g = g._data
         pending = _node_backward(node, g, useful, bare) if watch is None else watch.gradient(node, g, useful)
         if not retain_graph:
-            node.release()
+            node._saved, node.edges = (), None  # a pass has used them
 
     for leaf, g in gradients.items():  # only leaves are left
         if targets is None or leaf in targets:
@@ -191,22 +192,24 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
         raise _freed(node)
     if useful is not None:
         edges = [edge if edge in useful else None for edge in edges]  # None is not useful
-    node.needs_input_grad = tuple([edge is not None for edge in edges])
-    if True not in node.needs_input_grad:
+    if len(edges) == 2:  # in half of the time, for most nodes
+        wanted: tuple[bool, ...] = (edges[0] is not None, edges[1] is not None)
+    else:
+        wanted = tuple([edge is not None for edge in edges])
+    if True not in wanted:
         return []
-    state = modes.thread.state
-    watched = state.anomaly
-    on_arrays, before = bare and node.takes_arrays, state.bare
-    state.bare = on_arrays
-    try:
-        if on_arrays:
+    node.needs_input_grad = wanted
+    watched, on_arrays = not bare and modes.thread.state.anomaly, bare and node.takes_arrays
+    if on_arrays:
+        node.on_arrays = True
+        try:
             grads = node.backward(g)
-        elif watched:
-            grads = _traced_backward(node, g)
-        else:
-            grads = node.backward(_tensor(g, node.device))
-    finally:
-        state.bare = before  # not False: a backward may make a pass of its own
+        finally:
+            node.on_arrays = False
+    elif watched:
+        grads = _traced_backward(node, g)
+    else:
+        grads = node.backward(_tensor(g, node.device))
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(edges):
@@ -218,15 +221,13 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
     for edge, gx in zip(edges, grads):
         if edge is None or gx is None:
             continue
-        if isinstance(gx, Tensor):
-            data = gx._data
-        elif on_arrays and hasattr(gx, "shape"):
-            data = gx
-        else:
+        data = gx._data if isinstance(gx, Tensor) else gx if on_arrays else None
+        shape = getattr(data, "shape", None)
+        if shape is None:
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
-        source, shape = edge._data if isinstance(edge, Tensor) else edge, data.shape
         if on_arrays and not shape:
             data = gx = edge.device.xp.asarray(data)  # arithmetic on arrays without axes gives bare numbers
+        source = edge._data if isinstance(edge, Tensor) else edge
         if shape != source.shape or (data.dtype is not source.dtype and data.dtype != source.dtype):
             gx = _fitted(node, _tensor(gx, edge.device), edge)
             data = gx._data

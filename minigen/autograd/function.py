@@ -74,6 +74,7 @@ class Function:
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
+    on_arrays = False  # it is being run on them now
 
     edges: Sequence[Any] | None = None  # None once the graph has been freed
     depth: int
@@ -161,7 +162,8 @@ class Function:
                 node._check_finite(data, "result")
         dtype = data.dtype
         if depth and dtype.kind == "f":  # comparisons and roundings to integers end the graph
-            node.depth, node.shape, node.dtype, node.recorded = depth, data.shape, dtype, next(clock)
+            node.depth, node.recorded = depth, next(clock)
+            node.shape, node.dtype = data.shape, dtype
             if state.origin is not None:
                 node.origin = ref(state.origin)
                 node.order = 1 + (state.origin.order if isinstance(state.origin, Function) else 0)
@@ -181,7 +183,7 @@ class Function:
 
     def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
         """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays."""
-        if not modes.thread.state.bare:
+        if not self.on_arrays:
             return operation.apply(*inputs, **params)
         node = operation()
         node.device, node.edges = self.device, (None,) * len(inputs)
@@ -204,22 +206,17 @@ class Function:
             InPlaceError: one of them has been changed in place since.
         """
         out = []
-        bare = modes.thread.state.bare
+        on_arrays = self.on_arrays
         for value in self._saved:
             if isinstance(value, Tensor) or type(value) is _Output:
                 if value._version[0] > self.recorded:
                     raise self._changed(value._data.shape)
-                if bare:
+                if on_arrays:
                     value = value._data
                 elif type(value) is _Output:
                     value = self._output(value)
             out.append(value)
         return tuple(out)
-
-    def release(self) -> None:
-        """Drop the saved values and the edges: a backward pass has used them."""
-        self._saved = ()
-        self.edges = None
 
     @classmethod
     def name(cls) -> str:
@@ -303,7 +300,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(backward)
     def guarded(self: Function, g: Tensor) -> Any:
-        if modes.thread.state.bare:
+        if self.on_arrays:
             return backward(self, g)
         with modes.no_grad():
             grads = backward(self, g.detach())

@@ -44,6 +44,15 @@ class Capture:
             self.read.setdefault(id(tensor), (weakref.ref(tensor), tensor._data))
 
 
+capturing = 0  # how many threads capture a step: where none does, nobody need ask whose step this is
+
+
+def note_made(tensor: Any) -> None:
+    """A tensor was made while some thread captures a step; where it is this one, the step has made it."""
+    if thread.state.capture is not None:
+        thread.state.capture.note_made(tensor)
+
+
 class Switches:
     """How the switches of one thread stand."""
 
@@ -52,7 +61,6 @@ class Switches:
         self.anomaly = False  # every result and every gradient is checked for NaN and infinity
         self.line = ""  # in anomaly mode, while a gradient is computed: the forward line that it belongs to
         self.origin: Any = None  # while a gradient is computed and recorded: whose it is, a node's or a leaf's
-        self.bare = False  # a gradient is being computed on bare arrays: see `Function`
         self.watch: Any = None  # the `minigen.trace` recorder that is shown every operation, if there is one
         self.capture: Capture | None = None  # what is noted while a CUDA graph is captured
         self.steady = False  # a tensor that is given other data takes their values over into the array that it has

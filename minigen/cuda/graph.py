@@ -146,6 +146,7 @@ class _Captured:
         self._graph = capture.Graph() if device.name == "cuda" else capture.SimulatedGraph()
         noted = modes.thread.state.capture = modes.Capture()
         modes.thread.state.steady = True
+        modes.capturing += 1
         try:
             with self._graph.captured():
                 arguments = [self._argument(i) for i in range(len(given))]
@@ -163,6 +164,7 @@ class _Captured:
             raise GraphError(f"graph: CUDA cannot capture what the step does in {_line(error)} ({error}).") from error
         finally:
             modes.thread.state.capture, modes.thread.state.steady = None, False
+            modes.capturing -= 1
         _check_unchanged(names, arguments)
         self._versions = noted.versions
         self._gradients = [(leaf, leaf.grad) for leaf in noted.leaves]

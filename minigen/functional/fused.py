@@ -149,7 +149,7 @@ class LinearThenActivate(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w, y = self.saved_tensors
-        if modes.thread.state.bare and self.needs_input_grad[2]:
+        if self.on_arrays and self.needs_input_grad[2]:
             h, sums = self.device.kernels.activation.scale_by_sign_and_add(contiguous(g, self.device), y, self.slope)
             return linear_gradients(self, h, x, w, sums)
         sign = _values(y)
@@ -200,7 +200,7 @@ class BatchNorm(Function):
         if modes.thread.state.recording:
             return (*self._differentiable(g, x, w, states), None, None)
         gradients = self._at_once(_values(g), _values(x), _values(w), states)
-        if not modes.thread.state.bare:
+        if not self.on_arrays:
             gradients = tuple([None if a is None else Tensor._wrap(a, self.device) for a in gradients])
         return (*gradients, None, None)
 

@@ -91,7 +91,7 @@ class SquaredError(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
         x, y = self.saved_tensors
-        own, rows = (self._kernel("squared_error_grad"), _alike(x, y)) if modes.thread.state.bare else (None, None)
+        own, rows = (self._kernel("squared_error_grad"), _alike(x, y)) if self.on_arrays else (None, None)
         if own is not None and rows is not None:
             gx = rows[1](own(g, *rows[0]))
         else:

@@ -105,7 +105,7 @@ def test_a_gradient_that_hides_what_it_depends_on_is_noticed_in_second_order(nam
         return mg.Tensor(value._data) if type(value) is _Output else value
 
     def wrong(self, g):
-        if modes.thread.state.bare:  # on bare arrays nothing depends on anything
+        if self.on_arrays:  # on bare arrays nothing depends on anything
             return backward(self, g)
         saved, self._saved = self._saved, tuple(map(hidden, self._saved))
         with pytest.MonkeyPatch.context() as patch:
