@@ -223,7 +223,7 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             continue
         data = gx._data if isinstance(gx, Tensor) else gx if on_arrays else None
         shape = getattr(data, "shape", None)
-        if shape is None:
+        if data is None or shape is None:
             raise AutogradError(f"{node.name()}.backward returned {type(gx).__name__}, not a Tensor.")
         if on_arrays and not shape:
             data = gx = edge.device.xp.asarray(data)  # arithmetic on arrays without axes gives bare numbers

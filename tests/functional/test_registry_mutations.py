@@ -5,7 +5,6 @@ from functools import cache, partial
 import pytest
 
 import minigen as mg
-from minigen.autograd import modes
 from minigen.autograd.function import _Output
 from minigen.functional.registry import OPERATIONS, from_generator
 

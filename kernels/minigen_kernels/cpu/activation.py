@@ -85,13 +85,20 @@ def _activate_and_drop(board, n, piece, worker, x, key, threshold, slope, scale,
     if piece == ALL:
         hand_out(board, n, (x, key, threshold, slope, scale, y, states))
         return
-    bits = np.zeros(CHUNK, np.uint32)
     zero = scale * 0
     end = min((piece + 1) * PIECE, x.size)
+    if threshold == 0 and scale == 1:  # a quarter of the time, where all of it is in the caches
+        xs, ys, ss = x[piece * PIECE : end], y[piece * PIECE : end], states[piece * PIECE : end]
+        for i in range(xs.size):
+            v = xs[i]
+            low = v * slope if slope != 0 else zero
+            ys[i] = low if v <= 0 else v
+            ss[i] = RISING if v > 0 else FALLING
+        return
+    bits = np.zeros(CHUNK, np.uint32)
     for start in range(piece * PIECE, end, CHUNK):
         size = min(CHUNK, end - start)
-        if threshold > 0:
-            draw_tiles(key, start // TILE, bits[: -(-size // TILE) * TILE])
+        draw_tiles(key, start // TILE, bits[: -(-size // TILE) * TILE])
         xs, ys, ss = x[start : start + size], y[start : start + size], states[start : start + size]
         for i in range(size):
             v = xs[i]
