@@ -1,4 +1,4 @@
-"""The logistic function's loops against NumPy's in double precision, at any order of the elements."""
+"""The loops of the logistic function and softplus against NumPy's in double precision, at any order of the elements."""
 
 import numpy as np
 import pytest
@@ -61,3 +61,45 @@ def test_every_order_of_the_elements_is_kept(order, dtype):
         like_y = np.empty_like(y)
         like_y[...] = g
         np.testing.assert_allclose(cpu.sigmoid_grad(like_y, y), cpu.sigmoid_grad(g, y), rtol=1e-6)
+
+
+def exact_softplus(x):
+    with np.errstate(invalid="ignore"):  # as NumPy says of NaN
+        return np.logaddexp(x.astype(np.float64), 0)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.01, 1, 20])
+@pytest.mark.parametrize("size", [0, 3, 500, 3 * loops.PIECE + 5])
+def test_softplus_is_as_exact_as_single_precision_allows_however_small_it_is(size, scale):
+    rng = np.random.default_rng(size)
+    x, g = (rng.standard_normal((2, size)) * np.array([[scale], [1]])).astype(np.float32)
+    normal = x > -80
+    np.testing.assert_allclose(cpu.softplus(x, np.inf)[normal], exact_softplus(x)[normal], rtol=4e-7)
+    np.testing.assert_allclose(cpu.softplus_grad(g, x, np.inf)[normal], (g * exact(x))[normal], rtol=4e-7)
+
+
+def test_softplus_of_zeros_infinities_and_nan():
+    np.testing.assert_allclose(cpu.softplus(SPECIAL, np.inf), exact_softplus(SPECIAL), rtol=4e-7, atol=1e-37)
+    g = np.full(SPECIAL.shape, 2, np.float32)
+    np.testing.assert_allclose(cpu.softplus_grad(g, SPECIAL, np.inf), 2 * exact(SPECIAL), rtol=4e-7, atol=1e-37)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_above_its_threshold_softplus_is_its_argument_to_the_bit(dtype):
+    x = np.array([2.5, 2.4999, -3, np.inf, np.nan], dtype)
+    above = x > 2.49995
+    y, gx = cpu.softplus(x, 2.49995), cpu.softplus_grad(x, x, 2.49995)
+    np.testing.assert_array_equal(y[above], x[above])
+    np.testing.assert_array_equal(gx[above], x[above])
+    np.testing.assert_allclose(y[~above], exact_softplus(x)[~above], rtol=1e-6)
+    np.testing.assert_allclose(gx[~above], (x * exact(x))[~above], rtol=1e-6)
+    assert (y.dtype, gx.dtype) == (dtype, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softplus_takes_every_order_of_the_elements(dtype):
+    x = np.random.default_rng(3).standard_normal((4, 6, 5)).astype(dtype)
+    for view in (x, x.transpose(2, 0, 1), x[:, ::2], np.broadcast_to(x[:, :1], x.shape)):
+        for g in (view, np.ascontiguousarray(view) * 2, np.broadcast_to(x.dtype.type(3), view.shape)):
+            np.testing.assert_allclose(cpu.softplus(view, np.inf), exact_softplus(view), rtol=4e-7)
+            np.testing.assert_allclose(cpu.softplus_grad(g, view, np.inf), g * exact(view), rtol=4e-7, atol=1e-9)
