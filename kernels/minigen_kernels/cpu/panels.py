@@ -248,26 +248,30 @@ def _multiply_band(of_panel, of_band, count, begin, slope, a, a_row, a_column, c
     spare = np.zeros((_MOST_ROWS, _WIDE), np.float32)
     a_rows, c_rows = np.empty(_MOST_ROWS, np.int64), np.empty(_MOST_ROWS, np.int64)
     axes = np.array([1, 1, count, 0, 0, a_column, 1, 1, width * ITEM])
-    to_c, starting = c + first_column * ITEM, packed if begin else 0
+    starting = packed if begin else 0
+    for r in range(rows):
+        a_rows[r], c_rows[r] = r * a_row, r * c_row
     for first in range(top, bottom, rows):
         there = min(rows, bottom - first)
-        for r in range(rows):
-            a_rows[r] = (first + min(r, there - 1)) * a_row
-            c_rows[r] = (first + r) * c_row if r < there and columns == width else spare[r].ctypes.data - to_c
-        early = first + _TILES_EARLY * rows
-        for r in range(early, min(early + rows, bottom)):
+        of_a, to_c = a + first * a_row, c + first * c_row + first_column * ITEM
+        if there < rows or columns < width:
+            for r in range(rows):
+                a_rows[r] = min(r, there - 1) * a_row
+                c_rows[r] = r * c_row if r < there and columns == width else spare[r].ctypes.data - to_c
+        early = min(first + (_TILES_EARLY + 1) * rows, bottom) - first
+        for r in range(_TILES_EARLY * rows, early):
             prefetch_to_write(to_c + r * c_row, -(-width * ITEM // CACHE_LINE))
             if _ASK_FOR_A and a_column == ITEM:
-                prefetch(a + r * a_row, count * ITEM // CACHE_LINE)
+                prefetch(of_a + r * a_row, count * ITEM // CACHE_LINE)
         if columns < width and not begin:
             for r in range(there):
-                copy_numbers(to_c + (first + r) * c_row, spare[r].ctypes.data, columns)
+                copy_numbers(to_c + r * c_row, spare[r].ctypes.data, columns)
         tables = a_rows.ctypes.data, c_rows.ctypes.data, axes.ctypes.data
-        call_at(tile, (width, a, tables[0], packed + width * ITEM, starting, to_c, tables[1], tables[2]))
+        call_at(tile, (width, of_a, tables[0], packed + width * ITEM, starting, to_c, tables[1], tables[2]))
         if slope != 1:
             for r in range(there):
                 for column in range(0, width, LANES):
                     bend(to_c + c_rows[r] + column * ITEM, slope)
         if columns < width:
             for r in range(there):
-                copy_numbers(spare[r].ctypes.data, to_c + (first + r) * c_row, columns)
+                copy_numbers(spare[r].ctypes.data, to_c + r * c_row, columns)
