@@ -120,13 +120,14 @@ def listed(what: str, tensors: Any) -> list[Tensor]:
 def _one_pass(create_graph: bool, outputs: list[Tensor]) -> Iterator[None]:
     """What is computed within is part of a backward pass from `outputs`, recorded or not."""
     state = modes.thread.state
-    before = state.origin
+    before = state.recording, state.origin
     watching = nullcontext() if state.watch is None else state.watch.backward_pass(outputs)
-    with modes.enable_grad() if create_graph else modes.no_grad(), watching:
-        try:
+    state.recording = create_graph
+    try:
+        with watching:
             yield
-        finally:
-            state.origin = before
+    finally:
+        state.recording, state.origin = before
 
 
 def _run(

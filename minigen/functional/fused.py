@@ -57,10 +57,12 @@ def pays(x: Tensor) -> bool:
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether a linear layer and its activation can be one pass, as they come: matrices of one type, and a kernel for it."""
-    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or modes.thread.state.anomaly:
+    a, w, dtype = x._data, weight._data, x._data.dtype
+    if a.ndim != 2 or w.ndim != 2 or a.shape[1] != w.shape[1] or dtype not in DTYPES or w.dtype != dtype:
         return False
-    alike = x.dtype == weight.dtype and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
-    return alike and x.dtype in DTYPES and hasattr(x.device.kernels, "matmul_then_activate")
+    if bias is not None and (bias._data.dtype != dtype or bias._data.shape != w.shape[:1]):
+        return False
+    return hasattr(x.device.kernels, "matmul_then_activate") and not modes.thread.state.anomaly
 
 
 def _has_kernels(x: Tensor) -> bool:

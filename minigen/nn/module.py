@@ -107,9 +107,10 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:  # called only where ordinary lookup finds nothing
         own = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if name in own.get(kind, ()):
-                return own[kind][name]
+        for kind in ("_parameters", "_modules", "_buffers"):
+            found = own.get(kind)
+            if found is not None and name in found:
+                return found[name]
         if "_modules" not in own and not name.startswith("__"):
             raise AttributeError(
                 f"{type(self).__name__}.__init__ must call super().__init__() before {name!r} is used."

@@ -12,7 +12,7 @@ from minigen_kernels.cpu import ahead
 NEEDED = """
 import json
 from minigen.bench.steps.ours import make_step
-from minigen_kernels.cpu import activation, ahead, normalization, sums, tiled, updates, winograd_loops
+from minigen_kernels.cpu import activation, ahead, logistic, normalization, sums, tiled, updates, winograd_loops
 
 kernels = {
     "tiled": tiled._add_up,
@@ -22,6 +22,7 @@ kernels = {
     "states": activation._scale_by_state,
     "signs": activation._scale_by_sign_and_add,
     "sums": sums._add_rows,
+    "losses": logistic._softplus_grad,
     "adam": updates.adam,
 }
 ahead.backward_pass()

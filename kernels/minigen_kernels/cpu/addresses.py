@@ -19,15 +19,15 @@ from numba.extending import intrinsic
 _instructions: Any = intrinsic  # whose types mypy misreads
 _int = ir.IntType(64)
 _slot = ir.IntType(8).as_pointer().as_pointer()
-_number_at = ctypes.c_size_t.from_address
+_number_at, _HEAD = ctypes.c_size_t.from_address, object.__basicsize__  # there is nothing but a head of an `object()`
 
 
 def address(array: np.ndarray) -> int:
     """Where an array's first number lies: as `array.ctypes.data`, which makes an object to say it, in an eighth of the time.
 
-    In C, an array is an object's head, which is all there is of an `object()`, and then this address.
+    In C, an array is an object's head and then this address.
     """
-    return _number_at(id(array) + object.__basicsize__).value
+    return _number_at(id(array) + _HEAD).value
 
 
 def address_of(function: Any, count: int, constants: Sequence[int] = ()) -> int:

@@ -45,7 +45,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def backward_pass() -> None:
     """Calls what the gradients of convolutional networks and their optimizer call, with the same types."""
-    from . import activation, conv2d_weight_grad, matmul, normalization, sums, updates
+    from . import activation, conv2d_weight_grad, matmul, normalization, softplus_grad, sums, updates
 
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.float32)
@@ -65,6 +65,7 @@ def backward_pass() -> None:
     activation.scale_by_sign_and_add(rows, rows, 0.3)
     normalization.normalize_grad(rows, rows, states, statistics, statistics, np.ones(64, np.float32), 0.3, 0.0, True)
     matmul(zeros(256, 1), zeros(1, 512))
+    softplus_grad(vector, vector, 20.0)
 
 
 if __name__ == "__main__":
