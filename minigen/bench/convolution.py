@@ -51,11 +51,16 @@ class Kernel(NamedTuple):
         return self.batch, self.out_channels, self.out_size, self.out_size
 
     def __str__(self) -> str:
-        channels = f"{self.in_channels}→{self.out_channels}"
-        if self.groups > 1:
-            channels = f"{self.out_channels} depthwise"
+        """Unlike that of every other convolution.
+
+        >>> print(Kernel(16, 64, 128, 28, 3, stride=2, groups=4), Kernel(16, 64, 64, 28, 3, groups=64), sep=" and ")
+        16, 64→128, 28×28, 3×3 s2, 4 groups and 16, 64 depthwise, 28×28, 3×3
+        """
+        depthwise = 1 < self.groups == self.in_channels == self.out_channels
+        channels = f"{self.out_channels} depthwise" if depthwise else f"{self.in_channels}→{self.out_channels}"
         stride = f" s{self.stride}" if self.stride > 1 else ""
-        return f"{self.batch}, {channels}, {self.size}×{self.size}, {self.window}×{self.window}{stride}"
+        groups = f", {self.groups} groups" if self.groups > 1 and not depthwise else ""
+        return f"{self.batch}, {channels}, {self.size}×{self.size}, {self.window}×{self.window}{stride}{groups}"
 
 
 def ours(kernel: Kernel, direction: str, x: Any, w: Any, y: Any, kernels: Any) -> Callable[[], Any]:

@@ -3,6 +3,7 @@
 A case names a task, which is what a side is asked to prepare: a training step (``{"model": …, "batch": …, "shape": …}``),
 a chain of small operations (``{"chain": n, "backward": …}``), a convolution (``{"kernel": …, "direction": …}``) or a
 product of matrices (``{"matmul": n}``). Tasks are plain numbers and words, so that they travel to another process as JSON.
+Steps and convolutions are the listed ones, or those that the command line names (`minigen.bench.cpu.given`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Case(NamedTuple):
         name: unlike that of every other case of the part.
         task: for both sides.
         images: whether it works on images, which PyTorch is then given in either memory format.
-        goal: how many times as fast as PyTorch we mean to be.
+        goal: how many times as fast as PyTorch we mean to be; None where we have set no goal.
     """
 
     part: str
@@ -83,25 +84,30 @@ BATCHES, SIDE_OF_BATCHES = (16, 32, 64, 128, 256, 512, 1024), 28
 SIDES, BATCH_OF_SIDES = (16, 32, 64, 128), 64
 
 
-def cases_of(parts: Sequence[str]) -> list[Case]:
+def cases_of(parts: Sequence[str], kernels: Sequence[Kernel] = KERNELS, steps: Sequence[Case] = STEPS) -> list[Case]:
     """All cases of these parts, in the order of the report.
+
+    Args:
+        parts: of `PARTS`.
+        kernels: what the part of that name measures, besides products of matrices.
+        steps: what the parts 'steps' and 'memory' measure.
 
     >>> [(part, len(cases_of([part]))) for part in PARTS]
     [('steps', 6), ('engine', 2), ('kernels', 27), ('growth', 11), ('memory', 6)]
     """
     cases: list[Case] = []
     if "steps" in parts:
-        cases += STEPS
+        cases += steps
     if "engine" in parts:
         cases += ENGINE
     if "kernels" in parts:
         cases += [Case("kernels", f"SGEMM {n}", {"matmul": n}, images=False) for n in PRODUCTS]
-        cases += [kernel_case(kernel, direction) for kernel in KERNELS for direction in DIRECTIONS]
+        cases += [kernel_case(kernel, direction) for kernel in kernels for direction in DIRECTIONS]
     if "growth" in parts:
         cases += [growth_case(f"batch {n}", n, SIDE_OF_BATCHES) for n in BATCHES]
         cases += [growth_case(f"side {side}", BATCH_OF_SIDES, side) for side in SIDES]
     if "memory" in parts:
-        cases += [case._replace(part="memory", goal=None) for case in STEPS]
+        cases += [case._replace(part="memory", goal=None) for case in steps]
     return cases
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minigen.bench.convolution import DIRECTIONS, Kernel
-from minigen.bench.cpu.cases import BATCH_OF_SIDES, CHAIN, KERNELS, SIDE_OF_BATCHES, Case, cases_of, kernel_case
+from minigen.bench.convolution import Kernel
+from minigen.bench.cpu.cases import BATCH_OF_SIDES, CHAIN, SIDE_OF_BATCHES, Case
 from minigen.bench.cpu.rounds import OURS
 from minigen.bench.records import Measurement
 from minigen.bench.tables import Table, markdown_table, mebibytes, milliseconds, ratio, reached
@@ -53,33 +53,38 @@ def compare(values: dict[str, list[float]]) -> Comparison:
     return Comparison(ours, medians[best], best.removeprefix("PyTorch").strip(), ratio)
 
 
-def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
-    """The tables of all parts that were measured."""
-    found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
-    parts = dict.fromkeys(m["part"] for m in measurements)
+Results = list[tuple[Case, Comparison]]
+
+
+def tables_of(cases: Sequence[Case], measurements: Sequence[Measurement]) -> list[Table]:
+    """The tables of all parts of which `cases` are among the `measurements`."""
+    results = results_of(cases, measurements)
     tables = []
-    if "steps" in parts:
-        tables.append(_steps(found))
-    if "engine" in parts:
-        tables.append(_engine(found))
-    if "kernels" in parts:
-        tables.append(_kernels(found, sgemm_peak(measurements)))
-    if "growth" in parts:
-        tables += _growth(found)
-    if "memory" in parts:
-        tables.append(_memory(found, {m["name"]: compare(m["process"]) for m in measurements if "process" in m}))
+    if "steps" in results:
+        tables.append(_steps(results["steps"]))
+    if "engine" in results:
+        tables.append(_engine(results["engine"]))
+    if "kernels" in results:
+        tables.append(_kernels(results["kernels"], sgemm_peak(cases, measurements)))
+    if "growth" in results:
+        tables += _growth(results["growth"])
+    if "memory" in results:
+        processes = {m["name"]: compare(m["process"]) for m in measurements if m["part"] == "memory"}
+        tables.append(_memory(results["memory"], processes))
     return tables
 
 
-Found = dict[tuple[str, str], Comparison]
+def results_of(cases: Sequence[Case], measurements: Sequence[Measurement]) -> dict[str, Results]:
+    """By part, those `cases` that the `measurements` have, and what came of them, in the order of the cases."""
+    found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
+    results: dict[str, Results] = {}
+    for case in cases:
+        if (case.part, case.name) in found:
+            results.setdefault(case.part, []).append((case, found[case.part, case.name]))
+    return results
 
 
-def _measured(found: Found, part: str) -> list[tuple[Case, Comparison]]:
-    """The cases of a part, and what came of them, in the order of the report."""
-    return [(case, found[part, case.name]) for case in cases_of([part]) if (part, case.name) in found]
-
-
-def _steps(found: Found) -> Table:
+def _steps(results: Results) -> Table:
     rows = [
         (
             case.name,
@@ -87,16 +92,16 @@ def _steps(found: Found) -> Table:
             milliseconds(c.theirs),
             c.order,
             ratio(c.ratio),
-            f"{case.goal}×",
+            _goal(case),
             reached(c.ratio, case.goal),
         )
-        for case, c in _measured(found, "steps")
+        for case, c in results
     ]
     headings = ("training step", "minigen ms", "PyTorch ms", "format", "ratio", "goal", "reached")
     return Table("Training steps; the ratio is PyTorch's time over ours, the median of the rounds'", headings, rows)
 
 
-def _engine(found: Found) -> Table:
+def _engine(results: Results) -> Table:
     def microseconds(case: Case, seconds: float | None) -> str:
         """Of one operation."""
         return "-" if seconds is None else f"{1e6 * seconds / case.task['chain']:.2f}"
@@ -107,36 +112,31 @@ def _engine(found: Found) -> Table:
             microseconds(case, c.ours),
             microseconds(case, c.theirs),
             ratio(c.ratio),
-            f"{case.goal}×",
+            _goal(case),
             reached(c.ratio, case.goal),
         )
-        for case, c in _measured(found, "engine")
+        for case, c in results
     ]
     headings = (f"chain of {CHAIN} products", "minigen µs", "PyTorch µs", "ratio", "goal", "reached")
     return Table("The engine: microseconds an operation, of four numbers", headings, rows)
 
 
-def _kernels(found: Found, peak: float | None) -> Table:
-    rows = []
-    ratios = []
-    for kernel in KERNELS:
-        for direction in DIRECTIONS:
-            c = found.get(("kernels", kernel_case(kernel, direction).name))
-            if c is not None:
-                ratios.append(c.ratio)
-                rows.append(
-                    (
-                        str(kernel),
-                        direction,
-                        milliseconds(c.ours),
-                        milliseconds(c.theirs),
-                        c.order,
-                        ratio(c.ratio),
-                        _speed(kernel, c.ours, peak),
-                        _speed(kernel, c.theirs, peak),
-                    )
-                )
-    mean = statistics.geometric_mean(ratios) if ratios else math.nan
+def _kernels(results: Results, peak: float | None) -> Table:
+    convolutions = [(Kernel(*case.task["kernel"]), case, c) for case, c in results if "kernel" in case.task]
+    rows = [
+        (
+            str(kernel),
+            case.task["direction"],
+            milliseconds(c.ours),
+            milliseconds(c.theirs),
+            c.order,
+            ratio(c.ratio),
+            _speed(kernel, c.ours, peak),
+            _speed(kernel, c.theirs, peak),
+        )
+        for kernel, case, c in convolutions
+    ]
+    mean = statistics.geometric_mean(c.ratio for _, _, c in convolutions) if convolutions else math.nan
     rows.append(("geometric mean", "", "", "", "", ratio(mean), "", ""))
     headings = (
         *("N, C→O, H×W, KH×KW", "direction", "minigen ms", "PyTorch ms", "format", "ratio"),
@@ -146,20 +146,20 @@ def _kernels(found: Found, peak: float | None) -> Table:
     return Table(f"Convolutions: GFLOP/s as if no tap fell on the padding{share}", headings, rows)
 
 
-def sgemm_peak(measurements: Sequence[Measurement]) -> float | None:
+def sgemm_peak(cases: Sequence[Case], measurements: Sequence[Measurement]) -> float | None:
     """The most operations a second of any product of matrices in any round, ours or PyTorch's."""
     fastest = {m["name"]: min(map(min, m["values"].values())) for m in measurements if m["part"] == "kernels"}
-    sizes = {case.name: case.task["matmul"] for case in cases_of(["kernels"]) if "matmul" in case.task}
+    sizes = {case.name: case.task["matmul"] for case in cases if "matmul" in case.task}
     return max((2 * n**3 / fastest[name] for name, n in sizes.items() if name in fastest), default=None)
 
 
-def _growth(found: Found) -> list[Table]:
+def _growth(results: Results) -> list[Table]:
     tables = []
     for axis, title, size_of in (
         ("batch", f"Growth with the batch, images of {SIDE_OF_BATCHES}×{SIDE_OF_BATCHES}", lambda task: task["batch"]),
         ("side", f"Growth with the pixels, batch {BATCH_OF_SIDES}", lambda task: task["shape"][1] ** 2),
     ):
-        mine = [(case, c) for case, c in _measured(found, "growth") if case.name.startswith(axis)]
+        mine = [(case, c) for case, c in results if case.name.startswith(axis)]
         rows = [(case.name, milliseconds(c.ours), milliseconds(c.theirs), c.order, ratio(c.ratio)) for case, c in mine]
         if len(mine) > 1:
             sizes = [size_of(case.task) for case, _ in mine]
@@ -181,7 +181,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(n) for n in sizes], [math.log(t) for t in seconds]).slope
 
 
-def _memory(found: Found, processes: dict[str, Comparison]) -> Table:
+def _memory(results: Results, processes: dict[str, Comparison]) -> Table:
     rows = [
         (
             case.name,
@@ -192,11 +192,15 @@ def _memory(found: Found, processes: dict[str, Comparison]) -> Table:
             mebibytes(processes[case.name].ours),
             mebibytes(processes[case.name].theirs),
         )
-        for case, c in _measured(found, "memory")
+        for case, c in results
     ]
     headings = ("training step", "minigen MiB", "PyTorch MiB", "format", "ratio", "minigen process", "PyTorch process")
     title = "Peak memory that training steps add to code, networks and batch, and that of the whole process"
     return Table(title, headings, rows)
+
+
+def _goal(case: Case) -> str:
+    return "-" if case.goal is None else f"{case.goal}×"
 
 
 def _speed(kernel: Kernel, seconds: float | None, peak: float | None) -> str:
@@ -225,29 +229,39 @@ def header(content: dict[str, Any]) -> list[str]:
     return lines if settings["torch"] else [*lines, NO_TORCH]
 
 
-def markdown(content: dict[str, Any], command: str) -> str:
-    """The whole report as Markdown, with the command that wrote it."""
+def markdown(cases: Sequence[Case], content: dict[str, Any], command: str) -> str:
+    """The whole report as Markdown.
+
+    Args:
+        cases: those measured.
+        content: what `minigen.bench.cpu.rounds.run_cpu` returns for them.
+        command: that wrote it.
+    """
     lines = ["# Training and convolution on the CPU, beside PyTorch", "", f"Written by `{command}`.", ""]
     lines += [*(f"- {line}" for line in header(content)), ""]
-    for table in tables_of(content["measurements"]):
+    for table in tables_of(cases, content["measurements"]):
         lines += markdown_table(table)
     return "\n".join(lines)
 
 
-def save_picture(path: str | Path, measurements: Sequence[Measurement]) -> bool:
+def save_picture(path: str | Path, cases: Sequence[Case], measurements: Sequence[Measurement]) -> bool:
     """Draw the ratios of steps and kernels as bars, with lines at 1, and write the picture (PNG).
+
+    Args:
+        path: of the picture.
+        cases: those measured.
+        measurements: of them.
 
     Returns:
         False, and nothing is written, where there are no ratios: PyTorch, or both parts, were not measured.
     """
     from minigen.viz.figure import COLORS, new_figure, save_figure, tidy
 
-    found = {(m["part"], m["name"]): compare(m["values"]) for m in measurements}
-    found = {key: c for key, c in found.items() if c.theirs is not None}
-    steps, kernels = (
-        _measured(found, "steps"),
-        [pair for pair in _measured(found, "kernels") if "kernel" in pair[0].task],
-    )
+    results = [
+        pair for pairs in results_of(cases, measurements).values() for pair in pairs if pair[1].theirs is not None
+    ]
+    steps = [pair for pair in results if pair[0].part == "steps"]
+    kernels = [pair for pair in results if "kernel" in pair[0].task]
     panels = [(name, pairs) for name, pairs in (("training steps", steps), ("convolutions", kernels)) if pairs]
     if not panels:
         return False

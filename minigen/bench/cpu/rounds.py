@@ -15,6 +15,7 @@ from typing import Any
 from minigen.bench.cpu.cases import Case, Task, smallest
 from minigen.bench.processes import Process
 from minigen.bench.records import Measurement, read_measurements, version_of, write_measurements
+from minigen.errors import MinigenError
 
 FIELDS = {
     "part",
@@ -55,7 +56,7 @@ def run_cpu(
     """Measure the cases, PyTorch's side too where it is installed.
 
     Args:
-        cases: from `minigen.bench.cpu.cases.cases_of`.
+        cases: as `minigen.bench.cpu.cases.cases_of` lists them.
         rounds: how often each side has its turn; memory takes at most `MEMORY_ROUNDS`.
         threads: of each side; as many as minigen takes by itself unless given.
         file: JSON to keep the measurements in as they come; those that it has already are not made again.
@@ -70,7 +71,7 @@ def run_cpu(
 
     Raises:
         UserError: a file of other settings.
-        MinigenError: a process broke down.
+        MinigenError: a process broke down; it names the case.
     """
     settings, load = settings_of(rounds, threads), load_before()
     done = read_measurements(file, settings, FIELDS, "minigen bench cpu")
@@ -82,7 +83,10 @@ def run_cpu(
             if measurement is None:
                 begin(case)
                 measurement = {"part": case.part, "name": case.name, "load": load}
-                measurement |= workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
+                try:
+                    measurement |= workers.memory(case) if case.part == "memory" else workers.seconds(case, at_least)
+                except MinigenError as error:
+                    raise MinigenError(f"{case.part}: {case.name}: {error}") from error
                 done.append(measurement)
                 write_measurements(file, {"settings": settings, "measurements": done})
                 report(case, measurement)

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from minigen.bench.processes import Request, answer_all
+from minigen.errors import MinigenError
 
 SIDES = ("minigen", "PyTorch")
 
@@ -112,11 +113,24 @@ def peak_memory() -> int:
 
 
 def main(name: str, threads: int) -> None:
-    """Serve the parent process, whose pipes are this one's input and output."""
+    """Serve the parent process, whose pipes are this one's input and output; the last line of errors says what broke it."""
     answers, sys.stdout = sys.stdout, sys.stderr  # whoever prints does not spoil the answers
-    side = side_named(name)
-    side.start(threads)
-    serve(side, sys.stdin, answers)
+    try:
+        side = side_named(name)
+        side.start(threads)
+        serve(side, sys.stdin, answers)
+    except Exception as error:
+        sys.exit(in_one_line(error))
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, its kind before it unless it is one of ours, whose sentences need none.
+
+    >>> in_one_line(RuntimeError("Expected\\n  a larger\\n  batch."))
+    'RuntimeError: Expected a larger batch'
+    """
+    kind = "" if isinstance(error, MinigenError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split()).removesuffix(".")
 
 
 if __name__ == "__main__":
