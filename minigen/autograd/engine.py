@@ -11,6 +11,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from typing import Any
 
 from minigen.autograd import modes
@@ -173,7 +174,14 @@ def _run(
                 result[node] = g
             if bare:
                 g = g._data
-        pending = _node_backward(node, g, useful, bare) if watch is None else watch.gradient(node, g, useful)
+        if watch is not None:
+            pending = watch.gradient(node, g, useful)
+        elif (
+            bare and retain_graph
+        ):  # who else goes through the graph, maybe on another thread, must not find it on arrays
+            pending = _node_backward(copy(node), g, useful, bare)
+        else:
+            pending = _node_backward(node, g, useful, bare)
         if not retain_graph:
             node._saved, node.edges = (), None  # a pass has used them
 

@@ -74,7 +74,7 @@ class Function:
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
-    on_arrays = False  # it is being run on them now
+    on_arrays = False  # it is being run on them now; of a graph that is retained, on a copy of the node
 
     edges: Sequence[Any] | None = None  # None once the graph has been freed
     depth: int

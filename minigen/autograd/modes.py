@@ -44,7 +44,9 @@ class Capture:
             self.read.setdefault(id(tensor), (weakref.ref(tensor), tensor._data))
 
 
-capturing = 0  # how many threads capture a step: where none does, nobody need ask whose step this is
+capturing = (
+    0  # how many threads capture a step (one at a time changes it): where none does, nobody need ask whose it is
+)
 
 
 def note_made(tensor: Any) -> None:

@@ -136,7 +136,7 @@ class BinaryCrossEntropy(Function):
 
 
 class BinaryCrossEntropyWithLogits(Function):
-    """z = y·softplus(-x) + (1 - y)·softplus(x);  x̄ = g·((1 - y)·σ(x) - y·σ(-x)), ȳ = -g·x. One pass each."""
+    """z = y·softplus(-x) + (1 - y)·softplus(x);  x̄ = g·((1 - y)·σ(x) - y·σ(-x)), ȳ = -g·x. One pass each in float32."""
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)

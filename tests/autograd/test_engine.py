@@ -453,6 +453,42 @@ def test_a_backward_that_returns_nonsense_is_named(returned, message):
         Bad.apply(leaf(1.0, 2.0)).sum().backward()
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_several_threads_may_go_through_one_graph_that_is_retained(recorded):
+    """One pass waits on bare arrays in the middle of a node, while another goes through the same node."""
+    import threading
+
+    entered, leave, found = threading.Event(), threading.Event(), []
+
+    class Times(mg.Function):
+        takes_arrays = True
+
+        def forward(self, x, y):
+            self.save_for_backward(x, y)
+            return x * y
+
+        def backward(self, g):
+            waits = not entered.is_set()
+            if waits:
+                entered.set()
+                leave.wait(timeout=20)
+            x, y = self.saved_tensors
+            assert isinstance(x, type(g))
+            return (self.compute(Times, g, y) if self.needs_input_grad[0] else None, g * x)
+
+    x = mg.tensor([3.0, 2.0], requires_grad=True)
+    y = Times.apply(x, x)
+    first = threading.Thread(target=lambda: found.extend(mg.grad(y.sum(), x, retain_graph=True)))
+    first.start()
+    assert entered.wait(timeout=20)
+    (g,) = mg.grad(y.sum(), x, retain_graph=True, create_graph=recorded)
+    leave.set()
+    first.join()
+    assert g.tolist() == found[0].tolist() == [6.0, 4.0]
+    if recorded:
+        assert mg.grad(g.sum(), x)[0].tolist() == [2.0, 2.0]
+
+
 def test_threads_have_switches_of_their_own():
     import threading
 

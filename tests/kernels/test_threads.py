@@ -90,6 +90,27 @@ def test_a_helper_that_finds_a_call_and_the_order_to_leave_does_both():
     assert calls == [1]
 
 
+def test_helpers_that_could_not_be_started_are_asked_for_again(monkeypatch):
+    set_num_threads(4)
+    count_calls(5)
+    set_num_threads(3)
+    start, begun = threading.Thread.start, []
+
+    def fail_at_the_second(thread):
+        begun.append(thread)
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail_at_the_second)
+        with pytest.raises(RuntimeError, match="new thread"):
+            count_calls(5)
+    assert threads._board is None
+    assert count_calls(5) == [1] * 5
+    assert len(threads._helpers) == 2
+
+
 def test_an_exception_reaches_the_caller_and_stops_the_rest():
     calls = []
 

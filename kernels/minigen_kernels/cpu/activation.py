@@ -141,11 +141,13 @@ def _scale_by_sign(board, n, piece, worker, g, y, slope, out):
 def _scale_by_sign_and_add(board, n, piece, worker, height, g, y, slope, out, sums, totals):
     if piece == ALL:
         hand_out(board, n, (height, g, y, slope, out, sums, totals))
-        for j in range(totals.size):
-            all_rows = 0.0
-            for i in range(n):
-                all_rows += sums[i, j]
-            totals[j] = all_rows
+        exact = np.zeros(totals.size)
+        for i in range(n):
+            part = sums[i]
+            for j in range(exact.size):
+                exact[j] += part[j]
+        for j in range(exact.size):
+            totals[j] = exact[j]
         return
     total = sums[piece]
     for i in range(piece * height, min((piece + 1) * height, g.shape[0])):

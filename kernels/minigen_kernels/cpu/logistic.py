@@ -28,7 +28,7 @@ COEFFICIENTS = tuple(
 )
 # The terms of ln(1 + e) = 2(s + s³/3 + s⁵/5 + ...), s = e/(2 + e); for e up to 1, each is less than a ninth of the one before.
 TERMS = tuple(np.float32(2 / n) for n in range(15, 0, -2))
-LARGEST, SMALLEST = np.float32(89), np.float32(-88)  # beyond, e^x is infinite and 0
+LARGEST, SMALLEST = np.float32(89), np.float32(-88)  # beyond, e^x is infinite, and 0 or nearly so
 FUSED = {"contract"}  # a product and a sum may be one instruction: two thirds of the time, where there are many
 
 
@@ -68,7 +68,8 @@ def softplus(x: np.ndarray, threshold: float) -> np.ndarray:
 def softplus_grad(g: np.ndarray, x: np.ndarray, threshold: float) -> np.ndarray:
     """g·σ(x), and g itself where x > threshold, for g and x of one shape."""
     if g.dtype != FLOAT or x.dtype != FLOAT:
-        return np.asarray(g * np.where(x > threshold, x.dtype.type(1), sigmoid(x)))
+        with np.errstate(invalid="ignore"):  # infinity times 0 is NaN
+            return np.asarray(g * np.where(x > threshold, x.dtype.type(1), sigmoid(x)))
     if g.strides != x.strides or 0 in x.strides:
         g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
     out = np.empty_like(x)
@@ -79,7 +80,7 @@ def softplus_grad(g: np.ndarray, x: np.ndarray, threshold: float) -> np.ndarray:
 
 @compiled(inline="always")
 def exponential(x):
-    """e^x of a float32, to within 2e-7 of itself: e^r 2^n, where n is the whole number next to x / ln 2."""
+    """e^x of a float32, from -87.3 to 88.3 to within 2e-7 of itself: e^r 2^n, where n is the whole number next to x / ln 2."""
     x = LARGEST if x > LARGEST else SMALLEST if x < SMALLEST else x  # NaN stays
     n = min(np.floor(x * LOG2_E + np.float32(0.5)), np.float32(127))  # 2^128 is infinite before e^x is
     r = (x - n * LN2_HIGH) - n * LN2_LOW
@@ -91,7 +92,7 @@ def exponential(x):
 
 @compiled(inline="always")
 def log_of_one_plus(e):
-    """ln(1 + e) of a float32 from 0 to 1, to within 2e-7 of itself, however small."""
+    """ln(1 + e) of a float32 from 0 to 1, to within 3e-7 of itself, however small."""
     s = e / (np.float32(2) + e)
     a, b, c, d, e, f, g, h = TERMS
     q = s * s

@@ -1,8 +1,8 @@
 """Losses in one pass over memory, and their gradients in another: squared error, and binary cross-entropy from logits.
 
 For the latter, with e = exp(-|x|), which is never above 1, and l = log1p(e), everything follows without overflow or
-cancellation: softplus(x) = max(x, 0) + l, and σ(x) is 1/(1 + e) or e/(1 + e). In float32 both functions are those of
-`logistic`, of which the compiler makes vectors; float64 is NumPy's, in several passes.
+cancellation: softplus(x) = max(x, 0) + l, and σ(x) is 1/(1 + e) or e/(1 + e). In float32 exp and log1p are those of
+`logistic`, of which the compiler makes vectors; float64 takes NumPy's, and several passes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def bce_with_logits(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def bce_with_logits_grad(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The gradient of `bce_with_logits` with respect to x, g·((1 - y)·σ(x) - y·σ(-x))."""
     if x.dtype != FLOAT:
-        return np.asarray(g * ((1 - y) * sigmoid(x) - y * sigmoid(-x)))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(g * ((1 - y) * sigmoid(x) - y * sigmoid(-x)))
     out = np.empty(x.shape, x.dtype)
     gs, xs, ys, flat = read_only(g.reshape(-1)), read_only(x.reshape(-1)), read_only(y.reshape(-1)), out.reshape(-1)
     in_pieces(_bce_grad, x.size, gs, xs, ys, flat)

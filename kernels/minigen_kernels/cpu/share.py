@@ -64,8 +64,14 @@ class Board(NamedTuple):
 def new_board(workers: int) -> Board:
     """A board for so many workers, none of whom has anything to do."""
     numbers = np.zeros(NEXT + workers * LINE, np.int64)
-    numbers[WORKERS], numbers[RUN] = workers, address_of(_run, 4)
+    numbers[WORKERS], numbers[RUN] = workers, _run_address()
     return Board(numbers, numbers.ctypes.data, workers)
+
+
+@cache
+def _run_address() -> int:
+    """Found once: Numba's compiler has a lock, and a forked child would wait for whoever held it in its parent."""
+    return address_of(_run, 4)
 
 
 @cache

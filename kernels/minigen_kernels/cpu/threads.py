@@ -31,7 +31,7 @@ FEW_LOOKS = 1_000  # with more threads than processors, where who waits keeps ot
 NAP = 5e-5  # seconds that others may have the processor, before a helper looks again
 PAUSES = 300  # before asking for the interpreter's lock: the caller gives it away some microseconds after its call
 
-_lock = threading.Lock()  # of the three below
+_lock = threading.Lock()  # of changes to the three below
 _threads: int | None = None
 _helpers: list[_Helper] = []
 _board: Board | None = None  # where the helpers look for compiled work; None where there are none
@@ -218,12 +218,17 @@ class _Helper:
 
 
 def _start_helpers() -> Board:
-    """The board that the helpers look at. All are started together; only who has them does so."""
+    """Starts all of them together, and returns the board that they look at. Only who holds `_busy` calls it."""
     global _board
     with _lock:
-        _board = new_board(_threads or 1)
-        _helpers.extend(_Helper(_board, worker) for worker in range(1, _board.workers))
-        return _board
+        board = new_board(_threads or 1)
+        try:
+            _helpers.extend(_Helper(board, worker) for worker in range(1, board.workers))
+        except BaseException:  # Ctrl-C, or no more threads to be had
+            _dismiss_helpers()
+            raise
+        _board = board
+        return board
 
 
 def _dismiss_helpers() -> list[_Helper]:
