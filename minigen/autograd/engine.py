@@ -176,12 +176,8 @@ def _run(
                 g = g._data
         if watch is not None:
             pending = watch.gradient(node, g, useful)
-        elif (
-            bare and retain_graph
-        ):  # who else goes through the graph, maybe on another thread, must not find it on arrays
-            pending = _node_backward(copy(node), g, useful, bare)
-        else:
-            pending = _node_backward(node, g, useful, bare)
+        else:  # another thread may go through a graph that is kept, and must not find its nodes on arrays
+            pending = _node_backward(copy(node) if bare and retain_graph else node, g, useful, bare)
         if not retain_graph:
             node._saved, node.edges = (), None  # a pass has used them
 
