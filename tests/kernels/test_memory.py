@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from minigen_kernels.cpu import memory
+from minigen_kernels.cpu.layout import scratch, scratch_address
 from minigen_kernels.cpu.memory import (
     CLOSED,
     CLOSED_FOR,
@@ -230,3 +231,14 @@ sys.modules["kept"], kept = [np.ones(20_000)], [np.ones(n) for n in (1, 20_000, 
 def test_arrays_may_outlive_the_modules():
     ended = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_scratch_is_no_larger_than_what_was_asked_for_and_kept_for_less():
+    name = "of this test"
+    before = scratch_address(name, 1000)
+    assert scratch(name, (10, 25), np.dtype(np.float32)).base.nbytes == 1000 + CACHE_LINE
+    assert scratch_address(name, 900) == before
+    larger = scratch(name, (2000,), np.dtype(np.float64))
+    assert larger.ctypes.data == scratch_address(name, 1000)
+    assert larger.ctypes.data % CACHE_LINE == 0
+    assert larger.base.nbytes == 16_000 + CACHE_LINE

@@ -76,12 +76,12 @@ def scratch_address(name: str, size: int) -> int:
 
 
 def _buffer(name: str, size: int) -> tuple[np.ndarray, int]:
-    buffer: tuple[np.ndarray, int] | None = getattr(_buffers, name, None)
-    if buffer is None or buffer[0].nbytes < size:
-        memory = aligned((max(size, SCRATCH_BYTES),), np.dtype(np.uint8))
-        buffer = memory, address(memory)
-        setattr(_buffers, name, buffer)
-    return buffer
+    mine = _buffers.__dict__  # this thread's
+    if name not in mine or mine[name][0].nbytes < size:
+        mine.pop(name, None)  # first, so that the new one may lie where it did
+        memory = aligned((size,), np.dtype(np.uint8))
+        mine[name] = memory, address(memory)
+    return mine[name]
 
 
 def pieces(n: int, *, least: int = 1, most: int | None = None, count: int = 8) -> list[slice]:
