@@ -44,9 +44,8 @@ class Capture:
             self.read.setdefault(id(tensor), (weakref.ref(tensor), tensor._data))
 
 
-capturing = (
-    0  # how many threads capture a step (one at a time changes it): where none does, nobody need ask whose it is
-)
+# How many threads capture a step, changed by one thread at a time: where none does, nobody need ask whose step it is.
+capturing = 0
 
 
 def note_made(tensor: Any) -> None:

@@ -93,10 +93,9 @@ def exponential(x):
 @compiled(inline="always")
 def log_of_one_plus(e):
     """ln(1 + e) of a float32 from 0 to 1, to within 3e-7 of itself, however small."""
-    s = e / (np.float32(2) + e)
-    a, b, c, d, e, f, g, h = TERMS
+    t, s = TERMS, e / (np.float32(2) + e)
     q = s * s
-    return s * (((((((a * q + b) * q + c) * q + d) * q + e) * q + f) * q + g) * q + h)
+    return s * (((((((t[0] * q + t[1]) * q + t[2]) * q + t[3]) * q + t[4]) * q + t[5]) * q + t[6]) * q + t[7])
 
 
 @compiled(fastmath=FUSED)
