@@ -11,7 +11,6 @@ import numpy as np
 from ..geometry import ConvGeometry, Pair, Sides, check_convolution
 from . import depthwise, tiled, winograd
 from .layout import (
-    SCRATCH_BYTES,
     TASK_FLOPS,
     channels_first,
     channels_last,
@@ -27,6 +26,7 @@ from .products import matrix_product, multiply
 from .threads import parallel_for
 
 LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` and the patches of few channels are better filled
+SCRATCH_BYTES = 4 << 20  # of patches that a thread works on at a time: enough rows for BLAS, few enough for the caches
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
 

@@ -15,7 +15,6 @@ from .tile import CACHE_LINE
 from .transposition import contiguous
 
 COPY_BYTES = 1 << 20  # below this, one thread copies faster than two can be told to
-SCRATCH_BYTES = 4 << 20  # what a thread works on at a time: enough rows for BLAS, few enough for the caches
 PIECE = 16384  # elements of a piece of an elementwise pass: ten microseconds of one core, and whole tiles of `philox`
 TASK_FLOPS = 4_000_000  # about 50 microseconds of one core; a smaller task is not worth handing to another thread
 _buffers = threading.local()

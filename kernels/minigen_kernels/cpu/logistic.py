@@ -91,6 +91,12 @@ def exponential(x):
 
 
 @compiled(inline="always")
+def _logistic(x):
+    """1/(1 + e^-x) of a float32."""
+    return np.float32(1) / (np.float32(1) + exponential(-x))
+
+
+@compiled(inline="always")
 def log_of_one_plus(e):
     """ln(1 + e) of a float32 from 0 to 1, to within 3e-7 of itself, however small."""
     t, s = TERMS, e / (np.float32(2) + e)
@@ -121,8 +127,7 @@ def _softplus_grad(board, n, piece, worker, g, x, threshold, out):
     part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
     gs, xs, outs = g[part], x[part], out[part]
     for i in range(gs.size):
-        slope = np.float32(1) / (np.float32(1) + exponential(-xs[i]))
-        outs[i] = gs[i] if xs[i] > threshold else gs[i] * slope
+        outs[i] = gs[i] if xs[i] > threshold else gs[i] * _logistic(xs[i])
 
 
 @compiled()
@@ -133,7 +138,7 @@ def _sigmoid(board, n, piece, worker, x, y):
     part = slice(piece * PIECE, min((piece + 1) * PIECE, x.size))
     xs, ys = x[part], y[part]
     for i in range(xs.size):
-        ys[i] = np.float32(1) / (np.float32(1) + exponential(-xs[i]))
+        ys[i] = _logistic(xs[i])
 
 
 @compiled()
