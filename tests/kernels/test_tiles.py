@@ -15,10 +15,11 @@ def small_numbers(rng, *shape):
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
-def run(width, blocks, *arrays, beside=1, steps=tiled.ALONE):
+def run(width, blocks, *arrays, kept=None, beside=1, steps=tiled.ALONE):
     """`run_tiles`, given arrays."""
     a_rows, *others = (array.ctypes.data for array in arrays)
-    run_tiles(tile_address(), width, blocks.ctypes.data, len(blocks), a_rows, *others, beside, steps)
+    rows, kept = ROWS[width], width if kept is None else kept
+    run_tiles(tile_address(), rows, width, kept, blocks.ctypes.data, len(blocks), a_rows, *others, beside, steps)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
@@ -36,7 +37,7 @@ def test_a_tile_adds_up_three_axes(width, accumulate):
     expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + (c[order, :width] if accumulate else start)
 
     strides = [ITEM * n for n in (12, 4, 1, 12 * width, 4 * width, width)]
-    block = np.array([[0, 1, 0, accumulate, *axes, *strides]])
+    block = np.array([[0, 1, 0, accumulate, *axes, *strides, 0]])
     a_rows = np.arange(rows)[None] * 24 * ITEM
     c_rows = order[None] * (width + 5) * ITEM
     run(width, block, a_rows, c_rows, a, b, start, c)
@@ -50,7 +51,7 @@ def test_columns_side_by_side_are_computed_tile_by_tile(width):
     a = small_numbers(rng, rows, terms, 1)
     b, start = small_numbers(rng, columns, terms, width), small_numbers(rng, columns, width + 3)
     c = np.zeros((rows, columns * width), np.float32)
-    block = np.array([[0, 2, 0, 0, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width]])
+    block = np.array([[0, 2, 0, 0, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width, 0]])
     a_rows, c_rows = (np.arange(rows).reshape(2, -1) * array.strides[0] for array in (a, c))
     steps = b.strides[0], start.strides[0], ITEM * width
     run(width, block, a_rows, c_rows, a, b, start, c, beside=columns, steps=steps)
@@ -60,7 +61,7 @@ def test_columns_side_by_side_are_computed_tile_by_tile(width):
 
 def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
-    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1]])
+    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
     run(width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
     assert (c == 1).all()

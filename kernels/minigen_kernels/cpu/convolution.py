@@ -46,7 +46,7 @@ def conv2d(
         return channels_first(winograd.convolve(x, w, geometry, bias))
     if _is_a_product(geometry, x.dtype):
         return channels_first(_convolution(x, w, geometry, bias))
-    if tiled.applies(geometry.out_channels // groups, x.dtype):
+    if tiled.applies(geometry, x.dtype):
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if depthwise.applies(geometry):
         return channels_first(depthwise.convolve(x, w, geometry, bias))
@@ -73,7 +73,7 @@ def conv_transpose2d(
     y = channels_last(y)
     if winograd.applies_transposed(geometry, y.dtype):
         return channels_first(winograd.transposed(y, w, geometry, bias))
-    if tiled.applies(geometry.in_channels // groups, y.dtype) and not _is_a_product(geometry, y.dtype):
+    if tiled.applies_transposed(geometry, y.dtype) and not _is_a_product(geometry, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         return channels_first(depthwise.transposed(y, w, geometry, bias))
@@ -98,9 +98,9 @@ def conv2d_weight_grad(
         w = winograd.weight_grad(x, y, geometry)
     elif _is_a_product(geometry, x.dtype):
         w = _weight_grad(x, y, geometry)
-    elif tiled.applies(geometry.out_channels // groups, x.dtype):
+    elif tiled.applies_to_weight_grad(geometry.out_channels // groups, x.dtype):
         w = tiled.weight_grad(x, y, geometry)
-    elif geometry.stride == (1, 1) and tiled.applies(geometry.in_channels // groups, x.dtype):
+    elif geometry.stride == (1, 1) and tiled.applies_to_weight_grad(geometry.in_channels // groups, x.dtype):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)

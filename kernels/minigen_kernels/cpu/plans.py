@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from ..geometry import ConvGeometry, Pair
+from .dots import ROWS_OF_DOTS
 from .layout import read_only
 from .tile import BLOCK_FIELDS, ITEM, ROWS
 
@@ -183,19 +184,23 @@ def like_others(correlation: Correlation, rows: Range) -> tuple[Range, int, int]
 
 
 @lru_cache(256)
-def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, step: int) -> Plan:
+def pixel_plan(
+    correlation: Correlation, images: int, rows: Range, width: int, step: int, apart: bool = False
+) -> Plan:
     """The plan for rows i0 <= i < i1 of y in so many images, of `width` outputs.
 
-    a is x (images, H, W, channels), from the group's first channel on; b the weights (KH, KW, depth, width); c is y
-    (images, out_pixels, step), from the first of these outputs on.
+    a is x (images, H, W, channels), from the group's first channel on; b the weights (KH, KW, depth, width), or if each
+    output's lie apart (width, KH, KW, depth), for `dots`; c is y (images, out_pixels, step), from the first of these outputs on.
     """
+    tile_rows = ROWS_OF_DOTS[width] if apart else ROWS[width]
+    term = 1 if apart else width  # numbers of b from one term to the next
     (height, columns), (kh, kw), (sh, sw) = correlation.in_size, correlation.kernel_size, correlation.stride
     (top, left), (dh, dw) = correlation.padding, correlation.dilation
     channels, depth = correlation.channels, correlation.depth
     by_rows = _sorted_by(lambda i: inside(i * sh - top, dh, kh, height), range(*rows))
     by_columns = _sorted_by(lambda j: inside(j * sw - left, dw, kw, columns), range(correlation.out_size[1]))
     line = columns * channels  # of x
-    table = _Table(width)
+    table = _Table(tile_rows)
     n = np.arange(images)[:, None, None]
     for (p0, p1), lines in by_rows.items():
         for (q0, q1), across in by_columns.items():
@@ -207,13 +212,14 @@ def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, s
             pixel = pixel + i * correlation.pixel_steps[0] + j * correlation.pixel_steps[1]
             table.add_block(
                 table.add_rows(start, pixel * step),
-                b=(p0 * kw + q0) * depth * width,
+                b=(p0 * kw + q0) * depth * term,
                 accumulate=False,
                 axes=(
-                    (p1 - p0, dh * line, kw * depth * width),
-                    (q1 - q0, dw * channels, depth * width),
-                    (depth, 1, width),
+                    (p1 - p0, dh * line, kw * depth * term),
+                    (q1 - q0, dw * channels, depth * term),
+                    (depth, 1, term),
                 ),
+                by_output=kh * kw * depth if apart else 0,
             )
     return table.plan()
 
@@ -262,7 +268,7 @@ def tap_plan(
         )
 
     image, pixel = steps_y
-    table = _Table(width)
+    table = _Table(ROWS[width])
     channel = np.arange(depth)
     for (i0, i1), (j0, j1), alike in min(ways, key=cost):
         if i0 >= i1 or j0 >= j1 or not alike:
@@ -295,8 +301,8 @@ def share_inside(geometry: ConvGeometry) -> float:
 class _Table:
     """A plan in the making."""
 
-    def __init__(self, width: int) -> None:
-        self.rows = ROWS[width]
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self.blocks: list[tuple[int, ...]] = []
         self.a: list[np.ndarray] = []
         self.c: list[np.ndarray] = []
@@ -315,9 +321,12 @@ class _Table:
         first, self.tiles = self.tiles, self.tiles + (len(a) + missing) // self.rows
         return first, self.tiles
 
-    def add_block(self, tiles: Range, b: int, accumulate: bool, axes: Sequence[tuple[int, int, int]]) -> None:
+    def add_block(
+        self, tiles: Range, b: int, accumulate: bool, axes: Sequence[tuple[int, int, int]], by_output: int = 0
+    ) -> None:
         """Adds a block of these tiles, from this number of b on.
 
+        by_output: numbers of b from one output to the next, if its terms lie side by side: vectors are along the last axis.
         axes: of each its length, and its steps in a and in b, the innermost last. An axis of one step is left out, and one
         whose steps are as long as the next one's, from end to end, becomes one with it: long loops are the faster ones.
         """
@@ -326,11 +335,11 @@ class _Table:
             inner, inner_a, inner_b = joined[0] if joined else (0, 0, 0)
             if joined and (step_a, step_b) == (inner * inner_a, inner * inner_b):
                 joined[0] = (length * inner, inner_a, inner_b)
-            elif length != 1:
+            elif length != 1 or (by_output and not joined):
                 joined.insert(0, (length, step_a, step_b))
         joined = [(1, 1, 1)] * (len(axes) - len(joined)) + joined
         lengths, steps_a, steps_b = zip(*joined)
-        in_bytes = [ITEM * step for step in (*steps_a, *steps_b)]
+        in_bytes = [ITEM * step for step in (*steps_a, *steps_b, by_output)]
         self.blocks.append((*tiles, b * ITEM, int(accumulate), *lengths, *in_bytes))
 
     def plan(self) -> Plan:

@@ -25,6 +25,7 @@ from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -52,8 +53,8 @@ ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of ea
 FULL_ROWS = math.lcm(*ROWS.values())  # fill up the tiles of every width
 
 # A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes, those
-# in b not 0.
-BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn")
+# in b not 0; `bo` from one output to the next, where the terms of each lie side by side (see `dots`).
+BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn", "bo")
 _FIRST, _END, _B, _ACCUMULATE, _AXES = range(5)
 _BLOCK_BYTES = 8 * len(BLOCK_FIELDS)
 
@@ -150,7 +151,7 @@ def _make_tile(rows: int, vectors: int) -> Any:
 
     a_rows, c_rows: R byte offsets each, from a and from c. start: V vectors, what
     each row begins with, such as a bias; 0 to add to c at the end: sums of long sums then err less than one that goes on
-    where the last ended. axes: the last nine fields of a block.
+    where the last ended. axes: a block's fields from l on.
     """
 
     @intrinsic
@@ -295,27 +296,38 @@ def rows_of(width):
 
 
 @compiled()
-def run_tiles(tile, width, blocks, count, a_rows, c_rows, a, b, start, c, beside, steps):
-    """Computes all tiles of so many blocks (see BLOCK_FIELDS), of rows of `width` numbers. The rest are addresses.
+def run_tiles(tile, rows, width, kept, blocks, count, a_rows, c_rows, a, b, start, c, beside, steps):
+    """Computes all tiles of so many blocks (see BLOCK_FIELDS), of so many rows of `width` numbers. The rest are addresses.
 
-    a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`. beside: how many
-    columns are computed side by side, tile by tile; steps: bytes from one of them to the next in b, start and c. Blocks that
-    accumulate have one.
+    tile: the address of `compute_tile` or `dots.compute_dots`. kept: how many numbers of a row go to c; fewer than `width`
+    if c has no more. a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
+    beside: how many columns are computed side by side, tile by tile; steps: bytes from one of them to the next in b, start
+    and c. Blocks that accumulate have one, as have those of which not all is kept.
 
     Before a processor writes to a line it reads it, and a tile of few terms would wait for that longer than it computes:
     asked for two tiles early, convolutions of one channel, 28×28, take 0.8 to 0.95 of the time (Zen 3).
     """
-    rows = 8 * rows_of(width)
+    table_row = 8 * rows
     by_b, by_start, by_c = steps
-    lines = -(-beside * width * ITEM // CACHE_LINE)
+    lines = -(-beside * kept * ITEM // CACHE_LINE)
+    spare = np.empty((rows if kept < width else 0, width), np.float32)
+    spare_rows = np.arange(len(spare)) * width * ITEM
     for block in range(blocks, blocks + count * _BLOCK_BYTES, _BLOCK_BYTES):
         from_b, begin = b + number_at(block + 8 * _B), 0 if number_at(block + 8 * _ACCUMULATE) else start
         end = number_at(block + 8 * _END)
         for t in range(number_at(block + 8 * _FIRST), end):
-            of_a, of_c = a_rows + t * rows, c_rows + t * rows
+            of_a, of_c = a_rows + t * table_row, c_rows + t * table_row
             if t + AHEAD < end:
-                for row in range(of_c + AHEAD * rows, of_c + (AHEAD + 1) * rows, 8):
+                for row in range(of_c + AHEAD * table_row, of_c + (AHEAD + 1) * table_row, 8):
                     prefetch_to_write(c + number_at(row), lines)
+            if kept < width:
+                to_spare = spare.ctypes.data, spare_rows.ctypes.data
+                call_at(tile, (width, a, of_a, from_b, begin, *to_spare, block + 8 * _AXES))
+                for r in range(rows):
+                    to_c = c + number_at(of_c + 8 * r)
+                    for k in range(kept):
+                        put_float(to_c + ITEM * k, spare[r, k])
+                continue
             for k in range(beside):
                 of_b, of_start, to_c = from_b + k * by_b, begin + k * by_start, c + k * by_c
                 call_at(tile, (width, a, of_a, of_b, of_start, to_c, of_c, block + 8 * _AXES))

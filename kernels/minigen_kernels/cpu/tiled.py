@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import ConvGeometry
-from . import plans
+from . import dots, plans
 from .addresses import address
 from .compiled import compiled
 from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
 from .share import ALL, hand_out
 from .threads import num_threads, run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, run_tiles, tile_address
+from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, rows_of, run_tiles, tile_address
 
 LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
 TASKS = 8  # so many at least, if they are not too small then
@@ -39,24 +39,40 @@ BESIDE_BYTES = 16 << 10  # of the weights of columns side by side: half of the f
 UNPACK_INS = 32  # inputs of a task that adds up a weight gradient's shares
 PACK, COMPUTE, UNPACK = range(3)  # steps: of `_convolve` the first two, of `_add_up` the last two
 # Fields of a run, after those of its plan; a, c and sums in bytes. n0 to end: the part of y.
-PIXEL_FIELDS = ("column", "beside", "part", "width", "a", "c")
+PIXEL_FIELDS = ("column", "beside", "part", "a", "c")
 TAP_FIELDS = ("width", "share", "sums", "a", "packs", "n0", "n1", "i0", "i1", "first", "end")
 ALONE = (0, 0, 0)  # the steps to the column beside one that has none
 
 
 class Column(NamedTuple):
-    """Outputs first, ..., end - 1, which are computed side by side, in tiles of `width` >= end - first numbers a row.
+    """Outputs first, ..., end - 1, computed in tiles of so many rows of `width` >= end - first numbers.
 
-    They read the input's channels from `channel` on.
+    They read the input's channels from `channel` on. apart: whether an output's weights lie side by side (see `dots`).
     """
 
     channel: int
     first: int
     end: int
     width: int
+    rows: int
+    apart: bool
 
 
-def applies(outs: int, dtype: np.dtype) -> bool:
+def applies(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether this is a way from x to y: outputs of a group fill at least half a vector, or what each of them sees does."""
+    depth, outs, groups = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups, geometry.groups
+    few = dots.applies(outs, depth, math.prod(geometry.kernel_size) * depth, groups)
+    return dtype == np.float32 and (outs >= LEAST_OUTS or few)
+
+
+def applies_transposed(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether this is a way from y to x: the same of x's channels, and what each of them hears."""
+    outs, depth, groups = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups, geometry.groups
+    taps = math.prod(geometry.kernel_size) // math.prod(geometry.stride)
+    return dtype == np.float32 and (outs >= LEAST_OUTS or dots.applies(outs, depth, taps * depth, groups))
+
+
+def applies_to_weight_grad(outs: int, dtype: np.dtype) -> bool:
     """Whether so many outputs of a group fill a vector, or at least half of it."""
     return dtype == np.float32 and outs >= LEAST_OUTS
 
@@ -88,11 +104,6 @@ def _correlate(
     columns, table, places, room, work = _pixel_work(tuple([part for part, _ in parts]), y.shape, groups)
     packed = aligned((room,), y.dtype)
     weights = [(address(w), *w.strides, *w.shape[1:]) for _, w in parts]
-    # Where a column's results go. One that is wider than its outputs needs an array of its own.
-    targets = [
-        y if column.end - column.first == column.width else aligned((*y.shape[:3], column.width), y.dtype)
-        for column in columns
-    ]
     starts = np.zeros((len(columns), max(WIDTHS)), y.dtype)
     if bias is not None:
         for start, column in zip(starts, columns):
@@ -104,16 +115,13 @@ def _correlate(
         np.array(weights),
         table,
         address(packed) + places,
-        tile_address(),
+        dots.address_of_dots(columns[0].width) if columns[0].apart else tile_address(),
         work.table,
         work.ends,
         address(x),
         starts,
-        np.array([address(target) for target in targets]),
+        address(y),
     )
-    for column, target in zip(columns, targets):
-        if target is not y:
-            y[..., column.first : column.end] = target[..., : column.end - column.first]
 
 
 @lru_cache(64)
@@ -126,10 +134,10 @@ def _pixel_work(
     width), one behind the other, in bytes, and how many numbers they are; and the work.
     """
     (batch, height, width, outs), depth = shape, correlations[0].depth
-    columns = _columns(groups, outs // groups, depth)
     terms = [math.prod(part.kernel_size) * depth for part in correlations]
+    columns = _pixel_columns(groups, outs // groups, depth, max(terms))
     image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
-    chunks = _image_chunks(batch, height * width, image_flops, ROWS[columns[0].width])
+    chunks = _image_chunks(batch, height * width, image_flops, columns[0].rows)
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
     bands = max(bands, height * width // PLAN_PIXELS)
     image = math.prod(correlations[0].in_size) * correlations[0].channels
@@ -139,15 +147,14 @@ def _pixel_work(
         task = []
         for (k, beside), (p, part) in runs:
             column = columns[k]
-            shared = column.end - column.first == column.width
-            step = outs if shared else column.width  # from pixel to pixel of the target
             lines = -(-part.out_size[0] // bands)
             rows = (min(band * lines, part.out_size[0]), min((band + 1) * lines, part.out_size[0]))
             rows, a_shift, c_shift = plans.like_others(part, rows)
-            plan = plans.pixel_plan(part, images.stop - images.start, rows, column.width, step)
+            count = images.stop - images.start
+            plan = plans.pixel_plan(part, count, rows, column.width, outs, column.apart)
             a = images.start * image + column.channel + a_shift
-            c = (images.start * height * width + c_shift) * step + (column.first if shared else 0)
-            task.append((plan, (k, beside, p, column.width, ITEM * a, ITEM * c)))
+            c = (images.start * height * width + c_shift) * outs + column.first
+            task.append((plan, (k, beside, p, ITEM * a, ITEM * c)))
         tasks.append(task)
     *firsts, together = itertools.accumulate([column.width for column in columns], initial=0)
     *before, all_terms = itertools.accumulate(terms, initial=0)
@@ -201,7 +208,6 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
     outs, depth = geometry.out_channels // geometry.groups, geometry.in_channels // geometry.groups
     (kh, kw), (oh, ow) = geometry.kernel_size, geometry.out_size
     columns = _columns(geometry.groups, outs, depth)
-    tile_rows = ROWS[columns[0].width]
     rows = kh * kw * depth
     image_flops = 2 * rows * geometry.out_channels * oh * ow
     numbered = list(enumerate(columns))
@@ -210,7 +216,7 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
     count = -(-TASKS // len(together))
     most = max(1, SUMS_BYTES // (rows * geometry.out_channels * ITEM))
     shares = _shares(geometry, min(count, most, max(1, image_flops * geometry.batch // TASK_FLOPS)))
-    taps = pieces(kh * kw, least=-(-4 * tile_rows // depth), count=-(-count // len(shares)))
+    taps = pieces(kh * kw, least=-(-4 * columns[0].rows // depth), count=-(-count // len(shares)))
     # A column's sums have a row more for each piece of the taps, where it puts what fills up its tiles.
     sums = [0, *itertools.accumulate((rows + len(taps)) * column.width for column in columns)]
     correlation, image, room, tasks = plans.convolution(geometry), math.prod(geometry.in_size), 0, []
@@ -238,18 +244,32 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
 def _columns(groups: int, outs: int, depth: int) -> list[Column]:
     """The columns of each group's outputs. The last of a group may be wider than its outputs."""
     return [
-        Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width)
+        Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width, rows=ROWS[width], apart=False)
         for g in range(groups)
         for first, end, width in cut(outs)
     ]
 
 
+def _pixel_columns(groups: int, outs: int, depth: int, terms: int) -> list[Column]:
+    """The same where pixels are computed: few outputs of a group are one column, of sums of vectors."""
+    if outs >= LEAST_OUTS and not dots.applies(outs, depth, terms, groups):
+        return _columns(groups, outs, depth)
+    rows = dots.ROWS_OF_DOTS[outs]
+    return [Column(g * depth, g * outs, (g + 1) * outs, width=outs, rows=rows, apart=True) for g in range(groups)]
+
+
 def cut(outs: int) -> list[tuple[int, int, int]]:
-    """The columns (first, end, width) of so many outputs."""
+    """The columns (first, end, width) of so many outputs.
+
+    Two of middle width are better than a wide one and a narrow one: they are computed side by side.
+    """
     found, first = [], 0
+    wide, middle, narrow = WIDTHS
     while first < outs:
         vectors = -(-(outs - first) // LANES)
         width = next(width for width in WIDTHS if width <= vectors * LANES)
+        if vectors * LANES == wide + narrow == 2 * middle:
+            width = middle
         found.append((first, min(outs, first + width), width))
         first += width
     return found
@@ -292,42 +312,47 @@ def _shares(geometry: ConvGeometry, count: int) -> list[tuple[slice, slice]]:
 
 
 @compiled()
-def _convolve(board, n, piece, worker, step, weights, columns, packed, tile, table, ends, x, starts, targets):
+def _convolve(board, n, piece, worker, step, weights, columns, packed, tile, table, ends, x, starts, y):
     """Packs the weights, and then runs the plans."""
     if piece == ALL:
-        hand_out(board, packed.size, (PACK, weights, columns, packed, tile, table, ends, x, starts, targets))
-        hand_out(board, n, (COMPUTE, weights, columns, packed, tile, table, ends, x, starts, targets))
+        hand_out(board, packed.size, (PACK, weights, columns, packed, tile, table, ends, x, starts, y))
+        hand_out(board, n, (COMPUTE, weights, columns, packed, tile, table, ends, x, starts, y))
     elif step == PACK:
         _pack_weights(piece // packed.shape[1], piece % packed.shape[1], weights, columns, packed)
     else:
-        _run_task(piece, tile, table, ends, x, packed, starts, targets)
+        _run_task(piece, columns, tile, table, ends, x, packed, starts, y)
 
 
 @compiled(inline="always")
 def _pack_weights(part, k, weights, columns, packed):
-    """Packs a correlation's weights (outs, depth, KH, KW) for a column: (KH, KW, depth, width), zeros where outputs lack."""
-    _, first, end, width = columns[k]
+    """Packs a correlation's weights (outs, depth, KH, KW) for a column, with zeros where outputs lack.
+
+    They become (KH, KW, depth, width), or those of outputs that lie apart (width, KH, KW, depth).
+    """
+    _, first, end, width, _, apart = columns[k]
     w, by_out, by_channel, by_row, by_column, depth, kh, kw = weights[part]
+    to_out, to_term = (kh * kw * depth * ITEM, ITEM) if apart else (ITEM, width * ITEM)
     for here in range(0, depth, PACKED):
         for p in range(kh):
             for q in range(kw):
-                target = packed[part, k] + ((p * kw + q) * depth + here) * width * ITEM
+                target = packed[part, k] + ((p * kw + q) * depth + here) * to_term
                 for c in range(here, min(here + PACKED, depth)):
                     source = w + first * by_out + c * by_channel + p * by_row + q * by_column
                     for o in range(width):
                         value = float_at(source + o * by_out) if o < end - first else np.float32(0)
-                        put_float(target + ITEM * o, value)
-                    target += ITEM * width
+                        put_float(target + o * to_out, value)
+                    target += to_term
 
 
 @compiled(inline="always")
-def _run_task(i, tile, table, ends, x, packed, starts, targets):
+def _run_task(i, columns, tile, table, ends, x, packed, starts, y):
     for run in range(ends[i], ends[i + 1]):
-        blocks, count, a_rows, c_rows, column, beside, part, width, a, c = table[run]
-        b, start, target = packed[part, column], starts[column].ctypes.data, targets[column]
+        blocks, count, a_rows, c_rows, column, beside, part, a, c = table[run]
+        _, first, end, width, rows, _ = columns[column]
+        b, start = packed[part, column], starts[column].ctypes.data
         of_b = packed[part, column + 1] - b if beside > 1 else 0
         steps = of_b, starts.strides[0], width * ITEM
-        run_tiles(tile, width, blocks, count, a_rows, c_rows, x + a, b, start, target + c, beside, steps)
+        run_tiles(tile, rows, width, end - first, blocks, count, a_rows, c_rows, x + a, b, start, y + c, beside, steps)
 
 
 @compiled()
@@ -353,7 +378,7 @@ def _run_gradient_task(i, tile, table, ends, x, y, room, sums):
             b = room.ctypes.data
             _pack_columns(outputs, width, room)
         to = sums[share].ctypes.data + column
-        run_tiles(tile, width, blocks, count, a_rows, c_rows, x + a, b, 0, to, 1, ALONE)
+        run_tiles(tile, rows_of(width), width, width, blocks, count, a_rows, c_rows, x + a, b, 0, to, 1, ALONE)
 
 
 @compiled(inline="always")

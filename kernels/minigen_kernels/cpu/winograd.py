@@ -71,7 +71,7 @@ MOST_STRIDE = 2
 MOST_TAPS = 5  # of a phase's kernel
 LEAST = 1 << 24  # multiplications of the plain way, 0.2 to 0.4 ms of one core: below that, there is little time to win
 WORTH = 0.8  # it pays below that share of the plain way's cost,
-WORTH_OF_WEIGHTS = 0.8 if LANES == 16 else 1.0  # a weight gradient below that: shorter vectors slow the plain way more
+WORTH_OF_WEIGHTS = 1.0 if LANES == 16 else 1.2  # a weight gradient below that: shorter vectors slow the plain way more
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time by one thread, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
 MANY_WEIGHTS = 4 << 20  # bytes of transformed ones: more do not stay in the caches
@@ -87,10 +87,11 @@ class Costs(NamedTuple):
     start: int  # whatever the sizes
     number: int  # transforming one of a tile, or of what becomes one
     weight: int  # transforming one of a plane
+    fill: int  # what the depth is filled up to a multiple of
 
 
-COSTS, GRADIENT_COSTS = Costs(6 << 21, 6, 38), Costs(3 << 21, 4, 25)
-PACKING_COST = 200  # of one of the plain way's weights
+COSTS, GRADIENT_COSTS = Costs(6 << 21, 6, 38, 1), Costs(1 << 21, 6, 25, FULL_ROWS)
+PACKING_COST, UNPACKING_COST = 300, 50  # of one of the plain way's weights
 
 
 class Side(NamedTuple):
@@ -149,7 +150,8 @@ def applies_to_weight_grad(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether this is the fastest way to the weight gradient."""
     if not _fits(geometry, dtype):
         return False
-    return _cost(_forwards(geometry), GRADIENT_COSTS) < WORTH_OF_WEIGHTS * _plain_cost(geometry)
+    plain = _packed_cost(geometry, UNPACKING_COST)
+    return _cost(_forwards(geometry), GRADIENT_COSTS) < WORTH_OF_WEIGHTS * plain
 
 
 def _fits(geometry: ConvGeometry, dtype: np.dtype) -> bool:
@@ -168,17 +170,18 @@ def _plain_cost(geometry: ConvGeometry) -> float:
     return pairs * geometry.in_channels * geometry.out_channels
 
 
-def _packed_cost(geometry: ConvGeometry) -> float:
-    """The plain way's multiplications, and what packing its weights costs."""
+def _packed_cost(geometry: ConvGeometry, packing: int = PACKING_COST) -> float:
+    """The plain way's multiplications, and what packing its weights costs, or unpacking a gradient of them."""
     (kh, kw), channels = geometry.kernel_size, geometry.in_channels * geometry.out_channels
-    return _plain_cost(geometry) + PACKING_COST * channels * kh * kw
+    return _plain_cost(geometry) + packing * channels * kh * kw
 
 
 def _cost(plan: Plan, costs: Costs = COSTS) -> float:
     """Multiplications of this way, and what the transforms cost, in multiplications."""
     depth, outs = plan.depth, len(plan.phases) * plan.y.channels
+    products = -(-depth // costs.fill) * costs.fill * outs
     return costs.start + plan.scheme.planes * (
-        plan.tiles * (depth * outs + costs.number * (depth + outs)) + costs.weight * depth * outs
+        plan.tiles * (products + costs.number * (depth + outs)) + costs.weight * depth * outs
     )
 
 
