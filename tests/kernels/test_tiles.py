@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minigen_kernels.cpu import layout, plans, tiled
+from minigen_kernels.cpu import dots, layout, plans, tiled
 from minigen_kernels.cpu.tile import BLOCK_FIELDS, CACHE_LINE, LANES, ROWS, WIDTHS, run_tiles, tile_address
 from minigen_kernels.geometry import ConvGeometry, conv_output_size
 
@@ -59,6 +59,39 @@ def test_columns_side_by_side_are_computed_tile_by_tile(width):
     np.testing.assert_array_equal(c.reshape(rows, columns, width), terms_of.sum(axis=1) + start[:, :width])
 
 
+@pytest.mark.parametrize("outs", dots.ROWS_OF_DOTS)
+@pytest.mark.parametrize("run", [1, LANES - 1, LANES, 3 * LANES, 3 * LANES + 2])
+def test_a_tile_of_few_outputs_adds_up_runs_of_numbers(outs, run):
+    """What lies behind each run is no number, in a and in b, and is not to be read."""
+    rng = np.random.default_rng(2)
+    rows, axes = dots.ROWS_OF_DOTS[outs], (2, 3)
+    a, b = (np.full((n, *axes, run + LANES), np.nan, np.float32) for n in (rows, outs))
+    for array in (a, b):
+        array[..., :run] = small_numbers(rng, len(array), *axes, run)
+    start, c = small_numbers(rng, outs), np.zeros((rows, outs + 2), np.float32)
+    order = rng.permutation(rows)
+    expected = c.copy()
+    expected[order, :outs] = start + (a[:, None, ..., :run] * b[..., :run]).sum(axis=(2, 3, 4))
+    block = np.array([[0, 1, 0, 0, *axes, run, *a.strides[1:], *b.strides[1:], b.strides[0]]])
+    a_rows, c_rows = np.arange(rows)[None] * a.strides[0], order[None] * c.strides[0]
+    addresses = (array.ctypes.data for array in (a_rows, c_rows, a, b, start, c))
+    tile = dots.address_of_dots(outs)
+    run_tiles(tile, rows, outs, outs, block.ctypes.data, 1, *addresses, 1, tiled.ALONE)
+    np.testing.assert_array_equal(c, expected)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_of_a_tile_wider_than_c_the_numbers_that_c_has_are_kept(width):
+    rng = np.random.default_rng(3)
+    rows, kept = ROWS[width], width - 3
+    a, b, start = small_numbers(rng, rows), small_numbers(rng, width), small_numbers(rng, width)
+    c = np.zeros((rows, kept), np.float32)
+    block = np.array([[0, 1, 0, 0, 1, 1, 1, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM, 0]])
+    a_rows, c_rows = (np.arange(rows)[None] * array.strides[0] for array in (a, c))
+    run(width, block, a_rows, c_rows, a, b, start, c, kept=kept)
+    np.testing.assert_array_equal(c, (a[:, None] * b + start)[:, :kept])
+
+
 def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
     block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0]])
@@ -111,6 +144,8 @@ def test_plans_hold_the_taps_inside_the_image_and_no_others(geometry, width):
     wanted = images * taps_inside(geometry)
     plan = plans.pixel_plan(plans.convolution(geometry), images, (0, geometry.out_size[0]), width, width)
     assert multiply_adds(plan) == wanted * depth
+    few = plans.pixel_plan(plans.convolution(geometry), images, (0, geometry.out_size[0]), 1, 1, apart=True)
+    assert multiply_adds(few) == wanted * depth
     back = [
         plans.pixel_plan(phase.correlation, images, (0, phase.correlation.out_size[0]), width, width)
         for phase in plans.phases(geometry)
@@ -192,7 +227,8 @@ from minigen_kernels import cpu, reference
 rng = np.random.default_rng(0)
 x, w, y = (rng.integers(-3, 4, s).astype("f") for s in ((5, 6, 9, 7), (37, 6, 3, 3), (5, 37, 5, 4)))
 z, v, u = (rng.integers(-3, 4, s).astype("f") for s in ((5, 37, 9, 7), (37, 1, 3, 3), (5, 37, 5, 4)))
-for x, w, y, groups in ((x, w, y, 1), (z, v, u, 37)):
+few = [[rng.integers(-3, 4, s).astype("f") for s in ((5, c, 9, 7), (o, c, 3, 3), (5, o, 5, 4))] for c, o in ((37, 3), (3, 37))]
+for x, w, y, groups in ((x, w, y, 1), (z, v, u, 37), *((*arrays, 1) for arrays in few)):
     options = (2, 2), (1, 1, 1, 1), (1, 1), groups
     for name, arrays, last in (
         ("conv2d", (x, w), ()),

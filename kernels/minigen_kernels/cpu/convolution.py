@@ -1,7 +1,7 @@
 """The three convolutions: the choice between the ways to compute them, and the plain way.
 
-The plain way is a product with the matrix of patches (see `patches`), a chunk of it at a time. It serves float64, and few
-outputs: where y has one channel, patches of y are small.
+The plain way is a product with the matrix of patches (see `patches`), a chunk of it at a time. It serves float64; where y
+has few channels, patches of y are the smaller ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from .layout import (
 from .patches import gather_patches, scatter_patches
 from .products import matrix_product, multiply
 from .threads import parallel_for
+from .tile import LANES
 
+FLOAT = np.dtype(np.float32)
 LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` and the patches of few channels are better filled
 SCRATCH_BYTES = 4 << 20  # of patches that a thread works on at a time: enough rows for BLAS, few enough for the caches
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
@@ -46,10 +48,11 @@ def conv2d(
         return channels_first(winograd.convolve(x, w, geometry, bias))
     if _is_a_product(geometry, x.dtype):
         return channels_first(_convolution(x, w, geometry, bias))
-    if tiled.applies(geometry, x.dtype):
-        return channels_first(tiled.convolve(x, w, geometry, bias))
-    if depthwise.applies(geometry):
+    filled = x.dtype == FLOAT and geometry.out_channels >= LANES * groups  # vectors, by each group's outputs
+    if depthwise.applies(geometry) and not filled:
         return channels_first(depthwise.convolve(x, w, geometry, bias))
+    if x.dtype == FLOAT:
+        return channels_first(tiled.convolve(x, w, geometry, bias))
     if _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
     else:
@@ -73,10 +76,10 @@ def conv_transpose2d(
     y = channels_last(y)
     if winograd.applies_transposed(geometry, y.dtype):
         return channels_first(winograd.transposed(y, w, geometry, bias))
-    if tiled.applies_transposed(geometry, y.dtype) and not _is_a_product(geometry, y.dtype):
-        return channels_first(tiled.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         return channels_first(depthwise.transposed(y, w, geometry, bias))
+    if y.dtype == FLOAT and not _is_a_product(geometry, y.dtype):
+        return channels_first(tiled.transposed(y, w, geometry, bias))
     if _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
     else:
@@ -98,10 +101,10 @@ def conv2d_weight_grad(
         w = winograd.weight_grad(x, y, geometry)
     elif _is_a_product(geometry, x.dtype):
         w = _weight_grad(x, y, geometry)
-    elif tiled.applies_to_weight_grad(geometry.out_channels // groups, x.dtype):
-        w = tiled.weight_grad(x, y, geometry)
-    elif geometry.stride == (1, 1) and tiled.applies_to_weight_grad(geometry.in_channels // groups, x.dtype):
+    elif x.dtype == FLOAT and tiled.mirror_pays(geometry):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
+    elif x.dtype == FLOAT:
+        w = tiled.weight_grad(x, y, geometry)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)
     else:
@@ -127,7 +130,7 @@ def _patches_are_x(geometry: ConvGeometry) -> bool:
 def _is_a_product(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether the convolution is a product of matrices that `panels` computes, with enough channels on both sides."""
     ins = geometry.in_channels * geometry.kernel_size[0] * geometry.kernel_size[1]
-    return dtype == np.float32 and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
+    return dtype == FLOAT and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
 
 
 def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:

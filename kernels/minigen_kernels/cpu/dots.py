@@ -40,6 +40,7 @@ def applies(outs: int, depth: int, terms: int, groups: int) -> bool:
 @_instructions(prefer_literal=True)
 def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
     """The tile of so many outputs. Arguments are those of `tile.compute_tile`; `start` is never 0."""
+
     def generate(context, builder, signature, arguments):
         _, a, a_rows, b, start, c, c_rows, axes = arguments
         of_a = [builder.add(a, load(builder, a_rows, 8 * r, INT)) for r in range(rows)]
@@ -47,7 +48,9 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
         lengths, a_steps, b_steps, by_output = numbers[:3], numbers[3:6], numbers[6:9], numbers[9]
         vectors = builder.lshr(lengths[2], number(LANES.bit_length() - 1))
         left = builder.and_(lengths[2], number(LANES - 1))
-        vector = builder.mul(number(LANES), a_steps[2])  # bytes: a constant would have LLVM unroll the loop (see `walk`)
+        vector = builder.mul(
+            number(LANES), a_steps[2]
+        )  # bytes: a constant would have LLVM unroll the loop (see `walk`)
         some, mask = builder.icmp_signed("!=", left, number(0)), _first_lanes(builder, left)
         sums = [[cgutils.alloca_once_value(builder, _NOTHING) for _ in range(rows)] for _ in range(count)]
 
@@ -62,14 +65,16 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
                     total = multiply_add(builder, pixel, of_b[o], builder.load(sums[o][r]))
                     builder.store(total, sums[o][r])
 
-        with walk(builder, lengths[0], (b, number(0)), (b_steps[0], a_steps[0])) as outer:
-            with walk(builder, lengths[1], outer, (b_steps[1], a_steps[1])) as inner:
-                with walk(builder, vectors, inner, (vector, vector)) as (b_here, a_here):
-                    add(a_here, b_here, lambda address: load(builder, address, 0, VECTOR))
-                with builder.if_then(some):
-                    done = builder.mul(vectors, vector)
-                    b_here, a_here = (builder.add(start, done) for start in inner)
-                    add(a_here, b_here, lambda address: _load_lanes(builder, address, mask))
+        with (
+            walk(builder, lengths[0], (b, number(0)), (b_steps[0], a_steps[0])) as outer,
+            walk(builder, lengths[1], outer, (b_steps[1], a_steps[1])) as inner,
+        ):
+            with walk(builder, vectors, inner, (vector, vector)) as (b_here, a_here):
+                add(a_here, b_here, lambda address: load(builder, address, 0, VECTOR))
+            with builder.if_then(some):
+                done = builder.mul(vectors, vector)
+                b_here, a_here = (builder.add(start, done) for start in inner)
+                add(a_here, b_here, lambda address: _load_lanes(builder, address, mask))
         of_c = [builder.add(c, load(builder, c_rows, 8 * r, INT)) for r in range(rows)]
         for o in range(count):
             first = load(builder, start, 4 * o, FLOAT)

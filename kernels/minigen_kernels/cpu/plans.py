@@ -184,9 +184,7 @@ def like_others(correlation: Correlation, rows: Range) -> tuple[Range, int, int]
 
 
 @lru_cache(256)
-def pixel_plan(
-    correlation: Correlation, images: int, rows: Range, width: int, step: int, apart: bool = False
-) -> Plan:
+def pixel_plan(correlation: Correlation, images: int, rows: Range, width: int, step: int, apart: bool = False) -> Plan:
     """The plan for rows i0 <= i < i1 of y in so many images, of `width` outputs.
 
     a is x (images, H, W, channels), from the group's first channel on; b the weights (KH, KW, depth, width), or if each

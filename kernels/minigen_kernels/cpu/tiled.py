@@ -1,4 +1,4 @@
-"""The three convolutions by register tiles (see `tile` and `plans`), for float32 and at least a few outputs.
+"""The three convolutions by register tiles (see `tile`, `dots` and `plans`), for float32.
 
 Images are read and written where they lie. Only weights are packed, and y for a weight gradient that has many rows: into
 columns as wide as the tile, aligned so that no vector straddles two cache lines. Over the shapes of `minigen bench cpu`, in
@@ -24,7 +24,8 @@ from .share import ALL, hand_out
 from .threads import num_threads, run_shared
 from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, rows_of, run_tiles, tile_address
 
-LEAST_OUTS = LANES // 2  # with fewer, most of each vector would be idle
+NARROW_COST = 1.5  # of a multiply-add in the narrow tile, which spreads a number for each; in the others: 1
+MIRRORING = 0.9  # to mirror a weight gradient pays below that share of what it costs as it is
 TASKS = 8  # so many at least, if they are not too small then
 # Pixels of several images that share a plan, or of one image: plans of large images take memory, and are the same for all
 # bands in the middle.
@@ -58,23 +59,15 @@ class Column(NamedTuple):
     apart: bool
 
 
-def applies(geometry: ConvGeometry, dtype: np.dtype) -> bool:
-    """Whether this is a way from x to y: outputs of a group fill at least half a vector, or what each of them sees does."""
-    depth, outs, groups = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups, geometry.groups
-    few = dots.applies(outs, depth, math.prod(geometry.kernel_size) * depth, groups)
-    return dtype == np.float32 and (outs >= LEAST_OUTS or few)
+def mirror_pays(geometry: ConvGeometry) -> bool:
+    """Whether x and y should swap roles for a weight gradient, as x's channels fill vectors better than y's."""
+    depth, outs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    return geometry.stride == (1, 1) and outs * row_cost(depth) < MIRRORING * depth * row_cost(outs)
 
 
-def applies_transposed(geometry: ConvGeometry, dtype: np.dtype) -> bool:
-    """Whether this is a way from y to x: the same of x's channels, and what each of them hears."""
-    outs, depth, groups = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups, geometry.groups
-    taps = math.prod(geometry.kernel_size) // math.prod(geometry.stride)
-    return dtype == np.float32 and (outs >= LEAST_OUTS or dots.applies(outs, depth, taps * depth, groups))
-
-
-def applies_to_weight_grad(outs: int, dtype: np.dtype) -> bool:
-    """Whether so many outputs of a group fill a vector, or at least half of it."""
-    return dtype == np.float32 and outs >= LEAST_OUTS
+def row_cost(outs: int) -> float:
+    """What it takes to multiply one number and add it to so many sums, in numbers: those of the narrow tile cost more."""
+    return sum(width * (NARROW_COST if width == WIDTHS[-1] else 1) for _, _, width in cut(outs))
 
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
@@ -244,7 +237,9 @@ def _tap_work(geometry: ConvGeometry) -> tuple[np.ndarray, int, int, int, Work]:
 def _columns(groups: int, outs: int, depth: int) -> list[Column]:
     """The columns of each group's outputs. The last of a group may be wider than its outputs."""
     return [
-        Column(channel=g * depth, first=g * outs + first, end=g * outs + end, width=width, rows=ROWS[width], apart=False)
+        Column(
+            channel=g * depth, first=g * outs + first, end=g * outs + end, width=width, rows=ROWS[width], apart=False
+        )
         for g in range(groups)
         for first, end, width in cut(outs)
     ]
@@ -252,7 +247,7 @@ def _columns(groups: int, outs: int, depth: int) -> list[Column]:
 
 def _pixel_columns(groups: int, outs: int, depth: int, terms: int) -> list[Column]:
     """The same where pixels are computed: few outputs of a group are one column, of sums of vectors."""
-    if outs >= LEAST_OUTS and not dots.applies(outs, depth, terms, groups):
+    if not dots.applies(outs, depth, terms, groups):
         return _columns(groups, outs, depth)
     rows = dots.ROWS_OF_DOTS[outs]
     return [Column(g * depth, g * outs, (g + 1) * outs, width=outs, rows=rows, apart=True) for g in range(groups)]

@@ -71,7 +71,7 @@ MOST_STRIDE = 2
 MOST_TAPS = 5  # of a phase's kernel
 LEAST = 1 << 24  # multiplications of the plain way, 0.2 to 0.4 ms of one core: below that, there is little time to win
 WORTH = 0.8  # it pays below that share of the plain way's cost,
-WORTH_OF_WEIGHTS = 1.0 if LANES == 16 else 1.2  # a weight gradient below that: shorter vectors slow the plain way more
+WORTH_OF_WEIGHTS = 0.8 if LANES == 16 else 1.0  # a weight gradient below that: shorter vectors slow the plain way more
 CHUNK_BYTES = 256 << 10  # of transformed tiles, worked on at a time by one thread, or
 CHUNK_TILES = 48  # so many where these are more: each plane's weights are read again for each chunk
 MANY_WEIGHTS = 4 << 20  # bytes of transformed ones: more do not stay in the caches
@@ -90,8 +90,8 @@ class Costs(NamedTuple):
     fill: int  # what the depth is filled up to a multiple of
 
 
-COSTS, GRADIENT_COSTS = Costs(6 << 21, 6, 38, 1), Costs(1 << 21, 6, 25, FULL_ROWS)
-PACKING_COST, UNPACKING_COST = 300, 50  # of one of the plain way's weights
+COSTS, GRADIENT_COSTS = Costs(6 << 21, 6, 38, 1), Costs(1 << 21, 10, 25, FULL_ROWS)
+PACKING_COST, UNPACKING_COST = 300, 150  # of one of the plain way's weights
 
 
 class Side(NamedTuple):
