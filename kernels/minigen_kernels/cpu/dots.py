@@ -23,7 +23,21 @@ from numba.extending import intrinsic
 
 from .addresses import address_of
 from .compiled import compiled
-from .tile import FLOAT, INT, LANES, MANY_REGISTERS, VECTOR, load, multiply_add, number, walk
+from .tile import (
+    FLOAT,
+    INDEX,
+    INT,
+    LANES,
+    MANY_REGISTERS,
+    NOTHING,
+    VECTOR,
+    first_lanes,
+    load,
+    load_lanes,
+    multiply_add,
+    number,
+    walk,
+)
 
 _instructions: Any = intrinsic  # whose types mypy misreads
 MOST_OUTS = max(3, LANES // 2)  # with more, tiles of outputs are as well filled
@@ -51,8 +65,8 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
         vector = builder.mul(
             number(LANES), a_steps[2]
         )  # bytes: a constant would have LLVM unroll the loop (see `walk`)
-        some, mask = builder.icmp_signed("!=", left, number(0)), _first_lanes(builder, left)
-        sums = [[cgutils.alloca_once_value(builder, _NOTHING) for _ in range(rows)] for _ in range(count)]
+        some, mask = builder.icmp_signed("!=", left, number(0)), first_lanes(builder, left)
+        sums = [[cgutils.alloca_once_value(builder, NOTHING) for _ in range(rows)] for _ in range(count)]
 
         def add(a_here: Any, b_here: Any, vector_at: Any) -> None:
             of_b = [b_here]
@@ -74,14 +88,14 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
             with builder.if_then(some):
                 done = builder.mul(vectors, vector)
                 b_here, a_here = (builder.add(start, done) for start in inner)
-                add(a_here, b_here, lambda address: _load_lanes(builder, address, mask))
+                add(a_here, b_here, lambda address: load_lanes(builder, address, mask))
         of_c = [builder.add(c, load(builder, c_rows, 8 * r, INT)) for r in range(rows)]
         for o in range(count):
             first = load(builder, start, 4 * o, FLOAT)
             for r in range(0, rows, FOUR):
                 totals = _added_up(builder, [builder.load(total) for total in sums[o][r : r + FOUR]])
                 for k, place in enumerate(of_c[r : r + FOUR]):
-                    total = builder.fadd(first, builder.extract_element(totals, ir.Constant(_INDEX, k)))
+                    total = builder.fadd(first, builder.extract_element(totals, ir.Constant(INDEX, k)))
                     builder.store(total, builder.inttoptr(builder.add(place, number(4 * o)), _TO_FLOAT), align=4)
         return context.get_dummy_value()
 
@@ -89,31 +103,14 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
     return types.void(outs, *[types.int64] * 7), generate
 
 
-_INDEX, _TO_FLOAT, _NOTHING = ir.IntType(32), FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
-_MASK = ir.VectorType(ir.IntType(1), LANES)
-
-
-def _first_lanes(builder: Any, count: Any) -> Any:
-    """The mask of so many lanes."""
-    lanes, undefined = ir.VectorType(_INDEX, LANES), ir.Constant(ir.VectorType(_INDEX, LANES), ir.Undefined)
-    one = builder.insert_element(undefined, builder.trunc(count, _INDEX), ir.Constant(_INDEX, 0))
-    counts = builder.shuffle_vector(one, undefined, ir.Constant(lanes, [0] * LANES))
-    return builder.icmp_signed("<", ir.Constant(lanes, list(range(LANES))), counts)
-
-
-def _load_lanes(builder: Any, address: Any, mask: Any) -> Any:
-    """The numbers at an address whose lanes the mask has, and zeros in the others: what lies there is not touched."""
-    kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), _INDEX, _MASK, VECTOR])
-    masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0v{LANES}f32")
-    pointer = builder.inttoptr(address, VECTOR.as_pointer())
-    return builder.call(masked, [pointer, ir.Constant(_INDEX, 4), mask, _NOTHING])
+_TO_FLOAT = FLOAT.as_pointer()
 
 
 def _added_up(builder: Any, vectors: list[Any]) -> Any:
     """A vector of four: the sums of the numbers of at most as many vectors."""
 
     def pick(u: Any, v: Any, places: list[int]) -> Any:
-        return builder.shuffle_vector(u, v, ir.Constant(ir.VectorType(_INDEX, len(places)), places))
+        return builder.shuffle_vector(u, v, ir.Constant(ir.VectorType(INDEX, len(places)), places))
 
     def add_neighbours(u: Any, v: Any) -> Any:
         """Of each four numbers of u and v: u0 + u1, u2 + u3, v0 + v1, v2 + v3. Some processors have an instruction for it."""

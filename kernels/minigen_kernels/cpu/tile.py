@@ -63,7 +63,8 @@ ITEM = 4  # bytes of a number
 CACHE_LINE = 64  # bytes
 AHEAD = 2  # tiles: so early are a tile's lines of c asked for
 INT, FLOAT = ir.IntType(64), ir.FloatType()
-VECTOR = ir.VectorType(FLOAT, LANES)
+VECTOR, MASK, INDEX = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(1), LANES), ir.IntType(32)
+NOTHING = ir.Constant(VECTOR, [0.0] * LANES)
 
 
 def number(k: int) -> ir.Constant:
@@ -77,15 +78,29 @@ def load(builder: Any, address: Any, offset: int, kind: ir.Type) -> Any:
     return builder.load(pointer, align=8 if kind is INT else 4)
 
 
+def first_lanes(builder: Any, count: Any) -> Any:
+    """The mask of so many lanes."""
+    lanes = ir.Constant(ir.VectorType(INT, LANES), list(range(LANES)))
+    return builder.icmp_signed("<", lanes, spread(builder, count))
+
+
+def load_lanes(builder: Any, address: Any, mask: Any) -> Any:
+    """The numbers at an address whose lanes the mask has, and zeros in the others: what lies there is not touched."""
+    kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, MASK, VECTOR])
+    masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0v{LANES}f32")
+    pointer = builder.inttoptr(address, VECTOR.as_pointer())
+    return builder.call(masked, [pointer, ir.Constant(INDEX, 4), mask, NOTHING])
+
+
 def store(builder: Any, vector: Any, address: Any, offset: int) -> None:
     builder.store(vector, builder.inttoptr(builder.add(address, number(offset)), VECTOR.as_pointer()), align=4)
 
 
 def spread(builder: Any, value: Any) -> Any:
     """A vector of one number."""
-    index, undefined = ir.IntType(32), ir.Constant(VECTOR, ir.Undefined)
-    one = builder.insert_element(undefined, value, ir.Constant(index, 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+    undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(INDEX, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES))
 
 
 def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -123,7 +138,7 @@ def begin_sums(builder: Any, sums: list[list[Any]], start: Any) -> Any:
         with nothing:
             for row in sums:
                 for total in row:
-                    builder.store(ir.Constant(VECTOR, [0.0] * LANES), total)
+                    builder.store(NOTHING, total)
         with begin:
             for v in range(len(sums[0])):
                 first = load(builder, start, 4 * LANES * v, VECTOR)
@@ -247,6 +262,18 @@ def put_float(context, address, value):
     return types.void(types.int64, types.float32), generate
 
 
+@_instructions
+def put_vector(context, source, target, count):
+    """Copies a vector of which `count` numbers are there, from one address to another; for the others it has zeros."""
+
+    def generate(context, builder, signature, arguments):
+        source, target, count = arguments
+        store(builder, load_lanes(builder, source, first_lanes(builder, count)), target, 0)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
 def _prefetch(to_write: bool, level: int) -> Any:
     """The intrinsic prefetch(address, lines), which asks for so many cache lines, and does not wait for them."""
 
@@ -277,11 +304,10 @@ def bend(context, address, slope):
 
     def generate(context, builder, signature, arguments):
         address, slope = arguments
-        zero = ir.Constant(VECTOR, [0.0] * LANES)
         values = load(builder, address, 0, VECTOR)
         flat = builder.fcmp_ordered("==", slope, ir.Constant(FLOAT, 0.0))
-        low = builder.select(flat, zero, builder.fmul(values, spread(builder, slope)))
-        store(builder, builder.select(builder.fcmp_ordered("<=", values, zero), low, values), address, 0)
+        low = builder.select(flat, NOTHING, builder.fmul(values, spread(builder, slope)))
+        store(builder, builder.select(builder.fcmp_ordered("<=", values, NOTHING), low, values), address, 0)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32), generate

@@ -22,7 +22,7 @@ from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
 from .share import ALL, hand_out
 from .threads import num_threads, run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, rows_of, run_tiles, tile_address
+from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, put_vector, rows_of, run_tiles, tile_address
 
 NARROW_COST = 1.5  # of a multiply-add in the narrow tile, which spreads a number for each; in the others: 1
 MIRRORING = 0.9  # to mirror a weight gradient pays below that share of what it costs as it is
@@ -396,13 +396,12 @@ def _unpack_weights(k, block, sums, columns, w):
 def _pack_columns(y, width, packed):
     """Pixels (n, i, j, outs) as (n, i, j, width), with zeros for the outputs that there are not."""
     images, lines, pixels, outs = y.shape
-    k = 0
+    target = packed.ctypes.data
     for n in range(images):
         for i in range(lines):
-            for j in range(pixels):
-                source, target = y[n, i, j], packed[k : k + width]
-                for o in range(outs):
-                    target[o] = source[o]
-                for o in range(outs, width):
-                    target[o] = 0
-                k += width
+            source = y[n, i].ctypes.data
+            for _ in range(pixels):
+                for o in range(0, width, LANES):
+                    put_vector(source + o * ITEM, target, outs - o)
+                    target += LANES * ITEM
+                source += y.strides[2]
