@@ -575,6 +575,10 @@ print("a tile in the registers:", instructions(tiles))
 # see*: in the middle of an image all nine, at an edge six, in a corner four. A tile of pixels of one kind then needs no
 # zeros, and does not multiply by any.
 #
+# Where $y$ has one channel, or three, a vector of outputs would be nearly empty. `dots.py` turns the tile by a right angle:
+# its vectors lie along the *input's* channels, which are side by side too, and each sum is a vector that is added up at the
+# end. So are the last layer of a decoder computed, and the gradient of a critic with respect to its images.
+#
 # ### Exercise 12.4
 #
 # Which taps of a kernel fall inside the image?
@@ -811,6 +815,6 @@ cpu.set_num_threads(1)
 # - Lavin, Gray: *Fast algorithms for convolutional neural networks*, 2016, arXiv 1509.09308; Barabasz et al., 2020,
 #   arXiv 1803.10986, on its errors.
 # - In `kernels/minigen_kernels/cpu/`, in this order (the map in the README says what each is): `__init__.py` (the four
-#   ways), `patches.py`, `tile.py`, `plans.py`, `tiled.py`, `winograd_schemes.py`, `winograd_vectors.py`, `winograd.py`,
-#   `threads.py`.
+#   ways), `patches.py`, `tile.py`, `plans.py`, `tiled.py`, `dots.py`, `winograd_schemes.py`, `winograd_vectors.py`,
+#   `winograd.py`, `threads.py`.
 # - [Notebook 13](13-cuda-kernel.ipynb): the same climb on a GPU.

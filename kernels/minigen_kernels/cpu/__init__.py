@@ -6,10 +6,10 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   are read where they lie, and others are copied into that order first.
 - Results do not depend on the number of threads, to the last bit: work is cut by shapes alone, and sums are added up in
   one fixed order.
-- There are four ways to convolve: `tiled`, fast, for float32; `winograd`, faster, for many large ones in it; `depthwise`,
-  for groups of one channel, and fast for float32; and products with matrices of patches, in `convolution`, for float64 and
-  for few outputs, simple enough to hold the others to. Products of matrices are made of the same tiles, in `panels`; small
-  ones and float64 are BLAS's, in `products`.
+- There are four ways to convolve: `tiled`, fast, for float32, with a tile for many outputs and one for few (`dots`);
+  `winograd`, faster, for many large ones in it; `depthwise`, for groups of one channel, and fast for float32; and products
+  with matrices of patches, in `convolution`, for float64, simple enough to hold the others to. Products of matrices are made
+  of the same tiles, in `panels`; small ones and float64 are BLAS's, in `products`.
 - A kernel that several threads compute is cut into compiled pieces, which they take without the interpreter: `share`.
 - Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
 """

@@ -1,14 +1,17 @@
-"""The register tile of few outputs: sums of products of vectors, along the channels.
+"""The register tile of few outputs: sums along the channels.
 
-A tile (see `tile`) has vectors of outputs. Of one output, or three, most of such a vector is idle: then the vectors lie along
-the channels, which are side by side in memory too. The block of results is R pixels of O outputs, each a vector of sums
+A tile (see `tile`) is made of vectors of outputs. Of one output, or three, most of such a vector would be idle. Here vectors
+lie along what is added up: along n, whose numbers lie side by side in a and in b,
 
-    s[r, o, :] = sum over l, m, n of a[r, l, m, n, :] * b[l, m, n, o, :]
+    c[r, o] = start[o] + sum over l, m, n of a[r, l, m, n] * b[o, l, m, n]
 
-and at the end the numbers of each vector are added up, four vectors together. A step is R O multiply-adds for R + O loads,
-and no number has to be spread over a vector.
+Each of the R O sums is a vector, whose numbers are added up at the end, four vectors together. A step of the loop is R O
+multiply-adds for R + O loads, and no number has to be spread over a vector. n are the channels of a pixel, or of all pixels
+that a row of the kernel sees, where these lie side by side (see `plans`): so even of one channel, a 5×5 kernel fills five
+lanes of eight. The rest of n that fills no vector is loaded lane by lane, and what lies behind it is not touched.
 
-This is what the last layer of a decoder is, and the gradient of the first layer of a critic with respect to its images.
+This is what the last layer of a decoder is, and the gradient of a critic's first layer with respect to its images. On two
+cores of a Zen 3, convolutions to one to four outputs take 0.1 to 0.8 of the time that products with patches take.
 """
 
 from __future__ import annotations
@@ -60,19 +63,15 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
         of_a = [builder.add(a, load(builder, a_rows, 8 * r, INT)) for r in range(rows)]
         numbers = [load(builder, axes, 8 * k, INT) for k in range(10)]
         lengths, a_steps, b_steps, by_output = numbers[:3], numbers[3:6], numbers[6:9], numbers[9]
-        vectors = builder.lshr(lengths[2], number(LANES.bit_length() - 1))
-        left = builder.and_(lengths[2], number(LANES - 1))
+        vectors, left = (op(lengths[2], number(LANES)) for op in (builder.udiv, builder.urem))
+        some, mask = builder.icmp_signed("!=", left, number(0)), first_lanes(builder, left)
         vector = builder.mul(
             number(LANES), a_steps[2]
-        )  # bytes: a constant would have LLVM unroll the loop (see `walk`)
-        some, mask = builder.icmp_signed("!=", left, number(0)), first_lanes(builder, left)
+        )  # bytes; if LLVM knew them it would unroll the loop (see `walk`)
         sums = [[cgutils.alloca_once_value(builder, NOTHING) for _ in range(rows)] for _ in range(count)]
 
         def add(a_here: Any, b_here: Any, vector_at: Any) -> None:
-            of_b = [b_here]
-            for _ in range(count - 1):
-                of_b.append(builder.add(of_b[-1], by_output))
-            of_b = [vector_at(address) for address in of_b]
+            of_b = [vector_at(builder.add(b_here, builder.mul(number(o), by_output))) for o in range(count)]
             for r in range(rows):
                 pixel = vector_at(builder.add(of_a[r], a_here))
                 for o in range(count):
@@ -96,14 +95,12 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
                 totals = _added_up(builder, [builder.load(total) for total in sums[o][r : r + FOUR]])
                 for k, place in enumerate(of_c[r : r + FOUR]):
                     total = builder.fadd(first, builder.extract_element(totals, ir.Constant(INDEX, k)))
-                    builder.store(total, builder.inttoptr(builder.add(place, number(4 * o)), _TO_FLOAT), align=4)
+                    to = builder.inttoptr(builder.add(place, number(4 * o)), FLOAT.as_pointer())
+                    builder.store(total, to, align=4)
         return context.get_dummy_value()
 
     count, rows = outs.literal_value, ROWS_OF_DOTS[outs.literal_value]
     return types.void(outs, *[types.int64] * 7), generate
-
-
-_TO_FLOAT = FLOAT.as_pointer()
 
 
 def _added_up(builder: Any, vectors: list[Any]) -> Any:
