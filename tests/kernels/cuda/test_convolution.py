@@ -109,7 +109,8 @@ def cases(draw):
     )
 
 
-# Several blocks, steps and shares along every axis, phases of unequal length, and no two equal numbers in all of them.
+# Several blocks, steps and shares along every axis, phases of unequal length, and no two equal numbers in all of them; last,
+# sums of nine terms, one more than whole steps.
 HARD = [
     case(batch=2, ins=8, outs=12, size=(5, 4), kernel=(3, 2), stride=(2, 1), padding=(1, 0, 0, 1)),
     case(
@@ -125,6 +126,7 @@ HARD = [
     ),
     case(batch=2, groups=3, size=(4, 7), kernel=(2, 3), stride=(3, 2), padding=(1, 0, 2, 0), dilation=(1, 2)),
     case(groups=2, ins=4, outs=4, size=(7, 5), kernel=(3, 1), stride=(3, 2), padding=(2, 1, 0, 0), dilation=(2, 3)),
+    case(size=(5, 5), kernel=(3, 3)),
 ]
 
 

@@ -63,13 +63,14 @@ def cases(draw):
 
 
 # The first has sizes that no tile divides, and more than one block and step along every axis. The next two have no two
-# numbers (N, H, C, strides, ...) that are the same in both, so that one taken for another shows. The last has channels in
-# fours, and more of them than a step takes.
+# numbers (N, H, C, strides, ...) that are the same in both, so that one taken for another shows. The fourth has channels in
+# fours, and more of them than a step takes; the last has one channel, the least that a step is made for.
 HARD = [
     case(batch=2, groups=2, ins=3, outs=5, size=(8, 4), kernel=(3, 2), stride=(2, 1), padding=(1, 0, 1, 2)),
     case(groups=2, ins=2, outs=3, size=(6, 4), kernel=(2, 3), stride=(3, 1), padding=(0, 0, 0, 1), dilation=(2, 1)),
     case(batch=2, ins=2, outs=2, size=(5, 6), kernel=(2, 2), padding=(1, 1, 0, 1), dilation=(3, 3)),
-    case(groups=2, ins=12, outs=20, size=(4, 3), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 1, 0)),
+    case(groups=2, ins=20, outs=20, size=(4, 3), kernel=(2, 2), stride=(1, 2), padding=(0, 1, 1, 0)),
+    case(size=(3, 3), kernel=(2, 2)),
 ]
 CHEAPEST_FIRST = sorted(HARD, key=lambda arguments: arguments[0].size * arguments[1].size)  # to hunt mutants with
 
