@@ -85,11 +85,14 @@ def test_of_a_tile_wider_than_c_the_numbers_that_c_has_are_kept(width):
     rng = np.random.default_rng(3)
     rows, kept = ROWS[width], width - 3
     a, b, start = small_numbers(rng, rows), small_numbers(rng, width), small_numbers(rng, width)
-    c = np.zeros((rows, kept), np.float32)
+    c = np.full((rows, width), np.nan, np.float32)  # beside what is kept, it stays as it was
+    order = rng.permutation(rows)
+    expected = c.copy()
+    expected[order, :kept] = (a[:, None] * b + start)[:, :kept]
     block = np.array([[0, 1, 0, 0, 1, 1, 1, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM, 0]])
-    a_rows, c_rows = (np.arange(rows)[None] * array.strides[0] for array in (a, c))
+    a_rows, c_rows = np.arange(rows)[None] * a.strides[0], order[None] * c.strides[0]
     run(width, block, a_rows, c_rows, a, b, start, c, kept=kept)
-    np.testing.assert_array_equal(c, (a[:, None] * b + start)[:, :kept])
+    np.testing.assert_array_equal(c, expected)
 
 
 def test_an_empty_sum_is_what_it_began_with():

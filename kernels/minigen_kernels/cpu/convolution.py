@@ -1,7 +1,7 @@
 """The three convolutions: the choice between the ways to compute them, and the plain way.
 
-The plain way is a product with the matrix of patches (see `patches`), a chunk of it at a time. It serves float64; where y
-has few channels, patches of y are the smaller ones.
+The plain way is a product with the matrix of patches (see `patches`), a chunk of it at a time. It serves float64, where y
+has few channels with patches of y, the smaller ones; and float32 where x is its own matrix of patches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .threads import parallel_for
 from .tile import LANES
 
 FLOAT = np.dtype(np.float32)
-LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` and the patches of few channels are better filled
+LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` are better filled
 SCRATCH_BYTES = 4 << 20  # of patches that a thread works on at a time: enough rows for BLAS, few enough for the caches
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
@@ -101,7 +101,7 @@ def conv2d_weight_grad(
         w = winograd.weight_grad(x, y, geometry)
     elif _is_a_product(geometry, x.dtype):
         w = _weight_grad(x, y, geometry)
-    elif x.dtype == FLOAT and tiled.mirror_pays(geometry):
+    elif x.dtype == FLOAT and tiled.better_mirrored(geometry):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
     elif x.dtype == FLOAT:
         w = tiled.weight_grad(x, y, geometry)

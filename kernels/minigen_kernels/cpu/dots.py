@@ -16,6 +16,7 @@ cores of a Zen 3, convolutions to one to four outputs take 0.1 to 0.8 of the tim
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,7 @@ from .tile import (
     INT,
     LANES,
     MANY_REGISTERS,
+    NARROW_COST,
     NOTHING,
     VECTOR,
     first_lanes,
@@ -44,14 +46,22 @@ from .tile import (
 
 _instructions: Any = intrinsic  # whose types mypy misreads
 MOST_OUTS = max(3, LANES // 2)  # with more, tiles of outputs are as well filled
+# Of what is left of a run, and of adding a sum's numbers up, in multiply-adds of a vector; fitted on a Zen 3.
+LEFT_COST, END_COST = 1.5, 5
 FOUR = 4  # vectors that are added up together: every processor's have four numbers, or a multiple of it
 _SUMS, _MOST_ROWS = 24 if MANY_REGISTERS else 12, 8
 ROWS_OF_DOTS = {outs: min(_MOST_ROWS, _SUMS // outs) for outs in range(1, MOST_OUTS + 1)}
 
 
-def applies(outs: int, depth: int, terms: int, groups: int) -> bool:
-    """Whether a group's outputs are so few, and the channels of a pixel fill vectors, or together with its neighbours' do."""
-    return outs <= MOST_OUTS and (depth % LANES == 0 or (groups == 1 and terms >= LANES))
+def pay(outs: int, depth: int, kernel_size: tuple[int, int], beside: bool) -> bool:
+    """Whether sums of so many channels and taps, for so few outputs, take fewer steps than in a tile of outputs.
+
+    beside: whether the pixels that a row of the kernel sees lie side by side, and are one run of numbers.
+    """
+    terms = math.prod(kernel_size) * depth
+    run = depth * kernel_size[1] if beside else depth
+    vectors = run // LANES + (LEFT_COST if run % LANES else 0)
+    return outs <= MOST_OUTS and outs * (terms // max(1, run) * vectors + END_COST) < NARROW_COST * terms
 
 
 @_instructions(prefer_literal=True)

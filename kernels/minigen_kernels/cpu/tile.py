@@ -52,6 +52,8 @@ WIDTHS = tuple(vectors * LANES for _, vectors in SHAPES)  # numbers in a row of 
 ROWS = dict(zip(WIDTHS, (rows for rows, _ in SHAPES)))  # rows of the tile of each width
 FULL_ROWS = math.lcm(*ROWS.values())  # fill up the tiles of every width
 
+NARROW_COST = 1.5  # of a multiply-add in the narrowest, which spreads a number for each; in the others: 1
+
 # A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes, those
 # in b not 0; `bo` from one output to the next, where the terms of each lie side by side (see `dots`).
 BLOCK_FIELDS = ("first_tile", "end_tile", "b", "accumulate", "l", "m", "n", "al", "am", "an", "bl", "bm", "bn", "bo")
@@ -328,7 +330,7 @@ def run_tiles(tile, rows, width, kept, blocks, count, a_rows, c_rows, a, b, star
     tile: the address of `compute_tile` or `dots.compute_dots`. kept: how many numbers of a row go to c; fewer than `width`
     if c has no more. a_rows, c_rows: byte offsets (tiles, R) from a and c. Blocks that accumulate do not look at `start`.
     beside: how many columns are computed side by side, tile by tile; steps: bytes from one of them to the next in b, start
-    and c. Blocks that accumulate have one, as have those of which not all is kept.
+    and c. Blocks that accumulate have one, as have those of which not all is kept, and these do not accumulate.
 
     Before a processor writes to a line it reads it, and a tile of few terms would wait for that longer than it computes:
     asked for two tiles early, convolutions of one channel, 28×28, take 0.8 to 0.95 of the time (Zen 3).

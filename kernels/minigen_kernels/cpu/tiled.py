@@ -1,8 +1,9 @@
 """The three convolutions by register tiles (see `tile`, `dots` and `plans`), for float32.
 
-Images are read and written where they lie. Only weights are packed, and y for a weight gradient that has many rows: into
-columns as wide as the tile, aligned so that no vector straddles two cache lines. Over the shapes of `minigen bench cpu`, in
-all three directions, this is 1.6 times as fast as products with matrices of patches (geometric mean, one core of a Zen 4).
+Images are read and written where they lie. Only weights are packed, and y for a weight gradient that has many rows, or fewer
+outputs than a tile is wide: into columns as wide as the tile, aligned so that no vector straddles two cache lines. Over the
+shapes of `minigen bench cpu`, in all three directions, this is 1.6 times as fast as products with matrices of patches
+(geometric mean, one core of a Zen 4).
 """
 
 from __future__ import annotations
@@ -22,9 +23,20 @@ from .layout import TASK_FLOPS, aligned, pieces, read_only, scratch, steps
 from .plans import Correlation, Work
 from .share import ALL, hand_out
 from .threads import num_threads, run_shared
-from .tile import ITEM, LANES, ROWS, WIDTHS, float_at, put_float, put_vector, rows_of, run_tiles, tile_address
+from .tile import (
+    ITEM,
+    LANES,
+    NARROW_COST,
+    ROWS,
+    WIDTHS,
+    float_at,
+    put_float,
+    put_vector,
+    rows_of,
+    run_tiles,
+    tile_address,
+)
 
-NARROW_COST = 1.5  # of a multiply-add in the narrow tile, which spreads a number for each; in the others: 1
 MIRRORING = 0.9  # to mirror a weight gradient pays below that share of what it costs as it is
 TASKS = 8  # so many at least, if they are not too small then
 # Pixels of several images that share a plan, or of one image: plans of large images take memory, and are the same for all
@@ -59,7 +71,7 @@ class Column(NamedTuple):
     apart: bool
 
 
-def mirror_pays(geometry: ConvGeometry) -> bool:
+def better_mirrored(geometry: ConvGeometry) -> bool:
     """Whether x and y should swap roles for a weight gradient, as x's channels fill vectors better than y's."""
     depth, outs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     return geometry.stride == (1, 1) and outs * row_cost(depth) < MIRRORING * depth * row_cost(outs)
@@ -123,12 +135,12 @@ def _pixel_work(
 ) -> tuple[list[Column], np.ndarray, np.ndarray, int, Work]:
     """The columns of y, and its pixels by tasks; PIXEL_FIELDS are the fields of a run.
 
-    Returns the columns, also as an array; where the packed weights of a correlation and a column lie (KH, KW, depth,
-    width), one behind the other, in bytes, and how many numbers they are; and the work.
+    Returns the columns, also as an array; where the packed weights of a correlation and a column lie (see
+    `_pack_weights`), one behind the other, in bytes, and how many numbers they are; and the work.
     """
     (batch, height, width, outs), depth = shape, correlations[0].depth
     terms = [math.prod(part.kernel_size) * depth for part in correlations]
-    columns = _pixel_columns(groups, outs // groups, depth, max(terms))
+    columns = _pixel_columns(groups, outs // groups, correlations[terms.index(max(terms))])
     image_flops = sum(2 * math.prod((*part.out_size, *part.kernel_size)) * depth * outs for part in correlations)
     chunks = _image_chunks(batch, height * width, image_flops, columns[0].rows)
     bands = min(-(-TASKS // len(chunks)), max(1, image_flops * (chunks[0].stop - chunks[0].start) // TASK_FLOPS))
@@ -245,9 +257,10 @@ def _columns(groups: int, outs: int, depth: int) -> list[Column]:
     ]
 
 
-def _pixel_columns(groups: int, outs: int, depth: int, terms: int) -> list[Column]:
-    """The same where pixels are computed: few outputs of a group are one column, of sums of vectors."""
-    if not dots.applies(outs, depth, terms, groups):
+def _pixel_columns(groups: int, outs: int, part: Correlation) -> list[Column]:
+    """The same where pixels are computed, of few outputs perhaps one column a group, for `dots`. part: the one of most terms."""
+    depth, beside = part.depth, groups == 1 and part.dilation[1] == 1
+    if not dots.pay(outs, depth, part.kernel_size, beside):
         return _columns(groups, outs, depth)
     rows = dots.ROWS_OF_DOTS[outs]
     return [Column(g * depth, g * outs, (g + 1) * outs, width=outs, rows=rows, apart=True) for g in range(groups)]
@@ -256,7 +269,7 @@ def _pixel_columns(groups: int, outs: int, depth: int, terms: int) -> list[Colum
 def cut(outs: int) -> list[tuple[int, int, int]]:
     """The columns (first, end, width) of so many outputs.
 
-    Two of middle width are better than a wide one and a narrow one: they are computed side by side.
+    Two of middle width are better than a wide one and a narrow one, and may be computed side by side.
     """
     found, first = [], 0
     wide, middle, narrow = WIDTHS

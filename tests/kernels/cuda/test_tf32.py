@@ -96,7 +96,7 @@ def results(kernels, x, w, y, options, functions=ALL):
 
 
 def same(ours, expected):
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(ours, expected))
+    return all(a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True) for a, b in zip(ours, expected))
 
 
 def to_tf32(array):
@@ -155,8 +155,17 @@ def test_factors_are_rounded_to_tf32_and_sums_are_not(geometry, seed):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=5e-5)
 
 
+def with_nan(which, place):
+    """x, w or y (0 to 2) with a number that is none. Padding cuts off all that would find zeros around y beside it."""
+    arguments = case(batch=2, groups=2, ins=3, outs=5, size=(5, 7), kernel=(3, 3), stride=(2, 2), padding=(2,) * 4)
+    arguments[which][place] = np.nan
+    return arguments
+
+
 # Several blocks, warps, steps and shares, phases of unequal length; channels that divide by 16, by 4 and by neither. The
-# last ones have several tiles along every axis, steps for each stage twice, and more than 32 rows and columns for a warp.
+# two of LARGE have several tiles along every axis, steps for each stage twice, and more than 32 rows and columns for a warp.
+# Of the next, a share of the pixels is one more than a whole step, and ends with the first pixel of an image.
+# At the end, a number that is none in y or w: phases with fewer taps than others may not multiply it, not even with zero.
 LARGE = case(ins=36, outs=68, size=(11, 7), kernel=(2, 1))
 HARD = [  # and on which tiles, with at least how many pixels for a share
     (case(batch=2, ins=4, outs=80, size=(3, 4), kernel=(2, 1), stride=(1, 2)), TWO_WARPS, 20),
@@ -183,6 +192,9 @@ HARD = [  # and on which tiles, with at least how many pixels for a share
     (case(batch=3, ins=16, outs=36, size=(5, 4), kernel=(3, 2), stride=(2, 1), padding=(1, 0, 0, 1)), TWO_WARPS, 50),
     (LARGE, WIDE_WARPS, 50),
     (LARGE, TALL_WARPS, 50),
+    (case(batch=17, ins=4, outs=4, size=(2, 2), kernel=(1, 2)), ONE_WARP, 17),
+    (with_nan(2, (0, 2, 1, 1)), ONE_WARP, 20),
+    (with_nan(1, (3, 1, 0, 1)), ONE_WARP, 20),
 ]
 EXPECTED = [results(reference, *arguments) for arguments, _, _ in HARD]
 
