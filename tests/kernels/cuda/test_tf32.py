@@ -164,8 +164,9 @@ def with_nan(which, place):
 
 # Several blocks, warps, steps and shares, phases of unequal length; channels that divide by 16, by 4 and by neither. The
 # two of LARGE have several tiles along every axis, steps for each stage twice, and more than 32 rows and columns for a warp.
-# Of the next, a share of the pixels is one more than a whole step, and ends with the first pixel of an image.
-# At the end, a number that is none in y or w: phases with fewer taps than others may not multiply it, not even with zero.
+# Then a share of the pixels is one more than a whole step, and ends with the first pixel of an image; and so are channels
+# times taps. At the end, a number that is none in y or w: phases with fewer taps than others may not multiply it, not even
+# with zero.
 LARGE = case(ins=36, outs=68, size=(11, 7), kernel=(2, 1))
 HARD = [  # and on which tiles, with at least how many pixels for a share
     (case(batch=2, ins=4, outs=80, size=(3, 4), kernel=(2, 1), stride=(1, 2)), TWO_WARPS, 20),
@@ -193,6 +194,7 @@ HARD = [  # and on which tiles, with at least how many pixels for a share
     (LARGE, WIDE_WARPS, 50),
     (LARGE, TALL_WARPS, 50),
     (case(batch=17, ins=4, outs=4, size=(2, 2), kernel=(1, 2)), ONE_WARP, 17),
+    (case(ins=11, outs=11, size=(4, 3), kernel=(3, 1)), ONE_WARP, 20),
     (with_nan(2, (0, 2, 1, 1)), ONE_WARP, 20),
     (with_nan(1, (3, 1, 0, 1)), ONE_WARP, 20),
 ]
