@@ -26,7 +26,6 @@ from .products import matrix_product, multiply
 from .threads import parallel_for
 from .tile import LANES
 
-FLOAT = np.dtype(np.float32)
 LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` are better filled
 SCRATCH_BYTES = 4 << 20  # of patches that a thread works on at a time: enough rows for BLAS, few enough for the caches
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
@@ -48,10 +47,10 @@ def conv2d(
         return channels_first(winograd.convolve(x, w, geometry, bias))
     if _is_a_product(geometry, x.dtype):
         return channels_first(_convolution(x, w, geometry, bias))
-    filled = x.dtype == FLOAT and geometry.out_channels >= LANES * groups  # vectors, by each group's outputs
+    filled = x.dtype == np.float32 and geometry.out_channels >= LANES * groups  # vectors, by each group's outputs
     if depthwise.applies(geometry) and not filled:
         return channels_first(depthwise.convolve(x, w, geometry, bias))
-    if x.dtype == FLOAT:
+    if x.dtype == np.float32:
         return channels_first(tiled.convolve(x, w, geometry, bias))
     if _mirror_pays(geometry):
         y = _transposed(x, mirror_weight(w, groups), geometry.mirrored())
@@ -78,7 +77,7 @@ def conv_transpose2d(
         return channels_first(winograd.transposed(y, w, geometry, bias))
     if depthwise.applies(geometry):
         return channels_first(depthwise.transposed(y, w, geometry, bias))
-    if y.dtype == FLOAT and not _is_a_product(geometry, y.dtype):
+    if y.dtype == np.float32 and not _is_a_product(geometry, y.dtype):
         return channels_first(tiled.transposed(y, w, geometry, bias))
     if _mirror_pays(geometry):
         x = _convolution(y, mirror_weight(w, groups), geometry.mirrored())
@@ -101,9 +100,9 @@ def conv2d_weight_grad(
         w = winograd.weight_grad(x, y, geometry)
     elif _is_a_product(geometry, x.dtype):
         w = _weight_grad(x, y, geometry)
-    elif x.dtype == FLOAT and tiled.better_mirrored(geometry):
+    elif x.dtype == np.float32 and tiled.better_mirrored(geometry):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
-    elif x.dtype == FLOAT:
+    elif x.dtype == np.float32:
         w = tiled.weight_grad(x, y, geometry)
     elif _mirror_pays(geometry):
         w = mirror_weight(_weight_grad(y, x, geometry.mirrored()), groups)
@@ -130,7 +129,7 @@ def _patches_are_x(geometry: ConvGeometry) -> bool:
 def _is_a_product(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether the convolution is a product of matrices that `panels` computes, with enough channels on both sides."""
     ins = geometry.in_channels * geometry.kernel_size[0] * geometry.kernel_size[1]
-    return dtype == FLOAT and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
+    return dtype == np.float32 and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
 
 
 def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:

@@ -41,6 +41,7 @@ from .tile import (
     load_lanes,
     multiply_add,
     number,
+    store,
     walk,
 )
 
@@ -58,10 +59,10 @@ def pay(outs: int, depth: int, kernel_size: tuple[int, int], beside: bool) -> bo
 
     beside: whether the pixels that a row of the kernel sees lie side by side, and are one run of numbers.
     """
-    terms = math.prod(kernel_size) * depth
-    run = depth * kernel_size[1] if beside else depth
+    taps = math.prod(kernel_size)
+    runs, run = (kernel_size[0], kernel_size[1] * depth) if beside else (taps, depth)
     vectors = run // LANES + (LEFT_COST if run % LANES else 0)
-    return outs <= MOST_OUTS and outs * (terms // max(1, run) * vectors + END_COST) < NARROW_COST * terms
+    return outs <= MOST_OUTS and outs * (runs * vectors + END_COST) < NARROW_COST * taps * depth
 
 
 @_instructions(prefer_literal=True)
@@ -75,9 +76,8 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
         lengths, a_steps, b_steps, by_output = numbers[:3], numbers[3:6], numbers[6:9], numbers[9]
         vectors, left = (op(lengths[2], number(LANES)) for op in (builder.udiv, builder.urem))
         some, mask = builder.icmp_signed("!=", left, number(0)), first_lanes(builder, left)
-        vector = builder.mul(
-            number(LANES), a_steps[2]
-        )  # bytes; if LLVM knew them it would unroll the loop (see `walk`)
+        # The bytes of a vector. If LLVM knew them, it would unroll the loop (see `walk`).
+        vector = builder.mul(number(LANES), a_steps[2])
         sums = [[cgutils.alloca_once_value(builder, NOTHING) for _ in range(rows)] for _ in range(count)]
 
         def add(a_here: Any, b_here: Any, vector_at: Any) -> None:
@@ -105,8 +105,7 @@ def _dots(context, outs, a, a_rows, b, start, c, c_rows, axes):
                 totals = _added_up(builder, [builder.load(total) for total in sums[o][r : r + FOUR]])
                 for k, place in enumerate(of_c[r : r + FOUR]):
                     total = builder.fadd(first, builder.extract_element(totals, ir.Constant(INDEX, k)))
-                    to = builder.inttoptr(builder.add(place, number(4 * o)), FLOAT.as_pointer())
-                    builder.store(total, to, align=4)
+                    store(builder, total, place, 4 * o)
         return context.get_dummy_value()
 
     count, rows = outs.literal_value, ROWS_OF_DOTS[outs.literal_value]

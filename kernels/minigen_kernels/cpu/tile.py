@@ -94,8 +94,9 @@ def load_lanes(builder: Any, address: Any, mask: Any) -> Any:
     return builder.call(masked, [pointer, ir.Constant(INDEX, 4), mask, NOTHING])
 
 
-def store(builder: Any, vector: Any, address: Any, offset: int) -> None:
-    builder.store(vector, builder.inttoptr(builder.add(address, number(offset)), VECTOR.as_pointer()), align=4)
+def store(builder: Any, value: Any, address: Any, offset: int) -> None:
+    """Writes a FLOAT or a VECTOR so many bytes behind an address."""
+    builder.store(value, builder.inttoptr(builder.add(address, number(offset)), value.type.as_pointer()), align=4)
 
 
 def spread(builder: Any, value: Any) -> Any:
@@ -258,7 +259,7 @@ def put_float(context, address, value):
     """Writes a float32 number to an address."""
 
     def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], FLOAT.as_pointer()), align=4)
+        store(builder, arguments[1], arguments[0], 0)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32), generate
@@ -283,10 +284,10 @@ def _prefetch(to_write: bool, level: int) -> Any:
     def prefetch(context, address, lines):
         def generate(context, builder, signature, arguments):
             address, lines = arguments
-            index, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-            kind = ir.FunctionType(ir.VoidType(), [byte, index, index, index])
+            byte = ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [byte, INDEX, INDEX, INDEX])
             ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-            how = [ir.Constant(index, k) for k in (int(to_write), 4 - level, 1)]  # 1: data, not instructions
+            how = [ir.Constant(INDEX, k) for k in (int(to_write), 4 - level, 1)]  # 1: data, not instructions
             with cgutils.for_range(builder, lines, intp=INT) as step:
                 line = builder.add(address, builder.mul(step.index, number(CACHE_LINE)))
                 builder.call(ask, [builder.inttoptr(line, byte), *how])

@@ -20,7 +20,7 @@ from .addresses import address
 from .compiled import compiled
 from .share import ALL, hand_out
 from .threads import run_shared
-from .tile import ITEM, LANES, VECTOR, load, number, store
+from .tile import INDEX, ITEM, LANES, VECTOR, load, number, store
 
 SIDE = LANES * ITEM
 LEAST = 16384  # numbers: with fewer, NumPy is done before a kernel has begun
@@ -56,14 +56,13 @@ def _transpose_each(x: np.ndarray, n: int, rows: int, columns: int) -> np.ndarra
 
 
 _instructions: Any = intrinsic  # whose types mypy misreads
-_index = ir.IntType(32)
 
 
 def _interleaved(builder: Any, a: Any, b: Any, half: int) -> Any:
     """a[0], b[0], a[1], b[1], ... of the lower (0) or upper (1) halves of two vectors."""
     begin = half * LANES // 2
     order = [begin + i // 2 + (i % 2) * LANES for i in range(LANES)]
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_index, LANES), order))
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, LANES), order))
 
 
 @_instructions
