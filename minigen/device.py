@@ -33,13 +33,14 @@ class Device:
 
     Args:
         name: as users write it.
-        xp: NumPy, CuPy, or what behaves alike.
+        xp: NumPy, CuPy, or what behaves alike; `ndarray` is its arrays' class.
         kernels, special: names of the modules that the attributes of those names load at first use.
     """
 
     def __init__(self, name: str, xp: ModuleType, kernels: str, special: str) -> None:
         self.name = name
         self.xp = xp
+        self.ndarray = xp.ndarray
         self._modules = {"kernels": kernels, "special": special}
 
     @cached_property
@@ -61,7 +62,7 @@ class Device:
             values: what is to be an array.
             dtype: its type; that of the values unless given.
         """
-        if isinstance(values, self.xp.ndarray):
+        if isinstance(values, self.ndarray):
             return self.xp.asarray(values, dtype=dtype)
         host = np.asarray(device_of(values).to_host(values) if hasattr(values, "shape") else values, dtype=dtype)
         if self is cpu:
@@ -141,7 +142,7 @@ class DeviceWithCudaKernels(Device):
         return pinned.send(self.xp, array) if pinned.is_pinned(array) else self.xp.asarray(array)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
-        if not isinstance(values, self.xp.ndarray) and np.ndim(values):
+        if not isinstance(values, self.ndarray) and np.ndim(values):
             self._capture.refuse("to_gpu", "a copy from the host")
         return super().asarray(values, dtype)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import reprlib
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ DEFAULT_DTYPE = np.dtype(np.float32)
 # Ticks when an operation is recorded and when a tensor is changed in place. What a gradient needs and was changed after
 # the operation was recorded is not what it was: one comparison tells, with nothing noted for each tensor.
 clock = itertools.count(1)
+
+# The counter of what an operation made, until somebody writes to it or shares it: most results need none of their own.
+NEVER: Any = (0,)
+_counters = threading.Lock()
 
 
 class Tensor(TensorMethods):
@@ -105,7 +110,7 @@ class Tensor(TensorMethods):
         """A tensor around an array that no other tensor holds, without the checks."""
         self = Tensor.__new__(Tensor)
         self._data = data
-        self._version = [0]
+        self._version = NEVER
         self.device = device
         self.grad = None
         self.grad_fn = None
@@ -138,9 +143,18 @@ class Tensor(TensorMethods):
 
     def _count_change(self) -> None:
         """The array was changed in place: a backward pass that needs what it was will notice."""
-        self._version[0] = next(clock)
+        version = self._counter()
+        version[0] = next(clock)
         if modes.thread.state.capture is not None:
-            modes.thread.state.capture.versions.append(self._version)
+            modes.thread.state.capture.versions.append(version)
+
+    def _counter(self) -> list[int]:
+        """`_version`, to be written to or shared."""
+        if self._version is NEVER:
+            with _counters:  # two threads that both take a view share one
+                if self._version is NEVER:
+                    self._version = [0]
+        return self._version
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -286,7 +300,7 @@ class Tensor(TensorMethods):
     def detach(self) -> Tensor:
         """The same values outside the graph. Memory and version counter are shared."""
         out = Tensor._wrap(self._data.view(), self.device)
-        out._version = self._version
+        out._version = self._counter()
         return out
 
     def retain_grad(self) -> Tensor:

@@ -24,7 +24,11 @@ from minigen.errors import (
     MinigenError,
     ShapeError,
 )
-from minigen.tensor import Tensor, clock
+from minigen.tensor import NEVER, Tensor, clock
+
+
+ABSENT: Any = object()  # no second operand
+new_tensor = Tensor.__new__
 
 
 class _Output:
@@ -34,7 +38,7 @@ class _Output:
 
     def __init__(self, tensor: Tensor) -> None:
         self._data = tensor._data
-        self._version = tensor._version
+        self._version = tensor._counter()
 
 
 class Function:
@@ -149,13 +153,13 @@ class Function:
             raise ShapeError(_explain(cls, arrays, error)) from error
 
         device = node.device  # a move to another one has changed it
-        data = raw if isinstance(raw, device.xp.ndarray) else device.xp.asarray(raw)
+        data = raw if isinstance(raw, device.ndarray) else device.xp.asarray(raw)
         for array in arrays:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
         out = Tensor._wrap(data, device)
         if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
-            out._version = inputs[0]._version
+            out._version = inputs[0]._counter()
         if state.anomaly:
             node.line = state.line or modes.calling_line()
             if not state.line:  # what a backward computes on its way is judged by the gradient it returns
@@ -165,8 +169,7 @@ class Function:
             node.depth, node.recorded = depth, next(clock)
             node.shape, node.dtype = data.shape, dtype
             if state.origin is not None:
-                node.origin = ref(state.origin)
-                node.order = 1 + (state.origin.order if isinstance(state.origin, Function) else 0)
+                node._helps(state.origin)
             saved = node._saved
             if saved:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
@@ -175,6 +178,108 @@ class Function:
                     node._saved = tuple([node._in_graph(value, inputs, arrays, raw, out) for value in saved])
             out.requires_grad, out.grad_fn = True, node
         return out
+
+    @classmethod
+    def of(cls, x: Any, y: Any = ABSENT) -> Tensor:
+        """What `apply` returns, of one or two inputs that are first `prepared`.
+
+        For a floating-point tensor alone, with another of its type or with a Python number, which is what most
+        operations are given, all is done here in one straight run; for anything else `apply` does it. Lists of inputs,
+        and loops over them, cost more than a small operation itself: a product of four numbers takes 3.6 µs by `apply`
+        and 2.4 µs by this. An operation that may give a view, or has parameters, is for `apply` alone.
+        """
+        state = modes.thread.state
+        if state.watch is not None or state.capture is not None or state.anomaly or not isinstance(x, Tensor):
+            return cls._of_others(x, y)
+        a, device, recording = x._data, x.device, state.recording
+        dtype = a.dtype
+        if dtype.kind != "f":
+            return cls._of_others(x, y)
+        edge: Any = None
+        depth = 0
+        if recording and x.requires_grad:
+            edge = x.grad_fn
+            if edge is None:
+                edge = x
+                depth = 1
+            else:
+                depth = edge.depth + 1
+        node = cls()
+        node.device = device
+        inputs: tuple[Any, ...]
+        if y is ABSENT:
+            inputs, b = (x,), a
+            node.edges = (edge,)
+        else:
+            other: Any = None
+            if isinstance(y, Tensor):
+                b = y._data
+                if b.dtype is not dtype or y.device is not device:
+                    return cls._of_others(x, y)
+                if recording and y.requires_grad:
+                    other = y.grad_fn
+                    if other is None:
+                        other = y
+                        depth = depth or 1
+                    elif other.depth >= depth:
+                        depth = other.depth + 1
+            elif y.__class__ is float or y.__class__ is int:
+                b = y
+            else:
+                return cls._of_others(x, y)
+            inputs = (x, y)
+            node.edges = (edge, other)
+        try:
+            raw = node.forward(a) if y is ABSENT else node.forward(a, b)
+        except ValueError as error:
+            if isinstance(error, MinigenError):
+                raise
+            raise ShapeError(_explain(cls, [a] if y is ABSENT else [a, b], error)) from error
+
+        data = raw if isinstance(raw, device.ndarray) else device.xp.asarray(raw)
+        if data is a or data is b:
+            data = data.view()
+        out = new_tensor(Tensor)
+        out._data = data
+        out._version = NEVER
+        out.device = device
+        out.grad = None
+        out.hooks = None
+        if not depth:
+            out.requires_grad = False
+            out.grad_fn = None
+            return out
+        node.depth = depth
+        node.recorded = next(clock)
+        node.shape = data.shape
+        node.dtype = data.dtype
+        if state.origin is not None:
+            node._helps(state.origin)
+        saved = node._saved
+        if saved:
+            if saved[0] is a and saved[-1] is b and len(saved) == len(inputs):
+                node._saved = inputs
+            elif saved[0] is raw and len(saved) == 1:
+                node._saved = (_Output(out),)
+            else:
+                node._saved = tuple([node._in_graph(value, inputs, [a, b], raw, out) for value in saved])
+        out.requires_grad = True
+        out.grad_fn = node
+        return out
+
+    @classmethod
+    def _of_others(cls, x: Any, y: Any) -> Tensor:
+        return cls.apply(*(cls.prepared(x) if y is ABSENT else cls.prepared(x, y)))
+
+    @staticmethod
+    def prepared(*inputs: Any) -> tuple[Any, ...]:
+        """Inputs as the operation takes them, where `of` is given something else than tensors of floating-point numbers."""
+        return inputs
+
+    def _helps(self, origin: Any) -> None:
+        """This node helps to compute the gradient of `origin`, a node or a leaf."""
+        self.origin = ref(origin)
+        self.order = 1 + (origin.order if isinstance(origin, Function) else 0)
 
     @cached_property
     def needs_input_grad(self) -> tuple[bool, ...]:

@@ -17,10 +17,24 @@ from minigen.functional._operands import floating, may_look, operand, pair, tens
 from minigen.tensor import Tensor
 
 
-class Add(Function):
-    """z = x + y;  x̄ = g, ȳ = g."""
+class Smooth(Function):
+    """y = f(x) of floating-point numbers, which integers become."""
+
+    @staticmethod
+    def prepared(x: Any) -> tuple[Any, ...]:  # type: ignore[override]
+        return (floating(x),)
+
+
+class Combination(Function):
+    """z = x ∘ y of operands that are broadcast, in types that go together."""
 
     broadcasts = True
+    prepared = staticmethod(pair)
+
+
+class Add(Combination):
+    """z = x + y;  x̄ = g, ȳ = g."""
+
     takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
@@ -30,11 +44,17 @@ class Add(Function):
         return g, g
 
 
-class Sub(Function):
+class Sub(Combination):
     """z = x - y;  x̄ = g, ȳ = -g."""
 
-    broadcasts = True
     takes_arrays = True
+
+    @staticmethod
+    def prepared(x: Any, y: Any) -> tuple[Any, ...]:
+        x, y = pair(x, y)
+        if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype.kind == "b") for v in (x, y)):
+            raise DtypeError("sub: booleans have no difference; use x ^ y for where they differ, or x.float().")
+        return x, y
 
     def forward(self, x: Any, y: Any) -> Any:
         return x - y
@@ -43,10 +63,9 @@ class Sub(Function):
         return g, -g if self.needs_input_grad[1] else None
 
 
-class Mul(Function):
+class Mul(Combination):
     """z = x·y;  x̄ = g·y, ȳ = g·x."""
 
-    broadcasts = True
     takes_arrays = True
 
     def forward(self, x: Any, y: Any) -> Any:
@@ -58,15 +77,20 @@ class Mul(Function):
         return g * y if wanted[0] else None, g * x if wanted[1] else None
 
 
-class Div(Function):
+class Div(Combination):
     """z = x/y;  x̄ = g/y, ȳ = -g·x/y²."""
 
-    broadcasts = True
     takes_arrays = True
+
+    @staticmethod
+    def prepared(x: Any, y: Any) -> tuple[Any, ...]:
+        x, y = pair(x, y)
+        return (x, y) if _is_floating(x) or _is_floating(y) else pair(floating(x), y)
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
-        return x / y
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return x / y
 
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
         x, y = self.saved_tensors
@@ -75,10 +99,23 @@ class Div(Function):
             return gx, -gx * (x / y) if self.needs_input_grad[1] else None
 
 
-class Pow(Function):
+class Pow(Combination):
     """z = xʸ;  x̄ = g·y·xʸ⁻¹, ȳ = g·xʸ·ln x (0 where x = 0 and y ≥ 0)."""
 
-    broadcasts = True
+    @staticmethod
+    def prepared(x: Any, y: Any) -> tuple[Any, ...]:
+        x, y = pair(x, y)
+        if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
+            x = floating(x)
+        elif (
+            isinstance(y, Tensor)
+            and y.dtype.kind == "i"
+            and not _is_floating(x)
+            and may_look(y.device)
+            and bool((y.data < 0).any())
+        ):
+            raise DtypeError("pow: integers have no negative powers among the integers; use .float() on one of them.")
+        return x, y
 
     def forward(self, x: Any, y: Any) -> Any:
         self.save_for_backward(x, y)
@@ -108,6 +145,13 @@ class Neg(Function):
 
     takes_arrays = True
 
+    @staticmethod
+    def prepared(x: Any) -> tuple[Any, ...]:
+        x = tensor(x)
+        if x.dtype.kind == "b":
+            raise DtypeError("neg: booleans have no negative; use ~x for not x, or x.float().")
+        return (x,)
+
     def forward(self, x: Any) -> Any:
         return -x
 
@@ -117,6 +161,10 @@ class Neg(Function):
 
 class Abs(Function):
     """y = |x|;  x̄ = g·sign x (0 at 0)."""
+
+    @staticmethod
+    def prepared(x: Any) -> tuple[Any, ...]:
+        return (tensor(x),)
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -137,7 +185,7 @@ class Sign(Function):
         return zeros_like(g)
 
 
-class Exp(Function):
+class Exp(Smooth):
     """y = eˣ;  x̄ = g·y."""
 
     takes_arrays = True
@@ -152,7 +200,7 @@ class Exp(Function):
         return g * y
 
 
-class Log(Function):
+class Log(Smooth):
     """y = ln x;  x̄ = g/x."""
 
     def forward(self, x: Any) -> Any:
@@ -165,7 +213,7 @@ class Log(Function):
         return g / x
 
 
-class Log1p(Function):
+class Log1p(Smooth):
     """y = ln(1 + x), exact for small x;  x̄ = g/(1 + x)."""
 
     def forward(self, x: Any) -> Any:
@@ -178,7 +226,7 @@ class Log1p(Function):
         return g / (1 + x)
 
 
-class Expm1(Function):
+class Expm1(Smooth):
     """y = eˣ - 1, exact for small x;  x̄ = g·(y + 1)."""
 
     takes_arrays = True
@@ -193,7 +241,7 @@ class Expm1(Function):
         return g * (y + 1)
 
 
-class Sqrt(Function):
+class Sqrt(Smooth):
     """y = √x;  x̄ = g/(2y)."""
 
     def forward(self, x: Any) -> Any:
@@ -207,7 +255,7 @@ class Sqrt(Function):
         return g / (2 * y)
 
 
-class Sin(Function):
+class Sin(Smooth):
     """y = sin x;  x̄ = g·cos x."""
 
     def forward(self, x: Any) -> Any:
@@ -219,7 +267,7 @@ class Sin(Function):
         return g * cos(x)
 
 
-class Cos(Function):
+class Cos(Smooth):
     """y = cos x;  x̄ = -g·sin x."""
 
     def forward(self, x: Any) -> Any:
@@ -231,7 +279,7 @@ class Cos(Function):
         return -g * sin(x)
 
 
-class Tanh(Function):
+class Tanh(Smooth):
     """y = tanh x;  x̄ = g·(1 - y²)."""
 
     takes_arrays = True
@@ -246,7 +294,7 @@ class Tanh(Function):
         return g * (1 - y * y)
 
 
-class Sigmoid(Function):
+class Sigmoid(Smooth):
     """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
 
     takes_arrays = True
@@ -283,7 +331,7 @@ class SigmoidGradient(Function):
         return gx, g * x * (1 - 2 * y) if self.needs_input_grad[1] else None
 
 
-class Erf(Function):
+class Erf(Smooth):
     """y = 2/√π ∫₀ˣ e^(-t²) dt;  x̄ = g·2/√π·e^(-x²)."""
 
     def forward(self, x: Any) -> Any:
@@ -340,10 +388,9 @@ class SoftplusGradient(Function):
         return gx, gy
 
 
-class Maximum(Function):
+class Maximum(Combination):
     """z = max(x, y);  x̄ = g where x > y, ȳ = g where y > x, half of it to each where they are equal."""
 
-    broadcasts = True
     larger = "greater"
 
     def forward(self, x: Any, y: Any) -> Any:
@@ -434,7 +481,7 @@ def add(input: Any, other: Any) -> Tensor:
     tensor([[11., 21.],
             [12., 22.]])
     """
-    return Add.apply(*pair(input, other))
+    return Add.of(input, other)
 
 
 def sub(input: Any, other: Any) -> Tensor:
@@ -447,10 +494,7 @@ def sub(input: Any, other: Any) -> Tensor:
     >>> minigen.sub(minigen.tensor([5.0, 7.0]), 2)
     tensor([3., 5.])
     """
-    x, y = pair(input, other)
-    if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype.kind == "b") for v in (x, y)):
-        raise DtypeError("sub: booleans have no difference; use x ^ y for where they differ, or x.float().")
-    return Sub.apply(x, y)
+    return Sub.of(input, other)
 
 
 def mul(input: Any, other: Any) -> Tensor:
@@ -461,7 +505,7 @@ def mul(input: Any, other: Any) -> Tensor:
     >>> minigen.grad(minigen.mul(x, minigen.tensor([10.0, 20.0])).sum(), x)[0]
     tensor([10., 20.])
     """
-    return Mul.apply(*pair(input, other))
+    return Mul.of(input, other)
 
 
 def div(input: Any, other: Any) -> Tensor:
@@ -471,11 +515,7 @@ def div(input: Any, other: Any) -> Tensor:
     >>> minigen.div(minigen.tensor([1, 2, 4]), 4)
     tensor([0.25, 0.5 , 1.  ])
     """
-    x, y = pair(input, other)
-    if not _is_floating(x) and not _is_floating(y):
-        x, y = pair(floating(x), y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Div.apply(x, y)
+    return Div.of(input, other)
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
@@ -488,18 +528,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     >>> minigen.pow(minigen.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    x, y = pair(input, exponent)
-    if isinstance(x, Tensor) and not isinstance(y, Tensor) and x.dtype.kind != "f" and y < 0:
-        x = floating(x)
-    elif (
-        isinstance(y, Tensor)
-        and y.dtype.kind == "i"
-        and not _is_floating(x)
-        and may_look(y.device)
-        and bool((y.data < 0).any())
-    ):
-        raise DtypeError("pow: integers have no negative powers among the integers; use .float() on one of them.")
-    return Pow.apply(x, y)
+    return Pow.of(input, exponent)
 
 
 def neg(input: Any) -> Tensor:
@@ -512,10 +541,7 @@ def neg(input: Any) -> Tensor:
     >>> minigen.neg(minigen.tensor([1.0, -2.0]))
     tensor([-1.,  2.])
     """
-    input = tensor(input)
-    if input.dtype.kind == "b":
-        raise DtypeError("neg: booleans have no negative; use ~x for not x, or x.float().")
-    return Neg.apply(input)
+    return Neg.of(input)
 
 
 def abs(input: Any) -> Tensor:
@@ -526,7 +552,7 @@ def abs(input: Any) -> Tensor:
     >>> minigen.grad(minigen.abs(x).sum(), x)[0]
     tensor([-1.,  0.,  1.])
     """
-    return Abs.apply(tensor(input))
+    return Abs.of(input)
 
 
 def sign(input: Any) -> Tensor:
@@ -537,7 +563,7 @@ def sign(input: Any) -> Tensor:
     tensor([-1.,  0.,  1.])
     """
     input = tensor(input)
-    return input if input.dtype.kind == "b" else Sign.apply(input)
+    return input if input.dtype.kind == "b" else Sign.of(input)
 
 
 def exp(input: Any) -> Tensor:
@@ -547,7 +573,7 @@ def exp(input: Any) -> Tensor:
     >>> minigen.exp(minigen.tensor([0.0, 1.0, 2.0]))
     tensor([1.    , 2.7183, 7.3891])
     """
-    return Exp.apply(floating(input))
+    return Exp.of(input)
 
 
 def log(input: Any) -> Tensor:
@@ -557,7 +583,7 @@ def log(input: Any) -> Tensor:
     >>> minigen.log(minigen.tensor([0.0, 1.0, 10.0]))
     tensor([  -inf, 0.    , 2.3026])
     """
-    return Log.apply(floating(input))
+    return Log.of(input)
 
 
 def log1p(input: Any) -> Tensor:
@@ -568,7 +594,7 @@ def log1p(input: Any) -> Tensor:
     >>> minigen.log1p(x).item() == x.item(), minigen.log(1 + x).item()
     (True, 0.0)
     """
-    return Log1p.apply(floating(input))
+    return Log1p.of(input)
 
 
 def expm1(input: Any) -> Tensor:
@@ -579,7 +605,7 @@ def expm1(input: Any) -> Tensor:
     >>> minigen.expm1(x).item() == x.item(), (minigen.exp(x) - 1).item()
     (True, 0.0)
     """
-    return Expm1.apply(floating(input))
+    return Expm1.of(input)
 
 
 def sqrt(input: Any) -> Tensor:
@@ -589,7 +615,7 @@ def sqrt(input: Any) -> Tensor:
     >>> minigen.sqrt(minigen.tensor([0.0, 4.0, 9.0]))
     tensor([0., 2., 3.])
     """
-    return Sqrt.apply(floating(input))
+    return Sqrt.of(input)
 
 
 def rsqrt(input: Any) -> Tensor:
@@ -630,7 +656,7 @@ def sin(input: Any) -> Tensor:
     >>> minigen.sin(minigen.tensor([0.0, math.pi / 6, math.pi / 2]))
     tensor([0. , 0.5, 1. ])
     """
-    return Sin.apply(floating(input))
+    return Sin.of(input)
 
 
 def cos(input: Any) -> Tensor:
@@ -640,7 +666,7 @@ def cos(input: Any) -> Tensor:
     >>> minigen.cos(minigen.tensor([0.0, math.pi / 3, math.pi]))
     tensor([ 1. ,  0.5, -1. ])
     """
-    return Cos.apply(floating(input))
+    return Cos.of(input)
 
 
 def tanh(input: Any) -> Tensor:
@@ -650,7 +676,7 @@ def tanh(input: Any) -> Tensor:
     >>> minigen.tanh(minigen.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.7616,  0.    ,  0.7616])
     """
-    return Tanh.apply(floating(input))
+    return Tanh.of(input)
 
 
 def sigmoid(input: Any) -> Tensor:
@@ -660,7 +686,7 @@ def sigmoid(input: Any) -> Tensor:
     >>> minigen.sigmoid(minigen.tensor([-1000.0, 0.0, 2.0]))
     tensor([0.    , 0.5   , 0.8808])
     """
-    return Sigmoid.apply(floating(input))
+    return Sigmoid.of(input)
 
 
 def erf(input: Any) -> Tensor:
@@ -670,7 +696,7 @@ def erf(input: Any) -> Tensor:
     >>> minigen.erf(minigen.tensor([0.0, 0.5, 1.0]))
     tensor([0.    , 0.5205, 0.8427])
     """
-    return Erf.apply(floating(input))
+    return Erf.of(input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -697,7 +723,7 @@ def maximum(input: Any, other: Any) -> Tensor:
     >>> y.tolist(), minigen.grad(y.sum(), x)[0].tolist()
     ([2.0, 2.0, 3.0], [0.0, 0.5, 1.0])
     """
-    return Maximum.apply(*pair(input, other))
+    return Maximum.of(input, other)
 
 
 def minimum(input: Any, other: Any) -> Tensor:
@@ -707,7 +733,7 @@ def minimum(input: Any, other: Any) -> Tensor:
     >>> minigen.minimum(minigen.tensor([1.0, 2.0, 3.0]), 2.0)
     tensor([1., 2., 2.])
     """
-    return Minimum.apply(*pair(input, other))
+    return Minimum.of(input, other)
 
 
 def where(condition: Any, input: Any, other: Any) -> Tensor:
