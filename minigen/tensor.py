@@ -6,7 +6,6 @@ end of this file. The operators and the methods that only hand over to `F` are i
 
 from __future__ import annotations
 
-import itertools
 import reprlib
 import threading
 import weakref
@@ -26,9 +25,26 @@ if TYPE_CHECKING:
 
 DEFAULT_DTYPE = np.dtype(np.float32)
 
-# Ticks when an operation is recorded and when a tensor is changed in place. What a gradient needs and was changed after
-# the operation was recorded is not what it was: one comparison tells, with nothing noted for each tensor.
-clock = itertools.count(1)
+
+class Clock:
+    """Ticks when a tensor is changed in place, so that an operation can be seen to have come before that, or after.
+
+    What a gradient needs and was changed after the operation was recorded is not what it was: one comparison of times
+    tells, with nothing noted for each tensor.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._lock = threading.Lock()
+
+    def tick(self) -> int:
+        """The next time."""
+        with self._lock:
+            self.now += 1
+            return self.now
+
+
+clock = Clock()
 
 # The counter of what an operation made, until somebody writes to it or shares it: most results need none of their own.
 NEVER: Any = (0,)
@@ -144,7 +160,7 @@ class Tensor(TensorMethods):
     def _count_change(self) -> None:
         """The array was changed in place: a backward pass that needs what it was will notice."""
         version = self._counter()
-        version[0] = next(clock)
+        version[0] = clock.tick()
         if modes.thread.state.capture is not None:
             modes.thread.state.capture.versions.append(version)
 

@@ -24,11 +24,18 @@ from minigen.errors import (
     MinigenError,
     ShapeError,
 )
-from minigen.tensor import NEVER, Tensor, clock
+from minigen.tensor import DEFAULT_DTYPE, NEVER, Tensor, clock
 
-
-ABSENT: Any = object()  # no second operand
+ABSENT: Any = object()  # there is no second input
+INPUTS: Any = object()  # the inputs are what is saved
 new_tensor = Tensor.__new__
+
+
+class _Edges:
+    """`Function.edges`, unless the node has been given some: its one or two edges, which `of` has noted by themselves."""
+
+    def __get__(self, node: Function, cls: type) -> Sequence[Any]:
+        return (node._edge,) if node._other is ABSENT else (node._edge, node._other)
 
 
 class _Output:
@@ -80,7 +87,7 @@ class Function:
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
     on_arrays = False  # it is being run on them now; of a graph that is retained, on a copy of the node
 
-    edges: Sequence[Any] | None = None  # None once the graph has been freed
+    edges: Any = _Edges()  # a sequence; None once the graph has been freed
     depth: int
     recorded: int  # when, by the clock that also says when a tensor was last changed in place
     shape: tuple[int, ...]  # of the output
@@ -91,7 +98,11 @@ class Function:
     line = ""  # where it was called, recorded in anomaly mode
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
-    _saved: Sequence[Any] = ()  # in the graph: tensors for inputs, an `_Output` for the output, the rest as it is
+    _saved: Any = ()  # what `saved` is, or INPUTS
+    _x: Any  # of a node that `of` has recorded: its inputs, if they are saved,
+    _y: Any
+    _edge: Any  # and where they came from
+    _other: Any
 
     def __init_subclass__(cls) -> None:
         if "backward" in vars(cls) and "takes_arrays" not in vars(cls):
@@ -158,7 +169,7 @@ class Function:
             if data is array:  # every tensor has an array object of its own
                 data = data.view()
         out = Tensor._wrap(data, device)
-        if cls.is_view and device.xp.may_share_memory(data, arrays[0]):
+        if cls.is_view and data.base is not None and device.xp.may_share_memory(data, arrays[0]):
             out._version = inputs[0]._counter()
         if state.anomaly:
             node.line = state.line or modes.calling_line()
@@ -166,7 +177,7 @@ class Function:
                 node._check_finite(data, "result")
         dtype = data.dtype
         if depth and dtype.kind == "f":  # comparisons and roundings to integers end the graph
-            node.depth, node.recorded = depth, next(clock)
+            node.depth, node.recorded = depth, clock.now
             node.shape, node.dtype = data.shape, dtype
             if state.origin is not None:
                 node._helps(state.origin)
@@ -193,7 +204,7 @@ class Function:
             return cls._of_others(x, y)
         a, device, recording = x._data, x.device, state.recording
         dtype = a.dtype
-        if dtype.kind != "f":
+        if dtype is not DEFAULT_DTYPE and dtype.kind != "f":
             return cls._of_others(x, y)
         edge: Any = None
         depth = 0
@@ -206,29 +217,26 @@ class Function:
                 depth = edge.depth + 1
         node = cls()
         node.device = device
-        inputs: tuple[Any, ...]
+        other: Any = None
         if y is ABSENT:
-            inputs, b = (x,), a
-            node.edges = (edge,)
-        else:
-            other: Any = None
-            if isinstance(y, Tensor):
-                b = y._data
-                if b.dtype is not dtype or y.device is not device:
-                    return cls._of_others(x, y)
-                if recording and y.requires_grad:
-                    other = y.grad_fn
-                    if other is None:
-                        other = y
-                        depth = depth or 1
-                    elif other.depth >= depth:
-                        depth = other.depth + 1
-            elif y.__class__ is float or y.__class__ is int:
-                b = y
-            else:
+            b, other = a, ABSENT
+        elif isinstance(y, Tensor):
+            b = y._data
+            if b.dtype is not dtype or y.device is not device:
                 return cls._of_others(x, y)
-            inputs = (x, y)
-            node.edges = (edge, other)
+            if recording and y.requires_grad:
+                other = y.grad_fn
+                if other is None:
+                    other = y
+                    depth = depth or 1
+                elif other.depth >= depth:
+                    depth = other.depth + 1
+        elif y.__class__ is float or y.__class__ is int:
+            b = y
+        else:
+            return cls._of_others(x, y)
+        node._edge = edge
+        node._other = other
         try:
             raw = node.forward(a) if y is ABSENT else node.forward(a, b)
         except ValueError as error:
@@ -236,7 +244,7 @@ class Function:
                 raise
             raise ShapeError(_explain(cls, [a] if y is ABSENT else [a, b], error)) from error
 
-        data = raw if isinstance(raw, device.ndarray) else device.xp.asarray(raw)
+        data = raw if raw.__class__ is device.ndarray else device.xp.asarray(raw)
         if data is a or data is b:
             data = data.view()
         out = new_tensor(Tensor)
@@ -245,24 +253,27 @@ class Function:
         out.device = device
         out.grad = None
         out.hooks = None
-        if not depth:
+        dtype = data.dtype
+        if not depth or dtype.kind != "f":
             out.requires_grad = False
             out.grad_fn = None
             return out
         node.depth = depth
-        node.recorded = next(clock)
+        node.recorded = clock.now
         node.shape = data.shape
-        node.dtype = data.dtype
+        node.dtype = dtype
         if state.origin is not None:
             node._helps(state.origin)
         saved = node._saved
         if saved:
-            if saved[0] is a and saved[-1] is b and len(saved) == len(inputs):
-                node._saved = inputs
+            if saved[0] is a and saved[-1] is b and len(saved) == (1 if y is ABSENT else 2):
+                node._saved = INPUTS
+                node._x = x
+                node._y = y
             elif saved[0] is raw and len(saved) == 1:
                 node._saved = (_Output(out),)
             else:
-                node._saved = tuple([node._in_graph(value, inputs, [a, b], raw, out) for value in saved])
+                node._saved = tuple([node._in_graph(value, (x, y), [a, b], raw, out) for value in saved])
         out.requires_grad = True
         out.grad_fn = node
         return out
@@ -285,6 +296,18 @@ class Function:
     def needs_input_grad(self) -> tuple[bool, ...]:
         """Which inputs want a gradient; during a backward pass, those that it leads to."""
         return tuple([edge is not None for edge in self.edges or ()])
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What is kept for `backward`: tensors for inputs, an `_Output` for the output, the rest as it is."""
+        if self._saved is not INPUTS:
+            return self._saved
+        return (self._x,) if self._y is ABSENT else (self._x, self._y)
+
+    def free(self) -> None:
+        """Forget the graph that leads here, and what is kept of it."""
+        self.edges, self._saved = None, ()
+        self._edge = self._other = self._x = self._y = None
 
     def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
         """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays."""
@@ -312,7 +335,7 @@ class Function:
         """
         out = []
         on_arrays = self.on_arrays
-        for value in self._saved:
+        for value in self.saved:
             if isinstance(value, Tensor) or type(value) is _Output:
                 if value._version[0] > self.recorded:
                     raise self._changed(value._data.shape)
@@ -422,10 +445,10 @@ class _Once(Function):
     """y = x, tied to everything that x was computed from, and differentiable by none of it."""
 
     def forward(self, x: Any, *reasons: Any, name: str) -> Any:
-        self.of = name
+        self.operation = name
         return x
 
     def backward(self, g: Tensor) -> Any:
         raise DoubleBackwardError(
-            f"{self.of} can be differentiated only once: its backward is not made of differentiable operations."
+            f"{self.operation} can be differentiated only once: its backward is not made of differentiable operations."
         )

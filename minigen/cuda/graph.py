@@ -183,7 +183,7 @@ class _Captured:
         self._copy()
         self._graph.replay()
         for version in self._versions:
-            version[0] = next(clock)
+            version[0] = clock.tick()
         for leaf, gradient in self._gradients:
             leaf.grad = gradient
 

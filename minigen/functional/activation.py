@@ -14,14 +14,16 @@ from minigen.autograd.function import Function
 from minigen.errors import UserError
 from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
-from minigen.functional.arithmetic import clip, erf, exp, sigmoid, square, tanh, where
+from minigen.functional.arithmetic import Exp, Where, _values, clip, erf, sigmoid, square, tanh, where
 from minigen.functional.linalg import linear
-from minigen.functional.reduction import sum
+from minigen.functional.reduction import Sum
 from minigen.tensor import Tensor
 
 
 class Relu(Function):
     """y = max(x, 0);  x̄ = g where x > 0, else 0."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -29,11 +31,13 @@ class Relu(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return where(x.data > 0, g, 0.0)
+        return self.compute(Where, g, 0.0, _values(x) > 0)
 
 
 class LeakyRelu(Function):
     """y = x where x > 0, else slope·x;  x̄ = g there, else slope·g."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, slope: float) -> Any:
         self.save_for_backward(x)
@@ -43,16 +47,18 @@ class LeakyRelu(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        positive, xp = x.data > 0, self.device.xp
+        positive, xp = _values(x) > 0, self.device.xp
         if 0 <= self.slope <= 1:  # max(1, slope) = 1 and max(0, slope) = slope, without a branch
             factor = xp.maximum(positive.astype(x.dtype), self.slope)
         else:
             factor = xp.where(positive, xp.ones((), x.dtype), self.slope)
-        return g * Tensor._wrap(xp.asarray(factor), self.device)
+        return g * (factor if self.on_arrays else Tensor._wrap(xp.asarray(factor), self.device))
 
 
 class Elu(Function):
     """y = scale·x where x > 0, else scale·α(eˣ - 1);  x̄ = scale·g there, else scale·α·eˣ·g."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, alpha: float, scale: float) -> Any:
         self.save_for_backward(x)
@@ -62,12 +68,15 @@ class Elu(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        positive = x.data > 0
-        return g * where(positive, self.scale, exp(where(positive, 0.0, x)) * (self.alpha * self.scale))
+        positive = _values(x) > 0
+        below = self.compute(Exp, self.compute(Where, 0.0, x, positive)) * (self.alpha * self.scale)
+        return g * self.compute(Where, self.scale, below, positive)
 
 
 class Softmax(Function):
     """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over the axes;  x̄ = y·(g - Σⱼ gⱼyⱼ)."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -79,11 +88,13 @@ class Softmax(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
-        return y * (g - sum(g * y, self.dims, keepdim=True))
+        return y * (g - self.compute(Sum, g * y, dims=self.dims, keepdim=True))
 
 
 class LogSoftmax(Function):
     """yᵢ = xᵢ - ln Σⱼ e^(xⱼ) over the axes;  x̄ = g - eʸ·Σⱼ gⱼ."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -96,7 +107,7 @@ class LogSoftmax(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
-        return g - exp(y) * sum(g, self.dims, keepdim=True)
+        return g - self.compute(Exp, y) * self.compute(Sum, g, dims=self.dims, keepdim=True)
 
 
 def relu(input: Any) -> Tensor:
@@ -109,7 +120,7 @@ def relu(input: Any) -> Tensor:
     ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
     """
     x = tensor(input)
-    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else Relu.apply(x)
+    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else Relu.of(x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:

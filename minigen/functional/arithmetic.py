@@ -21,7 +21,7 @@ class Smooth(Function):
     """y = f(x) of floating-point numbers, which integers become."""
 
     @staticmethod
-    def prepared(x: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def prepared(x: Any) -> tuple[Any, ...]:
         return (floating(x),)
 
 
@@ -102,6 +102,8 @@ class Div(Combination):
 class Pow(Combination):
     """z = xʸ;  x̄ = g·y·xʸ⁻¹, ȳ = g·xʸ·ln x (0 where x = 0 and y ≥ 0)."""
 
+    takes_arrays = True
+
     @staticmethod
     def prepared(x: Any, y: Any) -> tuple[Any, ...]:
         x, y = pair(x, y)
@@ -124,19 +126,23 @@ class Pow(Combination):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, y = self.saved_tensors
-        gx = gy = None
+        xp, gx, gy = self.device.xp, None, None
         if self.needs_input_grad[0]:
-            if isinstance(y, Tensor):
-                flat = self.device.xp.logical_and(x.data == 0, y.data == 0)  # x⁰ = 1 is constant at x = 0 too
-                gx = g * y * x ** where(flat, 1.0, y - 1)
+            if not _is_number(y):
+                flat = xp.logical_and(_values(x) == 0, _values(y) == 0)  # x⁰ = 1 is constant at x = 0 too
+                gx = g * y * self.compute(Pow, x, self.compute(Where, 1.0, y - 1, flat))
+            elif y == 0:
+                gx = xp.zeros_like(g) if self.on_arrays else zeros_like(g)
             else:
-                gx = zeros_like(g * x) if y == 0 else g * (y * x ** (y - 1))
+                gx = g * (y * self.compute(Pow, x, y - 1))
         if self.needs_input_grad[1]:
-            if isinstance(x, Tensor):
-                flat = self.device.xp.logical_and(x.data == 0, _values(y) >= 0)
-                gy = g * where(flat, 0.0, x**y * log(where(flat, 1.0, x)))
+            power = self.compute(Pow, x, y)
+            if not _is_number(x):
+                flat = xp.logical_and(_values(x) == 0, _values(y) >= 0)
+                logarithm = self.compute(Log, self.compute(Where, 1.0, x, flat))
+                gy = g * self.compute(Where, 0.0, power * logarithm, flat)
             else:
-                gy = g * (x**y * (math.log(x) if x > 0 else (0.0 if x == 0 else math.nan)))
+                gy = g * (power * (math.log(x) if x > 0 else (0.0 if x == 0 else math.nan)))
         return gx, gy
 
 
@@ -162,9 +168,7 @@ class Neg(Function):
 class Abs(Function):
     """y = |x|;  x̄ = g·sign x (0 at 0)."""
 
-    @staticmethod
-    def prepared(x: Any) -> tuple[Any, ...]:
-        return (tensor(x),)
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -172,7 +176,7 @@ class Abs(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return g * sign(x)
+        return g * self.compute(Sign, x)
 
 
 class Sign(Function):
@@ -203,6 +207,8 @@ class Exp(Smooth):
 class Log(Smooth):
     """y = ln x;  x̄ = g/x."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -210,11 +216,13 @@ class Log(Smooth):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return g / x
+        return self.compute(Div, g, x)
 
 
 class Log1p(Smooth):
     """y = ln(1 + x), exact for small x;  x̄ = g/(1 + x)."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -223,7 +231,7 @@ class Log1p(Smooth):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return g / (1 + x)
+        return self.compute(Div, g, 1 + x)
 
 
 class Expm1(Smooth):
@@ -244,6 +252,8 @@ class Expm1(Smooth):
 class Sqrt(Smooth):
     """y = √x;  x̄ = g/(2y)."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         with np.errstate(invalid="ignore"):
             y = self.device.xp.sqrt(x)
@@ -252,11 +262,13 @@ class Sqrt(Smooth):
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
-        return g / (2 * y)
+        return self.compute(Div, g, 2 * y)
 
 
 class Sin(Smooth):
     """y = sin x;  x̄ = g·cos x."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -264,11 +276,13 @@ class Sin(Smooth):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return g * cos(x)
+        return g * self.compute(Cos, x)
 
 
 class Cos(Smooth):
     """y = cos x;  x̄ = -g·sin x."""
+
+    takes_arrays = True
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -276,7 +290,7 @@ class Cos(Smooth):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return -g * sin(x)
+        return -g * self.compute(Sin, x)
 
 
 class Tanh(Smooth):
@@ -334,13 +348,15 @@ class SigmoidGradient(Function):
 class Erf(Smooth):
     """y = 2/√π ∫₀ˣ e^(-t²) dt;  x̄ = g·2/√π·e^(-x²)."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
         return self.device.special.erf(x)
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return g * (exp(-x * x) * (2 / math.sqrt(math.pi)))
+        return g * (self.compute(Exp, -x * x) * (2 / math.sqrt(math.pi)))
 
 
 class Softplus(Function):
@@ -391,6 +407,8 @@ class SoftplusGradient(Function):
 class Maximum(Combination):
     """z = max(x, y);  x̄ = g where x > y, ȳ = g where y > x, half of it to each where they are equal."""
 
+    takes_arrays = True
+
     larger = "greater"
 
     def forward(self, x: Any, y: Any) -> Any:
@@ -400,7 +418,7 @@ class Maximum(Combination):
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor]:
         x, y = map(_values, self.saved_tensors)
         wins = getattr(self.device.xp, self.larger)
-        gx = where(wins(x, y), g, where(wins(y, x), 0.0, g * 0.5))
+        gx = self.compute(Where, g, self.compute(Where, 0.0, g * 0.5, wins(y, x)), wins(x, y))
         return gx, g - gx
 
 
@@ -448,12 +466,18 @@ def _choose(xp: Any, condition: Any, x: Any, y: Any) -> Any:
     return (kept.view(bits) & -chosen.astype(bits)).view(kept.dtype)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
 def _is_zero(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value == 0
+    return _is_number(value) and value == 0
 
 
 class Clip(Function):
     """y = min(max(x, low), high);  x̄ = g where low ≤ x ≤ high, else 0."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, low: float | None, high: float | None) -> Any:
         xp = self.device.xp
@@ -467,7 +491,7 @@ class Clip(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (inside,) = self.saved_tensors
-        return where(inside, g, 0.0)
+        return self.compute(Where, g, 0.0, inside)
 
 
 # ---- the functions ------------------------------------------------------------------------------------------------
@@ -552,7 +576,7 @@ def abs(input: Any) -> Tensor:
     >>> minigen.grad(minigen.abs(x).sum(), x)[0]
     tensor([-1.,  0.,  1.])
     """
-    return Abs.of(input)
+    return Abs.of(tensor(input))
 
 
 def sign(input: Any) -> Tensor:

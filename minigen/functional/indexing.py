@@ -22,6 +22,8 @@ from minigen.tensor import Tensor
 class GetItem(Function):
     """y = x[index];  x̄ = zeros with g added at the index (once for every time an element was picked)."""
 
+    takes_arrays = True
+
     is_view = True
 
     def forward(self, x: Any, index: Any) -> Any:
@@ -29,11 +31,13 @@ class GetItem(Function):
         return x[index]
 
     def backward(self, g: Tensor) -> Tensor:
-        return AddAt.apply(g, index=self.index, shape=self.x_shape)
+        return self.compute(AddAt, g, index=self.index, shape=self.x_shape)
 
 
 class AddAt(Function):
     """y = zeros of a shape, and y[index] += x;  x̄ = g[index]. The adjoint of `GetItem`."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
         self.index = index
@@ -45,11 +49,13 @@ class AddAt(Function):
         return y
 
     def backward(self, g: Tensor) -> Tensor:
-        return GetItem.apply(g, index=self.index)
+        return self.compute(GetItem, g, index=self.index)
 
 
 class TakeAlong(Function):
     """y[…i…] = x[…index[…i…]…] along one axis;  x̄ = zeros with g added there."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, index: Any, dim: int) -> Any:
         self.save_for_backward(index)
@@ -58,11 +64,13 @@ class TakeAlong(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (index,) = self.saved_tensors
-        return AddAlong.apply(g, index=index, dim=self.dim, shape=self.x_shape)
+        return self.compute(AddAlong, g, index=index, dim=self.dim, shape=self.x_shape)
 
 
 class AddAlong(Function):
     """y = zeros, and y[…index[…i…]…] += x[…i…] along one axis;  x̄ = g picked there. The adjoint of `TakeAlong`."""
+
+    takes_arrays = True
 
     def forward(self, x: Any, index: Any, dim: int, shape: tuple[int, ...]) -> Any:
         self.save_for_backward(index)
@@ -73,7 +81,7 @@ class AddAlong(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (index,) = self.saved_tensors
-        return TakeAlong.apply(g, index=index, dim=self.dim)
+        return self.compute(TakeAlong, g, index=index, dim=self.dim)
 
 
 def getitem(input: Any, index: Any) -> Tensor:

@@ -15,7 +15,7 @@ from minigen.autograd.function import Function
 from minigen.device import cpu as CPU
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, floating, kept, tensor
-from minigen.functional.arithmetic import abs, exp, pow, sign, sqrt, square, where
+from minigen.functional.arithmetic import Exp, abs, pow, sign, sqrt, square, where
 from minigen.functional.indexing import gather
 from minigen.functional.shape import Expand, Reshape, flip, permute, reshape, unsqueeze
 from minigen.tensor import Tensor
@@ -119,6 +119,8 @@ class ProdLast(Function):
 class LogSumExp(Function):
     """y = ln Σ eˣ = m + ln Σ e^(x - m) with m = max x;  x̄ = g·e^(x - y), the softmax."""
 
+    takes_arrays = True
+
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         xp = self.device.xp
         m = x.max(axis=dims, keepdims=True)
@@ -131,7 +133,7 @@ class LogSumExp(Function):
     def backward(self, g: Tensor) -> Tensor:
         x, y = self.saved_tensors
         with np.errstate(over="ignore"):  # to -inf, whose exponential is 0
-            return g * exp(x - y)
+            return g * self.compute(Exp, x - y)
 
 
 class Cumsum(Function):

@@ -167,16 +167,21 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
             [3, 4, 5]])
     """
     input, shape = tensor(input), _sizes(shape)
+    if math.prod(shape) != input.numel() or min(shape, default=0) < 0:
+        _check_free(shape, input)
+    if shape == input.shape:
+        return input
+    return Reshape.apply(input, shape=shape)
+
+
+def _check_free(shape: tuple[int, ...], input: Tensor) -> None:
+    """A shape with one -1, for which there is a number that makes it as large as the tensor."""
     size, known = input.numel(), math.prod(n for n in shape if n != -1)
-    free = shape.count(-1)
-    if free > 1 or min(shape, default=0) < -1 or (size != known if not free else (known == 0 or size % known)):
+    if shape.count(-1) != 1 or min(shape) < -1 or known == 0 or size % known:
         raise ShapeError(
             f"reshape: {size} elements of shape {input.shape} do not fill the shape {shape}; the product of the sizes "
             "must be equal (one of them may be -1)."
         )
-    if shape == input.shape:
-        return input
-    return Reshape.apply(input, shape=shape)
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -508,6 +513,11 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
 
 def _sizes(shape: Any) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    for n in sizes:
+        if n.__class__ is not int:
+            break
+    else:
+        return sizes  # as nearly always
     if not all(isinstance(n, (int, np.integer)) for n in sizes):
         raise ShapeError(f"Shapes, sizes and widths are integers, not {sizes!r}.")
     return tuple([int(n) for n in sizes])

@@ -1,0 +1,245 @@
+"""`Function.of`, the straight run of an operation on one or two inputs, against `apply`, its plain twin."""
+
+import numpy as np
+import pytest
+
+import minigen as mg
+from minigen import trace
+from minigen.autograd import modes
+from minigen.autograd.function import _Output
+from minigen.errors import AnomalyError, DeviceError, ShapeError
+from minigen.functional import arithmetic
+from minigen.functional.activation import Relu
+
+TWO = [getattr(arithmetic, name) for name in ("Add", "Sub", "Mul", "Div", "Pow", "Maximum", "Minimum")]
+SMOOTH = ("Exp", "Log", "Log1p", "Expm1", "Sqrt", "Sin", "Cos", "Tanh", "Sigmoid", "Erf")
+ONE = [*(getattr(arithmetic, name) for name in (*SMOOTH, "Neg", "Abs", "Sign")), Relu]
+
+
+def leaf(*shape, dtype=np.float32, seed=0):
+    values = np.random.default_rng(seed).uniform(0.5, 2, shape)
+    return mg.tensor(values, dtype=dtype, requires_grad=np.dtype(dtype).kind == "f")
+
+
+def node(*shape):
+    return leaf(*shape, seed=1) * 1.5
+
+
+def constant(*shape):
+    return leaf(*shape, seed=2).detach()
+
+
+PAIRS = {
+    "two leaves": lambda: (leaf(3), leaf(3, seed=3)),
+    "one twice": lambda: (leaf(3),) * 2,
+    "a node and a leaf": lambda: (node(3), leaf(3)),
+    "a leaf and a deeper node": lambda: (leaf(3), node(3) * node(3)),
+    "a leaf and a constant": lambda: (leaf(3), constant(3)),
+    "a constant and a leaf": lambda: (constant(3), leaf(3)),
+    "two constants": lambda: (constant(3), constant(3)),
+    "broadcast": lambda: (leaf(2, 1), node(3)),
+    "without axes": lambda: (leaf(), node()),
+    "one without axes": lambda: (leaf(2), leaf()),
+    "empty": lambda: (leaf(0, 3), leaf(3)),
+    "double precision": lambda: (leaf(3, dtype=np.float64), leaf(3, dtype=np.float64)),
+    "two precisions": lambda: (leaf(3), leaf(3, dtype=np.float64)),
+    "integers on the right": lambda: (leaf(3), mg.tensor([1, 2, 3])),
+    "integers on the left": lambda: (mg.tensor([1, 2, 3]), leaf(3)),
+    "integers": lambda: (mg.tensor([1, 2, 3]), mg.tensor([3, 2, 1])),
+    "a float": lambda: (leaf(3), 1.5),
+    "an int": lambda: (node(3), 2),
+    "zero": lambda: (leaf(3), 0),
+    "a bool": lambda: (leaf(3), True),
+    "a number of NumPy's": lambda: (leaf(3), np.float64(1.5)),
+    "an array": lambda: (leaf(3), np.float32([1, 2, 3])),
+    "a list": lambda: (node(3), [1.0, 2.0, 3.0]),
+    "a number on the left": lambda: (2.5, leaf(3)),
+    "integers and a float": lambda: (mg.tensor([1, 2, 3]), 1.5),
+    "a parameter": lambda: (mg.nn.Parameter(leaf(3)), leaf(3, seed=3)),
+}
+
+
+def facts(y):
+    """What there is to say of a result and its node, apart from the tensors that it points at."""
+    at = y.grad_fn
+    about = (y.dtype, y.shape, y.tolist(), y.requires_grad, y.device, y.grad, y.hooks, y.is_leaf)
+    if at is None:
+        return about
+    saved = [
+        value._data.tolist() if isinstance(value, (mg.Tensor, _Output)) else np.asarray(value).tolist()
+        for value in at.saved
+    ]
+    kinds = [type(value).__name__ for value in at.saved]
+    return *about, type(at), at.depth, at.shape, at.dtype, at.device, at.order, at.needs_input_grad, saved, kinds
+
+
+def held(tensors, inputs):
+    """Which of the inputs each tensor is, None for what is none of them."""
+    return [next((i for i, x in enumerate(inputs) if t is x), None) for t in tensors]
+
+
+def both(cls, inputs):
+    return cls.of(*inputs), cls.apply(*cls.prepared(*inputs))
+
+
+def assert_twins(cls, inputs):
+    """The same results, nodes, gradients, and gradients of these."""
+    straight, plain = both(cls, inputs)
+    assert facts(straight) == facts(plain)
+    if not plain.requires_grad:
+        return
+    sources = [t if t.grad_fn is None else t.grad_fn for t in inputs if isinstance(t, mg.Tensor)]
+    assert held(straight.grad_fn.edges, sources) == held(plain.grad_fn.edges, sources)
+    assert held(straight.grad_fn.saved, inputs) == held(plain.grad_fn.saved, inputs)
+    wanted = list({id(t): t for t in inputs if isinstance(t, mg.Tensor) and t.requires_grad}.values())
+    for graph in (False, True):
+        first, second = (
+            mg.grad(y, wanted, mg.ones_like(y), create_graph=graph, retain_graph=True) for y in (straight, plain)
+        )
+        assert [g.tolist() for g in first] == [g.tolist() for g in second]
+        assert [g.requires_grad for g in first] == [g.requires_grad for g in second]
+        for g, h in zip(first, second):
+            if g.requires_grad:
+                (a, b) = (mg.grad(d.sum(), wanted, allow_unused=True, retain_graph=True) for d in (g, h))
+                assert [None if x is None else x.tolist() for x in a] == [None if x is None else x.tolist() for x in b]
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("cls", TWO)
+def test_of_two_inputs_both_make_the_same(cls, kind):
+    assert_twins(cls, PAIRS[kind]())
+    with mg.no_grad():
+        assert_twins(cls, PAIRS[kind]())
+
+
+@pytest.mark.parametrize(
+    "x", [leaf(3), node(2, 3), node(), constant(3), leaf(0), leaf(2, dtype=np.float64), [1.0, 2.0], 2]
+)
+@pytest.mark.parametrize("cls", ONE)
+def test_of_one_input_both_make_the_same(cls, x):
+    inputs = (mg.Tensor(x) if cls.prepared is mg.Function.prepared and not isinstance(x, mg.Tensor) else x,)
+    assert_twins(cls, inputs)
+    with mg.no_grad():
+        assert_twins(cls, inputs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error"),
+    [
+        (lambda: (leaf(2), leaf(3)), ShapeError),
+        (lambda: (leaf(2, 2), constant(3, 2)), ShapeError),
+        (lambda: (leaf(2), leaf(2).to("cudasim")), DeviceError),
+    ],
+)
+@pytest.mark.parametrize("cls", TWO)
+def test_both_refuse_the_same_in_the_same_words(cls, inputs, error):
+    given, said = inputs(), []
+    for call in (cls.of, cls.apply):
+        with pytest.raises(error) as caught:
+            call(*given)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_in_anomaly_mode_the_operation_is_watched():
+    with mg.detect_anomaly(), np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"^Log made the first NaN"):
+        arithmetic.Log.of(mg.tensor([-1.0]))
+
+
+def test_a_trace_sees_both():
+    x = leaf(3)
+    with trace() as seen:
+        both(arithmetic.Mul, (x, x))
+        both(arithmetic.Exp, (x,))
+    assert [row.operation for row in seen.rows] == ["Mul", "Mul", "Exp", "Exp"]
+
+
+def test_a_capture_is_told_what_is_read_and_made(monkeypatch):
+    noted = modes.Capture()
+    x, y = leaf(3), leaf(3, seed=3)
+    monkeypatch.setattr(modes.thread.state, "capture", noted)
+    monkeypatch.setattr(modes, "capturing", 1)
+    z = arithmetic.Mul.of(x, y)
+    assert {id(x), id(y)} <= noted.read.keys()
+    assert id(z) in noted.made
+
+
+class Odd(mg.Function):
+    """Saves and returns what its test wants."""
+
+    broadcasts = True
+
+    def forward(self, x, y=None):
+        saved, result = self.does(x, y)
+        self.save_for_backward(*saved)
+        return result
+
+    def backward(self, g):
+        return g
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda x, y: ((), x),
+        lambda x, y: ((), y),
+        lambda x, y: ((y, x), x + y),
+        lambda x, y: ((x,), x + y),
+        lambda x, y: ((y,), x + y),
+        lambda x, y: ((x > 1, x), x + y),
+        lambda x, y: ((x, y, x), x + y),
+        lambda x, y: ((), np.rint(x).astype(np.int64)),
+        lambda x, y: ((), x > 1),
+    ],
+)
+@pytest.mark.parametrize("second", [leaf(3, seed=3), constant(3)])
+def test_whatever_an_operation_saves_and_returns_both_keep_it_alike(does, second):
+    class Does(Odd):
+        pass
+
+    Does.does = staticmethod(does)
+    x = leaf(3)
+    straight, plain = both(Does, (x, second))
+    assert facts(straight) == facts(plain)
+    assert straight._data is not x._data
+    assert straight._data is not second._data
+    if plain.grad_fn is not None:
+        assert held(straight.grad_fn.saved, (x, second)) == held(plain.grad_fn.saved, (x, second))
+
+
+def test_an_array_that_is_neither_input_nor_output_is_refused_by_both():
+    class Does(Odd):
+        does = staticmethod(lambda x, y: ((2 * x,), x + y))
+
+    for call in (Does.of, Does.apply):
+        with pytest.raises(mg.errors.AutogradError, match="neither an input nor the output"):
+            call(leaf(3), leaf(3))
+
+
+@pytest.mark.parametrize("cls", [arithmetic.Mul, arithmetic.Exp, arithmetic.Abs])
+def test_a_change_in_place_of_what_is_saved_is_noticed(cls):
+    x = leaf(3)
+    inputs = (x, leaf(3, seed=3)) if cls is arithmetic.Mul else (x,)
+    y = cls.of(*inputs)
+    with mg.no_grad():
+        (y if cls is arithmetic.Exp else inputs[-1]).mul_(2)
+    with pytest.raises(mg.errors.InPlaceError):
+        y.sum().backward()
+
+
+def test_what_is_computed_of_a_gradient_knows_whose_it_is():
+    x = leaf(3)
+    y = arithmetic.Mul.of(x, x)
+    (g,) = mg.grad(y.sum(), x, create_graph=True)
+    made = g.grad_fn
+    while made.origin is None or made.origin() is not y.grad_fn:
+        made = made.edges[0]
+    assert made.order == 1
+
+
+def test_a_freed_node_keeps_nothing():
+    x, y = leaf(3), node(3)
+    z = arithmetic.Mul.of(x, y)
+    z.sum().backward()
+    assert (z.grad_fn.edges, z.grad_fn.saved) == (None, ())
+    assert not {id(x), id(y), id(y.grad_fn)} & {id(value) for value in vars(z.grad_fn).values()}
