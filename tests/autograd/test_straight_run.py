@@ -187,7 +187,10 @@ class Odd(mg.Function):
         lambda x, y: ((x,), x + y),
         lambda x, y: ((y,), x + y),
         lambda x, y: ((x > 1, x), x + y),
-        lambda x, y: ((x, y, x), x + y),
+        lambda x, y: ((x > 1, y), x + y),
+        lambda x, y: ((x, x > 1), x + y),
+        lambda x, y: ((x, x > 1, y), x + y),
+        lambda x, y: ((z := x + y, x), z),
         lambda x, y: ((), np.rint(x).astype(np.int64)),
         lambda x, y: ((), x > 1),
     ],
@@ -205,6 +208,18 @@ def test_whatever_an_operation_saves_and_returns_both_keep_it_alike(does, second
     assert straight._data is not second._data
     if plain.grad_fn is not None:
         assert held(straight.grad_fn.saved, (x, second)) == held(plain.grad_fn.saved, (x, second))
+
+
+def test_a_refusal_of_our_own_passes_through_both():
+    def refuse(x, y):
+        raise ShapeError("not these two")
+
+    class Does(Odd):
+        does = staticmethod(refuse)
+
+    for call in (Does.of, Does.apply):
+        with pytest.raises(ShapeError, match=r"^not these two$"):
+            call(leaf(3), leaf(3))
 
 
 def test_an_array_that_is_neither_input_nor_output_is_refused_by_both():
