@@ -140,7 +140,7 @@ def _fake_cupy(count):
     hook = type("MemoryHook", (), {"__enter__": lambda self: None})
     runtime = SimpleNamespace(getDeviceCount=count)
     cuda = SimpleNamespace(runtime=runtime, MemoryHook=hook, set_allocator=lambda allocate: None)
-    return SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: None, __spec__=1)
+    return SimpleNamespace(cuda=cuda, ndarray=object, get_default_memory_pool=lambda: None, __spec__=1)
 
 
 @simulated

@@ -179,7 +179,7 @@ def _run(
         else:  # another thread may go through a graph that is kept, and must not find its nodes on arrays
             pending = _node_backward(copy(node) if bare and retain_graph else node, g, useful, bare)
         if not retain_graph:
-            node.free()  # a pass has used it
+            node._free()  # a pass has used it
 
     for leaf, g in gradients.items():  # only leaves are left
         if targets is None or leaf in targets:

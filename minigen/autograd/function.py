@@ -34,7 +34,9 @@ new_tensor = Tensor.__new__
 class _Edges:
     """`Function.edges`, unless the node has been given some: its one or two edges, which `of` has noted by themselves."""
 
-    def __get__(self, node: Function, cls: type) -> Sequence[Any]:
+    def __get__(self, node: Function | None, cls: type) -> Sequence[Any] | None:
+        if node is None or node._edge is ABSENT:
+            return None
         return (node._edge,) if node._other is ABSENT else (node._edge, node._other)
 
 
@@ -98,11 +100,11 @@ class Function:
     line = ""  # where it was called, recorded in anomaly mode
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
-    _saved: Any = ()  # what `saved` is, or INPUTS
-    _x: Any  # of a node that `of` has recorded: its inputs, if they are saved,
+    _saved: Any = ()  # what `_kept` is, or INPUTS
+    _x: Any  # of a node that `of` has made: its inputs, if they are saved,
     _y: Any
-    _edge: Any  # and where they came from
-    _other: Any
+    _edge: Any = ABSENT  # and where they came from
+    _other: Any = ABSENT
 
     def __init_subclass__(cls) -> None:
         if "backward" in vars(cls) and "takes_arrays" not in vars(cls):
@@ -195,9 +197,17 @@ class Function:
         """What `apply` returns, of one or two inputs that are first `prepared`.
 
         For a floating-point tensor alone, with another of its type or with a Python number, which is what most
-        operations are given, all is done here in one straight run; for anything else `apply` does it. Lists of inputs,
-        and loops over them, cost more than a small operation itself: a product of four numbers takes 3.6 µs by `apply`
-        and 2.4 µs by this. An operation that may give a view, or has parameters, is for `apply` alone.
+        operations are given, all is done here in one straight run; for anything else `apply` does it. What that needs
+        for any number of inputs costs more than a small operation itself: lists, loops, and two tuples a node that
+        Python's garbage collector goes through. Without them a product of four numbers takes 2.4 µs instead of 3.6.
+
+        An operation that has parameters, or may give a view or a result on another device, is for `apply` alone.
+
+        Args:
+            x, y: tensors, or what `prepared` makes tensors of; a second only for an operation that has two inputs.
+
+        Raises:
+            ShapeError, DeviceError: as `apply`.
         """
         state = modes.thread.state
         if state.watch is not None or state.capture is not None or state.anomaly or not isinstance(x, Tensor):
@@ -270,7 +280,7 @@ class Function:
                 node._saved = INPUTS
                 node._x = x
                 node._y = y
-            elif saved[0] is raw and len(saved) == 1:
+            elif saved[0] is data and len(saved) == 1:
                 node._saved = (_Output(out),)
             else:
                 node._saved = tuple([node._in_graph(value, (x, y), [a, b], raw, out) for value in saved])
@@ -298,24 +308,30 @@ class Function:
         return tuple([edge is not None for edge in self.edges or ()])
 
     @property
-    def saved(self) -> tuple[Any, ...]:
+    def _kept(self) -> tuple[Any, ...]:
         """What is kept for `backward`: tensors for inputs, an `_Output` for the output, the rest as it is."""
         if self._saved is not INPUTS:
             return self._saved
         return (self._x,) if self._y is ABSENT else (self._x, self._y)
 
-    def free(self) -> None:
+    def _free(self) -> None:
         """Forget the graph that leads here, and what is kept of it."""
         self.edges, self._saved = None, ()
         self._edge = self._other = self._x = self._y = None
 
     def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
-        """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays."""
+        """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays.
+
+        Arrays among the inputs, masks say, are constants of the graph.
+        """
         if not self.on_arrays:
-            return operation.apply(*inputs, **params)
+            return operation.apply(*[self._constant(x) if hasattr(x, "dtype") else x for x in inputs], **params)
         node = operation()
         node.device, node.edges = self.device, (None,) * len(inputs)
         return node.forward(*inputs, **params)
+
+    def _constant(self, x: Any) -> Tensor:
+        return x if isinstance(x, Tensor) else Tensor._wrap(self.device.xp.asarray(x), self.device)
 
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, the output, masks or indices for `backward`.
@@ -335,7 +351,7 @@ class Function:
         """
         out = []
         on_arrays = self.on_arrays
-        for value in self.saved:
+        for value in self._kept:
             if isinstance(value, Tensor) or type(value) is _Output:
                 if value._version[0] > self.recorded:
                     raise self._changed(value._data.shape)

@@ -69,8 +69,12 @@ class Elu(Function):
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
         positive = _values(x) > 0
-        below = self.compute(Exp, self.compute(Where, 0.0, x, positive)) * (self.alpha * self.scale)
-        return g * self.compute(Where, self.scale, below, positive)
+        return g * self.compute(
+            Where,
+            self.scale,
+            self.compute(Exp, self.compute(Where, 0.0, x, positive)) * (self.alpha * self.scale),
+            positive,
+        )
 
 
 class Softmax(Function):

@@ -136,13 +136,12 @@ class Pow(Combination):
             else:
                 gx = g * (y * self.compute(Pow, x, y - 1))
         if self.needs_input_grad[1]:
-            power = self.compute(Pow, x, y)
             if not _is_number(x):
                 flat = xp.logical_and(_values(x) == 0, _values(y) >= 0)
-                logarithm = self.compute(Log, self.compute(Where, 1.0, x, flat))
-                gy = g * self.compute(Where, 0.0, power * logarithm, flat)
+                gy = self.compute(Pow, x, y) * self.compute(Log, self.compute(Where, 1.0, x, flat))
+                gy = g * self.compute(Where, 0.0, gy, flat)
             else:
-                gy = g * (power * (math.log(x) if x > 0 else (0.0 if x == 0 else math.nan)))
+                gy = g * (self.compute(Pow, x, y) * (math.log(x) if x > 0 else (0.0 if x == 0 else math.nan)))
         return gx, gy
 
 

@@ -52,7 +52,7 @@ def saved_arrays(node: Function) -> list[Any]:
     """What a node has kept for its gradient."""
     return [
         v._data if isinstance(v, (Tensor, _Output)) else v
-        for v in node.saved
+        for v in node._kept
         if isinstance(v, (Tensor, _Output)) or hasattr(v, "strides")
     ]
 

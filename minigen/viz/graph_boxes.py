@@ -150,7 +150,7 @@ def _nodes(roots: list[Function], max_nodes: int) -> list[Function]:
 
 def _constants(node: Function) -> list[Tensor]:
     """Inputs without a gradient that the node has kept. It knows of no others."""
-    saved = [value for value in node.saved if isinstance(value, Tensor)]
+    saved = [value for value in node._kept if isinstance(value, Tensor)]
     return list({id(t): t for t in saved if not t.requires_grad}.values())
 
 

@@ -67,9 +67,9 @@ def facts(y):
         return about
     saved = [
         value._data.tolist() if isinstance(value, (mg.Tensor, _Output)) else np.asarray(value).tolist()
-        for value in at.saved
+        for value in at._kept
     ]
-    kinds = [type(value).__name__ for value in at.saved]
+    kinds = [type(value).__name__ for value in at._kept]
     return *about, type(at), at.depth, at.shape, at.dtype, at.device, at.order, at.needs_input_grad, saved, kinds
 
 
@@ -90,7 +90,7 @@ def assert_twins(cls, inputs):
         return
     sources = [t if t.grad_fn is None else t.grad_fn for t in inputs if isinstance(t, mg.Tensor)]
     assert held(straight.grad_fn.edges, sources) == held(plain.grad_fn.edges, sources)
-    assert held(straight.grad_fn.saved, inputs) == held(plain.grad_fn.saved, inputs)
+    assert held(straight.grad_fn._kept, inputs) == held(plain.grad_fn._kept, inputs)
     wanted = list({id(t): t for t in inputs if isinstance(t, mg.Tensor) and t.requires_grad}.values())
     for graph in (False, True):
         first, second = (
@@ -183,6 +183,8 @@ class Odd(mg.Function):
     [
         lambda x, y: ((), x),
         lambda x, y: ((), y),
+        lambda x, y: ((x,), x),
+        lambda x, y: ((y,), y),
         lambda x, y: ((y, x), x + y),
         lambda x, y: ((x,), x + y),
         lambda x, y: ((y,), x + y),
@@ -207,7 +209,7 @@ def test_whatever_an_operation_saves_and_returns_both_keep_it_alike(does, second
     assert straight._data is not x._data
     assert straight._data is not second._data
     if plain.grad_fn is not None:
-        assert held(straight.grad_fn.saved, (x, second)) == held(plain.grad_fn.saved, (x, second))
+        assert held(straight.grad_fn._kept, (x, second)) == held(plain.grad_fn._kept, (x, second))
 
 
 def test_a_refusal_of_our_own_passes_through_both():
@@ -252,9 +254,31 @@ def test_what_is_computed_of_a_gradient_knows_whose_it_is():
     assert made.order == 1
 
 
+def test_a_node_that_was_made_by_hand_leads_nowhere():
+    made = mg.Function()
+    assert made.edges is None
+    assert made.needs_input_grad == ()
+    assert mg.Function.edges is None
+
+
+def test_an_operation_may_call_what_it_notes_by_any_of_our_words():
+    class Half(mg.Function):
+        def forward(self, x):
+            self.saved, self.free, self.x, self.y, self.edge, self.other, self.kept = [0.5] * 7
+            return x * 0.5
+
+        def backward(self, g):
+            assert self.free == self.x == self.y == self.edge == self.other == self.kept
+            return g * self.saved
+
+    x = leaf(2)
+    for call in (Half.of, Half.apply):
+        assert mg.grad(call(x).sum(), x)[0].tolist() == [0.5, 0.5]
+
+
 def test_a_freed_node_keeps_nothing():
     x, y = leaf(3), node(3)
     z = arithmetic.Mul.of(x, y)
     z.sum().backward()
-    assert (z.grad_fn.edges, z.grad_fn.saved) == (None, ())
+    assert (z.grad_fn.edges, z.grad_fn._kept) == (None, ())
     assert not {id(x), id(y), id(y.grad_fn)} & {id(value) for value in vars(z.grad_fn).values()}

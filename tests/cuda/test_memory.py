@@ -73,7 +73,7 @@ def card(monkeypatch):
         set_allocator=lambda allocate: setattr(found, "allocate", allocate),
         memory=SimpleNamespace(OutOfMemoryError=StandInForCuPysOutOfMemoryError),
     )
-    cupy = SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: pool, __spec__=1)
+    cupy = SimpleNamespace(cuda=cuda, ndarray=object, get_default_memory_pool=lambda: pool, __spec__=1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in ("cupy", "numba_cuda") or find(name))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     _with_cuda_kernels.cache_clear()

@@ -64,6 +64,16 @@ def test_every_operation_leaf_and_constant_is_a_box_and_arrows_are_the_edges():
     assert found[2].tip.startswith("Y = XWᵀ + b")
 
 
+@pytest.mark.parametrize("f", [F.relu, F.elu, lambda x: F.clip(x, 1.0, 3.0), lambda x: F.maximum(x, x * x)])
+def test_the_mask_that_a_gradient_was_chosen_by_is_a_constant_of_its_graph(f):
+    x = minigen.tensor([0.5, 1.0, 2.0, 4.0], requires_grad=True)
+    (g,) = minigen.grad((f(x) ** 2).sum(), x, create_graph=True)
+    found = boxes(g)
+    choices = [box for box in found if "Where" in box.lines]
+    assert choices
+    assert all(any(found[i].kind == "constant" for i in box.inputs) for box in choices)
+
+
 def test_an_input_used_twice_is_one_box_with_two_arrows():
     x = minigen.tensor([1.0], requires_grad=True)
     found = boxes(x * x + x)
