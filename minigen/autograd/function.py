@@ -32,7 +32,7 @@ new_tensor = Tensor.__new__
 
 
 class _Edges:
-    """`Function.edges`, unless the node has been given some: its one or two edges, which `of` has noted by themselves."""
+    """`Function.edges`, unless the node has been given some: its one or two edges, which `run` has noted by themselves."""
 
     def __get__(self, node: Function | None, cls: type) -> Sequence[Any] | None:
         if node is None or node._edge is ABSENT:
@@ -101,7 +101,7 @@ class Function:
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
     _saved: Any = ()  # what `_kept` is, or INPUTS
-    _x: Any  # of a node that `of` has made: its inputs, if they are saved,
+    _x: Any  # of a node that `run` has made: its inputs, if they are saved,
     _y: Any
     _edge: Any = ABSENT  # and where they came from
     _other: Any = ABSENT
@@ -192,109 +192,9 @@ class Function:
             out.requires_grad, out.grad_fn = True, node
         return out
 
-    @classmethod
-    def of(cls, x: Any, y: Any = ABSENT) -> Tensor:
-        """What `apply` returns, of one or two inputs that are first `prepared`.
-
-        For a floating-point tensor alone, with another of its type or with a Python number, which is what most
-        operations are given, all is done here in one straight run; for anything else `apply` does it. What that needs
-        for any number of inputs costs more than a small operation itself: lists, loops, and two tuples a node that
-        Python's garbage collector goes through. Without them a product of four numbers takes 2.4 µs instead of 3.6.
-
-        An operation that has parameters, or may give a view or a result on another device, is for `apply` alone.
-
-        Args:
-            x, y: tensors, or what `prepared` makes tensors of; a second only for an operation that has two inputs.
-
-        Raises:
-            ShapeError, DeviceError: as `apply`.
-        """
-        state = modes.thread.state
-        if state.watch is not None or state.capture is not None or state.anomaly or not isinstance(x, Tensor):
-            return cls._of_others(x, y)
-        a, device, recording = x._data, x.device, state.recording
-        dtype = a.dtype
-        if dtype is not DEFAULT_DTYPE and dtype.kind != "f":
-            return cls._of_others(x, y)
-        edge: Any = None
-        depth = 0
-        if recording and x.requires_grad:
-            edge = x.grad_fn
-            if edge is None:
-                edge = x
-                depth = 1
-            else:
-                depth = edge.depth + 1
-        node = cls()
-        node.device = device
-        other: Any = None
-        if y is ABSENT:
-            b, other = a, ABSENT
-        elif isinstance(y, Tensor):
-            b = y._data
-            if b.dtype is not dtype or y.device is not device:
-                return cls._of_others(x, y)
-            if recording and y.requires_grad:
-                other = y.grad_fn
-                if other is None:
-                    other = y
-                    depth = depth or 1
-                elif other.depth >= depth:
-                    depth = other.depth + 1
-        elif y.__class__ is float or y.__class__ is int:
-            b = y
-        else:
-            return cls._of_others(x, y)
-        node._edge = edge
-        node._other = other
-        try:
-            raw = node.forward(a) if y is ABSENT else node.forward(a, b)
-        except ValueError as error:
-            if isinstance(error, MinigenError):
-                raise
-            raise ShapeError(_explain(cls, [a] if y is ABSENT else [a, b], error)) from error
-
-        data = raw if raw.__class__ is device.ndarray else device.xp.asarray(raw)
-        if data is a or data is b:
-            data = data.view()
-        out = new_tensor(Tensor)
-        out._data = data
-        out._version = NEVER
-        out.device = device
-        out.grad = None
-        out.hooks = None
-        dtype = data.dtype
-        if not depth or dtype.kind != "f":
-            out.requires_grad = False
-            out.grad_fn = None
-            return out
-        node.depth = depth
-        node.recorded = clock.now
-        node.shape = data.shape
-        node.dtype = dtype
-        if state.origin is not None:
-            node._helps(state.origin)
-        saved = node._saved
-        if saved:
-            if saved[0] is a and saved[-1] is b and len(saved) == (1 if y is ABSENT else 2):
-                node._saved = INPUTS
-                node._x = x
-                node._y = y
-            elif saved[0] is data and len(saved) == 1:
-                node._saved = (_Output(out),)
-            else:
-                node._saved = tuple([node._in_graph(value, (x, y), [a, b], raw, out) for value in saved])
-        out.requires_grad = True
-        out.grad_fn = node
-        return out
-
-    @classmethod
-    def _of_others(cls, x: Any, y: Any) -> Tensor:
-        return cls.apply(*(cls.prepared(x) if y is ABSENT else cls.prepared(x, y)))
-
     @staticmethod
     def prepared(*inputs: Any) -> tuple[Any, ...]:
-        """Inputs as the operation takes them, where `of` is given something else than tensors of floating-point numbers."""
+        """Inputs as the operation takes them, where `run` is given something else than tensors of floating-point numbers."""
         return inputs
 
     def _helps(self, origin: Any) -> None:
@@ -403,6 +303,106 @@ class Function:
         if data.dtype.kind == "f" and not bool(self.device.xp.isfinite(data).all()):
             kind = "NaN" if bool(self.device.xp.isnan(data).any()) else "infinity"
             raise AnomalyError(f"{self.name()} made the first {kind}, in its {what}, called at {self.line}")
+
+
+def run(operation: type[Function], x: Any, y: Any = ABSENT) -> Tensor:
+    """What `operation.apply` returns, of one or two inputs that are first `prepared`.
+
+    For a floating-point tensor alone, with another of its type or with a Python number, which is what most
+    operations are given, all is done here in one straight run; for anything else `apply` does it. What that needs
+    for any number of inputs costs more than a small operation itself: lists, loops, and two tuples a node that
+    Python's garbage collector goes through. Without them a product of four numbers takes 2.4 µs instead of 3.6.
+
+    An operation that has parameters, or may give a view or a result on another device, is for `apply` alone.
+
+    Args:
+        x, y: tensors, or what `prepared` makes tensors of; a second only for an operation that has two inputs.
+
+    Raises:
+        ShapeError, DeviceError: as `apply`.
+    """
+    state = modes.thread.state
+    if state.watch is not None or state.capture is not None or state.anomaly or not isinstance(x, Tensor):
+        return _run_others(operation, x, y)
+    a, device, recording = x._data, x.device, state.recording
+    dtype = a.dtype
+    if dtype is not DEFAULT_DTYPE and dtype.kind != "f":
+        return _run_others(operation, x, y)
+    edge: Any = None
+    depth = 0
+    if recording and x.requires_grad:
+        edge = x.grad_fn
+        if edge is None:
+            edge = x
+            depth = 1
+        else:
+            depth = edge.depth + 1
+    node = operation()
+    node.device = device
+    other: Any = None
+    if y is ABSENT:
+        b, other = a, ABSENT
+    elif isinstance(y, Tensor):
+        b = y._data
+        if b.dtype is not dtype or y.device is not device:
+            return _run_others(operation, x, y)
+        if recording and y.requires_grad:
+            other = y.grad_fn
+            if other is None:
+                other = y
+                depth = depth or 1
+            elif other.depth >= depth:
+                depth = other.depth + 1
+    elif y.__class__ is float or y.__class__ is int:
+        b = y
+    else:
+        return _run_others(operation, x, y)
+    node._edge = edge
+    node._other = other
+    try:
+        raw = node.forward(a) if y is ABSENT else node.forward(a, b)
+    except ValueError as error:
+        if isinstance(error, MinigenError):
+            raise
+        raise ShapeError(_explain(operation, [a] if y is ABSENT else [a, b], error)) from error
+
+    data = raw if raw.__class__ is device.ndarray else device.xp.asarray(raw)
+    if data is a or data is b:
+        data = data.view()
+    out = new_tensor(Tensor)
+    out._data = data
+    out._version = NEVER
+    out.device = device
+    out.grad = None
+    out.hooks = None
+    dtype = data.dtype
+    if not depth or dtype.kind != "f":
+        out.requires_grad = False
+        out.grad_fn = None
+        return out
+    node.depth = depth
+    node.recorded = clock.now
+    node.shape = data.shape
+    node.dtype = dtype
+    if state.origin is not None:
+        node._helps(state.origin)
+    saved = node._saved
+    if saved:
+        if saved[0] is a and saved[-1] is b and len(saved) == (1 if y is ABSENT else 2):
+            node._saved = INPUTS
+            node._x = x
+            node._y = y
+        elif saved[0] is data and len(saved) == 1:
+            node._saved = (_Output(out),)
+        else:
+            node._saved = tuple([node._in_graph(value, (x, y), [a, b], raw, out) for value in saved])
+    out.requires_grad = True
+    out.grad_fn = node
+    return out
+
+
+def _run_others(operation: type[Function], x: Any, y: Any) -> Tensor:
+    return operation.apply(*(operation.prepared(x) if y is ABSENT else operation.prepared(x, y)))
 
 
 def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run
 from minigen.errors import UserError
 from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
@@ -124,7 +124,7 @@ def relu(input: Any) -> Tensor:
     ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
     """
     x = tensor(input)
-    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else Relu.of(x)
+    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else run(Relu, x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run
 from minigen.device import Device
 from minigen.errors import DtypeError, ShapeError, UserError
 from minigen.functional._operands import floating, may_look, operand, pair, tensor
@@ -504,7 +504,7 @@ def add(input: Any, other: Any) -> Tensor:
     tensor([[11., 21.],
             [12., 22.]])
     """
-    return Add.of(input, other)
+    return run(Add, input, other)
 
 
 def sub(input: Any, other: Any) -> Tensor:
@@ -517,7 +517,7 @@ def sub(input: Any, other: Any) -> Tensor:
     >>> minigen.sub(minigen.tensor([5.0, 7.0]), 2)
     tensor([3., 5.])
     """
-    return Sub.of(input, other)
+    return run(Sub, input, other)
 
 
 def mul(input: Any, other: Any) -> Tensor:
@@ -528,7 +528,7 @@ def mul(input: Any, other: Any) -> Tensor:
     >>> minigen.grad(minigen.mul(x, minigen.tensor([10.0, 20.0])).sum(), x)[0]
     tensor([10., 20.])
     """
-    return Mul.of(input, other)
+    return run(Mul, input, other)
 
 
 def div(input: Any, other: Any) -> Tensor:
@@ -538,7 +538,7 @@ def div(input: Any, other: Any) -> Tensor:
     >>> minigen.div(minigen.tensor([1, 2, 4]), 4)
     tensor([0.25, 0.5 , 1.  ])
     """
-    return Div.of(input, other)
+    return run(Div, input, other)
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
@@ -551,7 +551,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     >>> minigen.pow(minigen.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    return Pow.of(input, exponent)
+    return run(Pow, input, exponent)
 
 
 def neg(input: Any) -> Tensor:
@@ -564,7 +564,7 @@ def neg(input: Any) -> Tensor:
     >>> minigen.neg(minigen.tensor([1.0, -2.0]))
     tensor([-1.,  2.])
     """
-    return Neg.of(input)
+    return run(Neg, input)
 
 
 def abs(input: Any) -> Tensor:
@@ -575,7 +575,7 @@ def abs(input: Any) -> Tensor:
     >>> minigen.grad(minigen.abs(x).sum(), x)[0]
     tensor([-1.,  0.,  1.])
     """
-    return Abs.of(tensor(input))
+    return run(Abs, tensor(input))
 
 
 def sign(input: Any) -> Tensor:
@@ -586,7 +586,7 @@ def sign(input: Any) -> Tensor:
     tensor([-1.,  0.,  1.])
     """
     input = tensor(input)
-    return input if input.dtype.kind == "b" else Sign.of(input)
+    return input if input.dtype.kind == "b" else run(Sign, input)
 
 
 def exp(input: Any) -> Tensor:
@@ -596,7 +596,7 @@ def exp(input: Any) -> Tensor:
     >>> minigen.exp(minigen.tensor([0.0, 1.0, 2.0]))
     tensor([1.    , 2.7183, 7.3891])
     """
-    return Exp.of(input)
+    return run(Exp, input)
 
 
 def log(input: Any) -> Tensor:
@@ -606,7 +606,7 @@ def log(input: Any) -> Tensor:
     >>> minigen.log(minigen.tensor([0.0, 1.0, 10.0]))
     tensor([  -inf, 0.    , 2.3026])
     """
-    return Log.of(input)
+    return run(Log, input)
 
 
 def log1p(input: Any) -> Tensor:
@@ -617,7 +617,7 @@ def log1p(input: Any) -> Tensor:
     >>> minigen.log1p(x).item() == x.item(), minigen.log(1 + x).item()
     (True, 0.0)
     """
-    return Log1p.of(input)
+    return run(Log1p, input)
 
 
 def expm1(input: Any) -> Tensor:
@@ -628,7 +628,7 @@ def expm1(input: Any) -> Tensor:
     >>> minigen.expm1(x).item() == x.item(), (minigen.exp(x) - 1).item()
     (True, 0.0)
     """
-    return Expm1.of(input)
+    return run(Expm1, input)
 
 
 def sqrt(input: Any) -> Tensor:
@@ -638,7 +638,7 @@ def sqrt(input: Any) -> Tensor:
     >>> minigen.sqrt(minigen.tensor([0.0, 4.0, 9.0]))
     tensor([0., 2., 3.])
     """
-    return Sqrt.of(input)
+    return run(Sqrt, input)
 
 
 def rsqrt(input: Any) -> Tensor:
@@ -679,7 +679,7 @@ def sin(input: Any) -> Tensor:
     >>> minigen.sin(minigen.tensor([0.0, math.pi / 6, math.pi / 2]))
     tensor([0. , 0.5, 1. ])
     """
-    return Sin.of(input)
+    return run(Sin, input)
 
 
 def cos(input: Any) -> Tensor:
@@ -689,7 +689,7 @@ def cos(input: Any) -> Tensor:
     >>> minigen.cos(minigen.tensor([0.0, math.pi / 3, math.pi]))
     tensor([ 1. ,  0.5, -1. ])
     """
-    return Cos.of(input)
+    return run(Cos, input)
 
 
 def tanh(input: Any) -> Tensor:
@@ -699,7 +699,7 @@ def tanh(input: Any) -> Tensor:
     >>> minigen.tanh(minigen.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.7616,  0.    ,  0.7616])
     """
-    return Tanh.of(input)
+    return run(Tanh, input)
 
 
 def sigmoid(input: Any) -> Tensor:
@@ -709,7 +709,7 @@ def sigmoid(input: Any) -> Tensor:
     >>> minigen.sigmoid(minigen.tensor([-1000.0, 0.0, 2.0]))
     tensor([0.    , 0.5   , 0.8808])
     """
-    return Sigmoid.of(input)
+    return run(Sigmoid, input)
 
 
 def erf(input: Any) -> Tensor:
@@ -719,7 +719,7 @@ def erf(input: Any) -> Tensor:
     >>> minigen.erf(minigen.tensor([0.0, 0.5, 1.0]))
     tensor([0.    , 0.5205, 0.8427])
     """
-    return Erf.of(input)
+    return run(Erf, input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -746,7 +746,7 @@ def maximum(input: Any, other: Any) -> Tensor:
     >>> y.tolist(), minigen.grad(y.sum(), x)[0].tolist()
     ([2.0, 2.0, 3.0], [0.0, 0.5, 1.0])
     """
-    return Maximum.of(input, other)
+    return run(Maximum, input, other)
 
 
 def minimum(input: Any, other: Any) -> Tensor:
@@ -756,7 +756,7 @@ def minimum(input: Any, other: Any) -> Tensor:
     >>> minigen.minimum(minigen.tensor([1.0, 2.0, 3.0]), 2.0)
     tensor([1., 2., 2.])
     """
-    return Minimum.of(input, other)
+    return run(Minimum, input, other)
 
 
 def where(condition: Any, input: Any, other: Any) -> Tensor:

@@ -1,4 +1,6 @@
-"""`Function.of`, the straight run of an operation on one or two inputs, against `apply`, its plain twin."""
+"""`run`, the straight run of an operation on one or two inputs, against `apply`, its plain twin."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import pytest
 import minigen as mg
 from minigen import trace
 from minigen.autograd import modes
-from minigen.autograd.function import _Output
+from minigen.autograd.function import _Output, run
 from minigen.errors import AnomalyError, DeviceError, ShapeError
 from minigen.functional import arithmetic
 from minigen.functional.activation import Relu
@@ -79,7 +81,7 @@ def held(tensors, inputs):
 
 
 def both(cls, inputs):
-    return cls.of(*inputs), cls.apply(*cls.prepared(*inputs))
+    return run(cls, *inputs), cls.apply(*cls.prepared(*inputs))
 
 
 def assert_twins(cls, inputs):
@@ -134,7 +136,7 @@ def test_of_one_input_both_make_the_same(cls, x):
 @pytest.mark.parametrize("cls", TWO)
 def test_both_refuse_the_same_in_the_same_words(cls, inputs, error):
     given, said = inputs(), []
-    for call in (cls.of, cls.apply):
+    for call in (partial(run, cls), cls.apply):
         with pytest.raises(error) as caught:
             call(*given)
         said.append(str(caught.value))
@@ -143,7 +145,7 @@ def test_both_refuse_the_same_in_the_same_words(cls, inputs, error):
 
 def test_in_anomaly_mode_the_operation_is_watched():
     with mg.detect_anomaly(), np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"^Log made the first NaN"):
-        arithmetic.Log.of(mg.tensor([-1.0]))
+        run(arithmetic.Log, mg.tensor([-1.0]))
 
 
 def test_a_trace_sees_both():
@@ -159,7 +161,7 @@ def test_a_capture_is_told_what_is_read_and_made(monkeypatch):
     x, y = leaf(3), leaf(3, seed=3)
     monkeypatch.setattr(modes.thread.state, "capture", noted)
     monkeypatch.setattr(modes, "capturing", 1)
-    z = arithmetic.Mul.of(x, y)
+    z = run(arithmetic.Mul, x, y)
     assert {id(x), id(y)} <= noted.read.keys()
     assert id(z) in noted.made
 
@@ -219,7 +221,7 @@ def test_a_refusal_of_our_own_passes_through_both():
     class Does(Odd):
         does = staticmethod(refuse)
 
-    for call in (Does.of, Does.apply):
+    for call in (partial(run, Does), Does.apply):
         with pytest.raises(ShapeError, match=r"^not these two$"):
             call(leaf(3), leaf(3))
 
@@ -228,7 +230,7 @@ def test_an_array_that_is_neither_input_nor_output_is_refused_by_both():
     class Does(Odd):
         does = staticmethod(lambda x, y: ((2 * x,), x + y))
 
-    for call in (Does.of, Does.apply):
+    for call in (partial(run, Does), Does.apply):
         with pytest.raises(mg.errors.AutogradError, match="neither an input nor the output"):
             call(leaf(3), leaf(3))
 
@@ -237,7 +239,7 @@ def test_an_array_that_is_neither_input_nor_output_is_refused_by_both():
 def test_a_change_in_place_of_what_is_saved_is_noticed(cls):
     x = leaf(3)
     inputs = (x, leaf(3, seed=3)) if cls is arithmetic.Mul else (x,)
-    y = cls.of(*inputs)
+    y = run(cls, *inputs)
     with mg.no_grad():
         (y if cls is arithmetic.Exp else inputs[-1]).mul_(2)
     with pytest.raises(mg.errors.InPlaceError):
@@ -246,7 +248,7 @@ def test_a_change_in_place_of_what_is_saved_is_noticed(cls):
 
 def test_what_is_computed_of_a_gradient_knows_whose_it_is():
     x = leaf(3)
-    y = arithmetic.Mul.of(x, x)
+    y = run(arithmetic.Mul, x, x)
     (g,) = mg.grad(y.sum(), x, create_graph=True)
     made = g.grad_fn
     while made.origin is None or made.origin() is not y.grad_fn:
@@ -272,13 +274,13 @@ def test_an_operation_may_call_what_it_notes_by_any_of_our_words():
             return g * self.saved
 
     x = leaf(2)
-    for call in (Half.of, Half.apply):
+    for call in (partial(run, Half), Half.apply):
         assert mg.grad(call(x).sum(), x)[0].tolist() == [0.5, 0.5]
 
 
 def test_a_freed_node_keeps_nothing():
     x, y = leaf(3), node(3)
-    z = arithmetic.Mul.of(x, y)
+    z = run(arithmetic.Mul, x, y)
     z.sum().backward()
     assert (z.grad_fn.edges, z.grad_fn._kept) == (None, ())
     assert not {id(x), id(y), id(y.grad_fn)} & {id(value) for value in vars(z.grad_fn).values()}

@@ -5,6 +5,7 @@ from functools import cache, partial
 import pytest
 
 import minigen as mg
+from minigen import functional as F
 from minigen.autograd.function import _Output
 from minigen.functional.registry import OPERATIONS, from_generator
 
@@ -63,7 +64,8 @@ def entries_that_apply():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mg.Function, "apply", classmethod(recording))
-        patch.setattr(mg.Function, "of", classmethod(lambda cls, *inputs: cls.apply(*cls.prepared(*inputs))))
+        for module in (F.arithmetic, F.activation):
+            patch.setattr(module, "run", lambda cls, *inputs: cls.apply(*cls.prepared(*inputs)))
         for backwards in (False, True):
             for name, operation in OPERATIONS.items():
                 entry = name
