@@ -225,13 +225,11 @@ class Function:
         Arrays among the inputs, masks say, are constants of the graph.
         """
         if not self.on_arrays:
-            return operation.apply(*[self._constant(x) if hasattr(x, "dtype") else x for x in inputs], **params)
+            inputs = tuple([Tensor(x, device=self.device) if _is_array(x) else x for x in inputs])
+            return operation.apply(*inputs, **params)
         node = operation()
         node.device, node.edges = self.device, (None,) * len(inputs)
         return node.forward(*inputs, **params)
-
-    def _constant(self, x: Any) -> Tensor:
-        return x if isinstance(x, Tensor) else Tensor._wrap(self.device.xp.asarray(x), self.device)
 
     def save_for_backward(self, *values: Any) -> None:
         """Keep inputs, the output, masks or indices for `backward`.
@@ -403,6 +401,11 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT) -> Tensor:
 
 def _run_others(operation: type[Function], x: Any, y: Any) -> Tensor:
     return operation.apply(*(operation.prepared(x) if y is ABSENT else operation.prepared(x, y)))
+
+
+def _is_array(x: Any) -> bool:
+    """Whether `x` is an array, or what is left of one without axes."""
+    return hasattr(x, "dtype") and not isinstance(x, Tensor)
 
 
 def _explain(function: type[Function], arrays: list[Any], error: ValueError) -> str:

@@ -407,7 +407,6 @@ class Maximum(Combination):
     """z = max(x, y);  x̄ = g where x > y, ȳ = g where y > x, half of it to each where they are equal."""
 
     takes_arrays = True
-
     larger = "greater"
 
     def forward(self, x: Any, y: Any) -> Any:

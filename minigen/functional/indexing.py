@@ -22,9 +22,8 @@ from minigen.tensor import Tensor
 class GetItem(Function):
     """y = x[index];  x̄ = zeros with g added at the index (once for every time an element was picked)."""
 
-    takes_arrays = True
-
     is_view = True
+    takes_arrays = True
 
     def forward(self, x: Any, index: Any) -> Any:
         self.index, self.x_shape = index, x.shape

@@ -513,11 +513,8 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
 
 def _sizes(shape: Any) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    for n in sizes:
-        if n.__class__ is not int:
-            break
-    else:
-        return sizes  # as nearly always
+    if {*map(type, sizes)} <= {int}:  # as nearly always
+        return sizes
     if not all(isinstance(n, (int, np.integer)) for n in sizes):
         raise ShapeError(f"Shapes, sizes and widths are integers, not {sizes!r}.")
     return tuple([int(n) for n in sizes])
