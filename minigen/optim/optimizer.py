@@ -92,7 +92,11 @@ class Optimizer:
         self._at_least_zero(group, "lr", "weight_decay")
 
     def step(self) -> None:
-        """Update every parameter that has a gradient; those whose gradient is None are left alone."""
+        """Update every parameter that has a gradient; those whose gradient is None are left alone.
+
+        On a CPU, this process keeps what it frees from the first step on, for the arrays of the next step
+        (`minigen_kernels.cpu.memory`).
+        """
         one_pass = OnePass(self.loop)
         with no_grad():
             for group in self.param_groups:

@@ -101,9 +101,6 @@ def resume_run(path: str | PathLike[str], changes: dict[str, Any], quiet: bool =
 
 def train_run(training: Training) -> bool:
     """Run the system's loop. Returns whether it came to its end; False after Ctrl-C, with everything saved."""
-    from minigen_kernels.cpu.memory import keep_freed_memory
-
-    keep_freed_memory()
     try:
         with np.errstate(all="ignore"):  # what is not finite stops the run with a sentence: NumPy need not warn as well
             training.system.train(training.session)

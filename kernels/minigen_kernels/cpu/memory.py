@@ -2,7 +2,7 @@
 
 A training step makes and drops the same arrays again and again. The C library returns large pieces to the operating
 system when they are freed, and each new one is then paid for page by page: a fifth of the time of a small network. It is
-asked not to (`keep_freed_memory`).
+asked not to (`keep_freed_memory`), by the first step of an optimizer: whoever takes one will take more.
 
 Of what it then has, it gives a new array a part of what was freed first, which has left the caches, or lies partly in the
 cache of one core and partly in another's. So freed arrays of middle size go to a pool, and the next of the same size gets
@@ -60,14 +60,22 @@ def keep_freed_memory() -> bool:
     NumPy takes its handler from the context (see `contextvars`) in which it makes an array: in this one, the pool's from
     now on, unless somebody has set another than NumPy's own. Arrays that there are already, and those of other contexts,
     stay where they are. The pool is left out where Python has no lock of the interpreter: NumPy calls a handler under it.
+    Called again, it costs a quarter of a microsecond: every step may do so, whatever its context.
     """
+    kept = _c_library_keeps()
+    if kept and get_handler_name() == DEFAULT and getattr(sys, "_is_gil_enabled", lambda: True)():
+        _numpy_function(SET_HANDLER, ctypes.py_object)(_handler())
+    return kept
+
+
+@functools.cache
+def _c_library_keeps() -> bool:
+    """Sets what the C library keeps, for all threads. Whether it could be."""
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):  # another C library, such as musl
         return False
-    if get_handler_name() == DEFAULT and getattr(sys, "_is_gil_enabled", lambda: True)():
-        _numpy_function(SET_HANDLER, ctypes.py_object)(_handler())
     return bool(library.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)) and bool(library.mallopt(M_TRIM_THRESHOLD, MOST_KEPT))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .compiled import compiled
 from .layout import pieces
+from .memory import keep_freed_memory
 from .threads import parallel_for
 
 TASK_ELEMENTS = 1 << 16  # 20 to 50 microseconds of one core
@@ -43,12 +44,15 @@ def vectors(first: np.ndarray, *others: np.ndarray | None) -> Arrays | None:
 def in_one_pass(loop: Callable[..., None], updates: Sequence[tuple[Arrays, Callable[[], Sequence[float]]]]) -> None:
     """Calls loop(*arrays, *numbers()) for every update, all of them in one `parallel_for`.
 
+    From the first call on, this process keeps what it frees: it is training (see `memory`).
+
     Args:
         loop: one of this module's.
         updates: for each, the `vectors` that the loop takes, and then what gives its numbers, called once also where several
             share it. Large vectors are cut into several
             tasks, and many small ones make one. What one update writes, no other may touch.
     """
+    keep_freed_memory()
     tasks: list[list[tuple[Arrays, tuple[float, ...]]]] = []
     small: list[tuple[Arrays, tuple[float, ...]]] = []  # the last task of small vectors
     room = 0  # left in it
