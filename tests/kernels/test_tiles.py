@@ -37,11 +37,31 @@ def test_a_tile_adds_up_three_axes(width, accumulate):
     expected[order, :width] = (a * b).sum(axis=(1, 2, 3)) + (c[order, :width] if accumulate else start)
 
     strides = [ITEM * n for n in (12, 4, 1, 12 * width, 4 * width, width)]
-    block = np.array([[0, 1, 0, accumulate, *axes, *strides, 0]])
+    block = np.array([[0, 1, 0, accumulate, *axes, *strides, 0, 0, 0]])
     a_rows = np.arange(rows)[None] * 24 * ITEM
     c_rows = order[None] * (width + 5) * ITEM
     run(width, block, a_rows, c_rows, a, b, start, c)
     np.testing.assert_array_equal(c, expected)
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("slope", [0.0, -0.0, 0.5, 2.0])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_tile_bends_what_it_has_added_up(width, slope, accumulate):
+    """Where a result is not positive, it is multiplied; but infinity by 0 is 0, and NaN stays."""
+    rng = np.random.default_rng(3)
+    rows, terms = ROWS[width], 3
+    a, b = small_numbers(rng, rows, terms, 1), small_numbers(rng, terms, width)
+    start, c = small_numbers(rng, width), small_numbers(rng, rows, width)
+    for array in (start, c.T):
+        array[:3] = np.array([np.nan, np.inf, -np.inf]).reshape(3, *[1] * (array.ndim - 1))
+    total = (a * b).sum(axis=1) + (c if accumulate else start)
+    bent = np.where(total > 0, total, total * np.float32(slope) if slope else np.where(np.isnan(total), np.nan, 0))
+    bits = np.float32(slope).view(np.int32)
+    block = np.array([[0, 1, 0, accumulate, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width, 0, 1, bits]])
+    a_rows, c_rows = (np.arange(rows)[None] * array.strides[0] for array in (a, c))
+    run(width, block, a_rows, c_rows, a, b, start, c)
+    np.testing.assert_array_equal(c, bent)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -51,7 +71,7 @@ def test_columns_side_by_side_are_computed_tile_by_tile(width):
     a = small_numbers(rng, rows, terms, 1)
     b, start = small_numbers(rng, columns, terms, width), small_numbers(rng, columns, width + 3)
     c = np.zeros((rows, columns * width), np.float32)
-    block = np.array([[0, 2, 0, 0, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width, 0]])
+    block = np.array([[0, 2, 0, 0, 1, 1, terms, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM * width, 0, 0, 0]])
     a_rows, c_rows = (np.arange(rows).reshape(2, -1) * array.strides[0] for array in (a, c))
     steps = b.strides[0], start.strides[0], ITEM * width
     run(width, block, a_rows, c_rows, a, b, start, c, beside=columns, steps=steps)
@@ -72,7 +92,7 @@ def test_a_tile_of_few_outputs_adds_up_runs_of_numbers(outs, run):
     order = rng.permutation(rows)
     expected = c.copy()
     expected[order, :outs] = start + (a[:, None, ..., :run] * b[..., :run]).sum(axis=(2, 3, 4))
-    block = np.array([[0, 1, 0, 0, *axes, run, *a.strides[1:], *b.strides[1:], b.strides[0]]])
+    block = np.array([[0, 1, 0, 0, *axes, run, *a.strides[1:], *b.strides[1:], b.strides[0], 0, 0]])
     a_rows, c_rows = np.arange(rows)[None] * a.strides[0], order[None] * c.strides[0]
     addresses = (array.ctypes.data for array in (a_rows, c_rows, a, b, start, c))
     tile = dots.address_of_dots(outs)
@@ -89,7 +109,7 @@ def test_of_a_tile_wider_than_c_the_numbers_that_c_has_are_kept(width):
     order = rng.permutation(rows)
     expected = c.copy()
     expected[order, :kept] = (a[:, None] * b + start)[:, :kept]
-    block = np.array([[0, 1, 0, 0, 1, 1, 1, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM, 0]])
+    block = np.array([[0, 1, 0, 0, 1, 1, 1, ITEM, ITEM, ITEM, ITEM, ITEM, ITEM, 0, 0, 0]])
     a_rows, c_rows = np.arange(rows)[None] * a.strides[0], order[None] * c.strides[0]
     run(width, block, a_rows, c_rows, a, b, start, c, kept=kept)
     np.testing.assert_array_equal(c, expected)
@@ -97,7 +117,7 @@ def test_of_a_tile_wider_than_c_the_numbers_that_c_has_are_kept(width):
 
 def test_an_empty_sum_is_what_it_began_with():
     width, c = WIDTHS[-1], np.full(WIDTHS[-1] * ROWS[WIDTHS[-1]], np.nan, np.float32)
-    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0]])
+    block = np.array([[0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0]])
     rows = np.arange(ROWS[width])[None] * width * ITEM
     run(width, block, np.zeros_like(rows), rows, c, c, np.ones(width, np.float32), c)
     assert (c == 1).all()

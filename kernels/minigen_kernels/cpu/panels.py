@@ -32,7 +32,6 @@ from .tile import (
     LANES,
     ROWS,
     WIDTHS,
-    bend,
     prefetch,
     prefetch_to_write,
     rows_of,
@@ -90,7 +89,7 @@ def multiply(
 ) -> None:
     """Writes the product of the matrices a (M, K) and b (K, N), plus a bias (N,), to out (M, N).
 
-    What is not positive is multiplied by `slope`, while it is still in the first cache. a and b lie by rows or by columns,
+    What is not positive is multiplied by `slope`, while it is still in a register. a and b lie by rows or by columns,
     out by rows. Results do not depend on the number of threads: each of them is added up by one, in the order of k.
     planned: the `plan` for a and b, from who has made it already.
     """
@@ -247,7 +246,8 @@ def _multiply_band(of_panel, of_band, count, begin, slope, a, a_row, a_column, c
     rows = rows_of(width)
     spare = np.zeros((_MOST_ROWS, _WIDE), np.float32)
     a_rows, c_rows = np.empty(_MOST_ROWS, np.int64), np.empty(_MOST_ROWS, np.int64)
-    axes = np.array([1, 1, count, 0, 0, a_column, 1, 1, width * ITEM])
+    bent, bits = int(slope != 1), np.int64(slope.view(np.int32))
+    axes = np.array([1, 1, count, 0, 0, a_column, 1, 1, width * ITEM, 0, bent, bits])
     starting = packed if begin else 0
     for r in range(rows):
         a_rows[r], c_rows[r] = r * a_row, r * c_row
@@ -268,10 +268,6 @@ def _multiply_band(of_panel, of_band, count, begin, slope, a, a_row, a_column, c
                 copy_numbers(to_c + r * c_row, spare[r].ctypes.data, columns)
         tables = a_rows.ctypes.data, c_rows.ctypes.data, axes.ctypes.data
         call_at(tile, (width, of_a, tables[0], packed + width * ITEM, starting, to_c, tables[1], tables[2]))
-        if slope != 1:
-            for r in range(there):
-                for column in range(0, width, LANES):
-                    bend(to_c + c_rows[r] + column * ITEM, slope)
         if columns < width:
             for r in range(there):
                 copy_numbers(spare[r].ctypes.data, to_c + r * c_row, columns)

@@ -338,7 +338,7 @@ class _Table:
         joined = [(1, 1, 1)] * (len(axes) - len(joined)) + joined
         lengths, steps_a, steps_b = zip(*joined)
         in_bytes = [ITEM * step for step in (*steps_a, *steps_b, by_output)]
-        self.blocks.append((*tiles, b * ITEM, int(accumulate), *lengths, *in_bytes))
+        self.blocks.append((*tiles, b * ITEM, int(accumulate), *lengths, *in_bytes, 0, 0))
 
     def plan(self) -> Plan:
         rows = (
