@@ -299,7 +299,9 @@ def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
                 f"{name}: an output of shape {output.shape} is not a scalar; reduce it (for example .sum()) or give the "
                 "gradient it starts from."
             )
-        return Tensor._wrap(output.device.xp.ones_like(output.data), output.device)
+        one = output.device.xp.empty(output.shape, output.dtype)
+        one.fill(1)
+        return Tensor._wrap(one, output.device)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient, dtype=output.dtype, device=output.device)
     if gradient.shape != output.shape:

@@ -188,7 +188,7 @@ class Function:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
                 else:
-                    node._saved = tuple([node._in_graph(value, inputs, arrays, raw, out) for value in saved])
+                    node._saved = node._in_graph(saved, inputs, arrays, raw, out)
             out.requires_grad, out.grad_fn = True, node
         return out
 
@@ -268,20 +268,27 @@ class Function:
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
-    def _in_graph(self, value: Any, inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor) -> Any:
-        """What is kept of a saved value: the tensor of an input, an `_Output` of the output, anything else as it is."""
-        for x, array in zip(inputs, arrays):
-            if value is array:
-                return x
-        if value is raw:
-            return _Output(out)
-        if hasattr(value, "dtype") and value.dtype.kind == "f":
-            raise AutogradError(
-                f"{self.name()}: save_for_backward got an array of {value.dtype} that is neither an input nor the "
-                "output. If it depends on an input, second derivatives would silently miss it: recompute it in "
-                "backward from saved inputs."
-            )
-        return value
+    def _in_graph(
+        self, saved: tuple[Any, ...], inputs: tuple[Any, ...], arrays: list[Any], raw: Any, out: Tensor
+    ) -> tuple[Any, ...]:
+        """What is kept of saved values: the tensor of an input, an `_Output` of the output, anything else as it is."""
+        keep = []
+        for value in saved:
+            for x, array in zip(inputs, arrays):
+                if value is array:
+                    keep.append(x)
+                    break
+            else:
+                if value is raw:
+                    value = _Output(out)
+                elif hasattr(value, "dtype") and value.dtype.kind == "f":
+                    raise AutogradError(
+                        f"{self.name()}: save_for_backward got an array of {value.dtype} that is neither an input nor the "
+                        "output. If it depends on an input, second derivatives would silently miss it: recompute it in "
+                        "backward from saved inputs."
+                    )
+                keep.append(value)
+        return tuple(keep)
 
     def _output(self, kept: _Output) -> Tensor:
         """The output as a tensor of the graph."""
@@ -393,7 +400,7 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT) -> Tensor:
         elif saved[0] is data and len(saved) == 1:
             node._saved = (_Output(out),)
         else:
-            node._saved = tuple([node._in_graph(value, (x, y), [a, b], raw, out) for value in saved])
+            node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
     out.requires_grad = True
     out.grad_fn = node
     return out

@@ -16,6 +16,10 @@ from minigen.nn.tree import members, once, walk
 from minigen.tensor import Tensor
 
 
+def _without_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
+
+
 class Module:
     """The base of every layer and model.
 
@@ -39,7 +43,7 @@ class Module:
     """
 
     training: bool
-    forward: Callable[..., Any]
+    forward: Callable[..., Any] = _without_forward
 
     def __init__(self) -> None:
         self.training = True
@@ -52,8 +56,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and the hooks around it."""
-        if not hasattr(self, "forward"):
-            raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
+        if not self._pre_hooks and not self._hooks and modes.thread.state.watch is None:
+            return self.forward(*args, **kwargs)
         watch = modes.thread.state.watch
         if watch is not None:
             watch.enter(self)
