@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FORMATS = {"contiguous_format": "PyTorch NCHW", "channels_last": "PyTorch channe
 MEMORY_ROUNDS = 3  # memory differs little from round to round, and each takes new processes
 MEMORY_CALLS = 5
 AT_LEAST = 0.3  # seconds that each round of a case takes
+REST = 0.05  # seconds before it: see `Workers.seconds`
 
 
 class Worker(Process):
@@ -118,12 +120,17 @@ class Workers:
         A training step is measured in processes that have done nothing else before, as training is: what an earlier step
         freed lies scattered in memory, and arrays that are put there are seldom in a cache. (After a DCGAN's, our step of
         the conv VAE took 5 % longer, Zen 3.)
+
+        Between turns is a rest: threads that have nothing more to do look for work for some milliseconds (PyTorch's ten,
+        ours four), and would take the processor from whoever comes next.
         """
         contestants = contestants_of(case, self.settings["torch"] is not None)
         values: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(self.settings["rounds"]):
             for name, task in contestants.items():
-                answer = self._worker(name).ask(do="seconds", task=task, at_least=at_least)
+                worker = self._worker(name)
+                time.sleep(REST)
+                answer = worker.ask(do="seconds", task=task, at_least=at_least)
                 values[name].append(answer["seconds"])
         if "model" in case.task:
             self.end()
