@@ -27,6 +27,10 @@ from .threads import parallel_for
 from .tile import LANES
 
 LEAST_CHANNELS = 64  # of a product: with fewer, the tiles of `tiled` are better filled
+# Channels of a 1x1 kernel, fewer than which on the one side, and as many at most on the other: `tiled` is then sooner done
+# with its weight gradient than a product, as it goes through the pixels in parts that fit into the first cache. 0.9 to 1.6
+# times as fast, mostly 1.2 (10 shapes, Zen 3); with more channels on either side, products are.
+FEW_OUTS, MANY_INS = 96, 512
 SCRATCH_BYTES = 4 << 20  # of patches that a thread works on at a time: enough rows for BLAS, few enough for the caches
 SUMS_BYTES = 64 << 20  # the most memory for partial sums of a weight gradient
 
@@ -98,7 +102,7 @@ def conv2d_weight_grad(
         w = depthwise.weight_grad(x, y, geometry)
     elif winograd.applies_to_weight_grad(geometry, x.dtype):
         w = winograd.weight_grad(x, y, geometry)
-    elif _is_a_product(geometry, x.dtype):
+    elif _is_a_product(geometry, x.dtype) and not _has_few_weights(geometry):
         w = _weight_grad(x, y, geometry)
     elif x.dtype == np.float32 and tiled.better_mirrored(geometry):
         w = mirror_weight(tiled.weight_grad(y, x, geometry.mirrored()), groups)
@@ -130,6 +134,12 @@ def _is_a_product(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether the convolution is a product of matrices that `panels` computes, with enough channels on both sides."""
     ins = geometry.in_channels * geometry.kernel_size[0] * geometry.kernel_size[1]
     return dtype == np.float32 and min(ins, geometry.out_channels) >= LEAST_CHANNELS and _patches_are_x(geometry)
+
+
+def _has_few_weights(geometry: ConvGeometry) -> bool:
+    """Whether it is one for `tiled` to find the weight gradient of, though it is a product."""
+    few = geometry.out_channels < FEW_OUTS and geometry.in_channels <= MANY_INS
+    return geometry.kernel_size == (1, 1) and few
 
 
 def _convolution(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, bias: np.ndarray | None = None) -> np.ndarray:
