@@ -7,7 +7,7 @@ the processor then asks for early by itself. Sums stay in registers, a vector of
 jump from pixel to pixel, took 6.1.
 
 A transposed convolution is a correlation for each phase of its stride (see `plans`). In the weight gradient, sums of some
-taps stay in registers along a line.
+taps stay in registers along some lines, for all of which the first cache has room.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from .tile import (
 # many as 16 registers hold, or 32.
 PIXELS = {4: 6, 2: 8, 1: 8} if MANY_REGISTERS else {4: 3, 2: 6, 1: 8}
 TAPS = 3  # of a tile of the weight gradient
+BAND_BYTES = 24 << 10  # of x and of y, of the channels that a weight gradient adds up at a time: they stay in the first cache
 SHARES = 16  # of the lines
 LEAST_FLOPS = TASK_FLOPS // 4  # of a share: 20 microseconds or more, as memory keeps most of them waiting
 
@@ -247,46 +248,60 @@ def _add_up_lines(board, n, piece, worker, cuts, x, y, table, by_share, channels
         hand_out(board, n, (cuts, x, y, table, by_share, channels))
         return
     height, width, rows, columns, kh, kw, sh, sw, top, left, dh, dw, _, _, _, _, w = table[0]
-    seen = np.empty((kw, 2), np.int64)  # pixels of a line that see x by a tap: the first, and the one after the last
+    down, across = np.empty((kh, 2), np.int64), np.empty((kw, 2), np.int64)
+    for p in range(kh):
+        down[p] = _inside(dh * p - top, sh, rows, height)
     for q in range(kw):
-        seen[q] = _inside(dw * q - left, sw, columns, width)
+        across[q] = _inside(dw * q - left, sw, columns, width)
     sizes = height, width, rows, columns, sh, sw, top, left, dh, dw
-    for line in range(cuts[piece], cuts[piece + 1]):
-        taps = _inside(line % rows * sh - top, dh, kh, height)
-        _add_up_line(line // rows, line % rows, x, y, sizes, taps, seen, w + piece * by_share, channels)
+    most = max(1, BAND_BYTES // (2 * ITEM * LANES * _widest(channels) * columns))
+    line, last = cuts[piece], cuts[piece + 1]
+    while line < last:
+        image, i = line // rows, line % rows
+        end = min(i + most, rows, i + last - line)
+        _add_up_band(image, (i, end), x, y, sizes, (down, across), w + piece * by_share, channels)
+        line += end - i
 
 
 @compiled()
-def _add_up_line(image, i, x, y, sizes, taps, seen, sums, channels):
-    """Adds row i of y, some vectors of its channels at a time, and some taps: of these rows of the kernel."""
+def _add_up_band(image, band, x, y, sizes, seen, sums, channels):
+    """Adds some rows of an image of y, some vectors of its channels at a time, and some taps.
+
+    seen: for each row of the kernel which rows of y see x by it, the first, and the one after the last; and the same for its
+    columns.
+    """
     height, width, rows, columns, sh, sw, top, left, dh, dw = sizes
-    kw, (p, p_end) = len(seen), taps
+    down, across = seen
+    kh, kw = len(down), len(across)
     pixel = ITEM * channels
     tap = ITEM * LANES * -(-channels // LANES)  # of the sums
-    x_line = x + (image * height + i * sh - top) * width * pixel - left * pixel
-    y_line = y + (image * rows + i) * columns * pixel
-    steps = sw * pixel, pixel, dw * pixel, tap
+    steps = sh * width * pixel, columns * pixel, sw * pixel, pixel, dw * pixel, tap
     wide, c = _widest(channels), 0
     while c < channels:
         vectors = wide if c + wide * LANES <= channels else 1
         at = min(c, channels - LANES) * ITEM
-        for row in range(p, p_end):
-            x_row, of_row = x_line + dh * row * width * pixel + at, sums + row * kw * tap + c * ITEM
+        for p in range(kh):
+            i, i_end = max(band[0], down[p, 0]), min(band[1], down[p, 1])
+            if i >= i_end:
+                continue
+            x_row = x + ((image * height + i * sh - top + dh * p) * width - left) * pixel + at
+            y_row = y + (image * rows + i) * columns * pixel + at
+            of_row = sums + p * kw * tap + c * ITEM
             for q in range(0, kw, TAPS):
                 begin, end = 0, 0  # pixels begin, ..., end - 1 see x by all of these taps; others by some of them
-                if q + TAPS <= kw and seen[q, 0] < seen[q, 1] and seen[q + TAPS - 1, 0] < seen[q + TAPS - 1, 1]:
-                    begin, end = seen[q, 0], seen[q + TAPS - 1, 1]
+                if q + TAPS <= kw and across[q, 0] < across[q, 1] and across[q + TAPS - 1, 0] < across[q + TAPS - 1, 1]:
+                    begin, end = across[q, 0], across[q + TAPS - 1, 1]
                 if begin < end:
-                    from_x, from_y = x_row + (begin * sw + dw * q) * pixel, y_line + begin * pixel + at
-                    _add_up_taps(TAPS, vectors, from_x, from_y, of_row + q * tap, end - begin, steps)
+                    from_x, from_y = x_row + (begin * sw + dw * q) * pixel, y_row + begin * pixel
+                    _add_up_taps(TAPS, vectors, from_x, from_y, of_row + q * tap, (i_end - i, end - begin), steps)
                 else:
                     begin, end = 0, 0
                 for t in range(q, min(q + TAPS, kw)):
-                    first, last = seen[t, 0], seen[t, 1]
+                    first, last = across[t, 0], across[t, 1]
                     for j, stop in ((first, min(begin, last)), (max(end, first), last)):
                         if j < stop:
-                            from_x, from_y = x_row + (j * sw + dw * t) * pixel, y_line + j * pixel + at
-                            _add_up_taps(1, vectors, from_x, from_y, of_row + t * tap, stop - j, steps)
+                            from_x, from_y = x_row + (j * sw + dw * t) * pixel, y_row + j * pixel
+                            _add_up_taps(1, vectors, from_x, from_y, of_row + t * tap, (i_end - i, stop - j), steps)
         c += vectors * LANES
 
 
@@ -308,10 +323,11 @@ def _add_up_taps(together, vectors, x, y, w, pixels, steps):
 
 
 def _make_taps(taps: int, vectors: int) -> Any:
-    """The intrinsic add_up(x, y, w, pixels, steps): w[t] += sum over i of x[i, t] y[i], some vectors of channels and some t.
+    """The intrinsic add_up(x, y, w, pixels, steps): w[t] += sum over i and j of x[i, j, t] y[i, j], some channels and some t.
 
-    x, y and w are addresses; steps bytes: from i to i + 1 in x and in y, from t to t + 1 in x and in w. With few vectors
-    and taps, pixels are added up side by side, or each sum would wait for itself.
+    x, y and w are addresses; pixels are how many i and j there are; steps bytes: from i to i + 1 in x and in y, from j to
+    j + 1 in both, from t to t + 1 in x and in w. With few vectors and taps, pixels are added up side by side, or each sum
+    would wait for itself.
     """
     beside = max(1, min(4, 12 // (taps * vectors)))
 
@@ -319,7 +335,8 @@ def _make_taps(taps: int, vectors: int) -> Any:
     def add_up(context, x, y, w, pixels, steps):
         def generate(context, builder, signature, arguments):
             x, y, w, pixels, steps = arguments
-            x_pixel, y_pixel, x_tap, w_tap = cgutils.unpack_tuple(builder, steps)
+            lines, pixels = cgutils.unpack_tuple(builder, pixels)
+            x_line, y_line, x_pixel, y_pixel, x_tap, w_tap = cgutils.unpack_tuple(builder, steps)
             in_x, in_w = ([builder.mul(step, number(t)) for t in range(taps)] for step in (x_tap, w_tap))
             sums = [
                 [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(taps)]
@@ -330,18 +347,20 @@ def _make_taps(taps: int, vectors: int) -> Any:
             def add_pixel(x_here: Any, y_here: Any, part: list[list[Any]]) -> None:
                 _add_products(builder, part, [builder.add(x_here, step) for step in in_x], y_here)
 
-            turns = builder.udiv(pixels, number(beside))
+            turns, left = builder.udiv(pixels, number(beside)), builder.urem(pixels, number(beside))
             turn_y, turn_x = (builder.mul(step, number(beside)) for step in (y_pixel, x_pixel))
-            with walk(builder, turns, (y, x), (turn_y, turn_x)) as (y_here, x_here):
-                for i, part in enumerate(sums):
-                    in_turn = number(i)
-                    from_x = builder.add(x_here, builder.mul(x_pixel, in_turn))
-                    add_pixel(from_x, builder.add(y_here, builder.mul(y_pixel, in_turn)), part)
-            if beside > 1:
-                y_left, x_left = (builder.add(a, builder.mul(turns, step)) for a, step in ((y, turn_y), (x, turn_x)))
-                left = builder.urem(pixels, number(beside))
-                with walk(builder, left, (y_left, x_left), (y_pixel, x_pixel)) as (y_here, x_here):
-                    add_pixel(x_here, y_here, sums[0])
+            with walk(builder, lines, (y, x), (y_line, x_line)) as (y_row, x_row):
+                with walk(builder, turns, (y_row, x_row), (turn_y, turn_x)) as (y_here, x_here):
+                    for i, part in enumerate(sums):
+                        in_turn = number(i)
+                        from_x = builder.add(x_here, builder.mul(x_pixel, in_turn))
+                        add_pixel(from_x, builder.add(y_here, builder.mul(y_pixel, in_turn)), part)
+                if beside > 1:
+                    y_left, x_left = (
+                        builder.add(a, builder.mul(turns, step)) for a, step in ((y_row, turn_y), (x_row, turn_x))
+                    )
+                    with walk(builder, left, (y_left, x_left), (y_pixel, x_pixel)) as (y_here, x_here):
+                        add_pixel(x_here, y_here, sums[0])
             whole, *others = sums
             for part in others:
                 for t, v in itertools.product(range(taps), range(vectors)):
