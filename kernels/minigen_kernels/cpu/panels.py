@@ -40,7 +40,10 @@ from .tile import (
 from .transposition import copy_numbers, transpose
 
 FLOAT = np.dtype(np.float32)
-DEPTH = 512  # of a packed part of b: 128 KB a panel of 64
+DEPTH = 512 if LANES == 16 else 1024  # of a packed part of b: 128 KB a panel of 64, 96 KB one of 24
+# The same where a lies by columns: then each step along the sum is another line of the cache, of which the next tiles use
+# the rest. If lines are a multiple of CLASH bytes apart, they fall on few places of the caches and drive each other out.
+DEPTH_OF_COLUMNS, CLASHING_DEPTH, CLASH = 512, 256, 512
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
 PIECE_FLOPS = 1_000_000  # ten microseconds of one core
 MOST_BANDS = 32
@@ -114,6 +117,8 @@ def _plan(
     if not (len(a_shape) == len(b_shape) == 2 and a_shape[1] == b_shape[0]):
         return NONE
     (m, k), n = a_shape, b_shape[1]
+    if a_strides[1] != ITEM:
+        most_depth = min(most_depth, DEPTH_OF_COLUMNS if a_strides[1] % CLASH else CLASHING_DEPTH)
     panels, bands, band, depth, room = _cut(m, n, k, most_depth, piece_flops)
     numbers = m, n, k, depth, panels, bands, band, room, *a_strides, *b_strides
     return Plan(_pays(m, n, k, a_strides, b_strides), panels * bands, panels * room, numbers)
