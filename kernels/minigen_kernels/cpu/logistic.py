@@ -130,7 +130,7 @@ def _softplus_grad(board, n, piece, worker, g, x, threshold, out):
         outs[i] = gs[i] if xs[i] > threshold else gs[i] * _logistic(xs[i])
 
 
-@compiled()
+@compiled(fastmath=FUSED)
 def _sigmoid(board, n, piece, worker, x, y):
     if piece == ALL:
         hand_out(board, n, (x, y))
