@@ -67,9 +67,9 @@ class Mul(Combination):
     """z = x·y;  x̄ = g·y, ȳ = g·x."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         return x * y
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -81,6 +81,7 @@ class Div(Combination):
     """z = x/y;  x̄ = g/y, ȳ = -g·x/y²."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     @staticmethod
     def prepared(x: Any, y: Any) -> tuple[Any, ...]:
@@ -88,7 +89,6 @@ class Div(Combination):
         return (x, y) if _is_floating(x) or _is_floating(y) else pair(floating(x), y)
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         with np.errstate(divide="ignore", invalid="ignore"):
             return x / y
 
@@ -103,6 +103,7 @@ class Pow(Combination):
     """z = xʸ;  x̄ = g·y·xʸ⁻¹, ȳ = g·xʸ·ln x (0 where x = 0 and y ≥ 0)."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     @staticmethod
     def prepared(x: Any, y: Any) -> tuple[Any, ...]:
@@ -120,7 +121,6 @@ class Pow(Combination):
         return x, y
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         with np.errstate(divide="ignore", invalid="ignore"):
             return x**y
 
@@ -168,9 +168,9 @@ class Abs(Function):
     """y = |x|;  x̄ = g·sign x (0 at 0)."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         return self.device.xp.abs(x)
 
     def backward(self, g: Tensor) -> Tensor:
@@ -207,9 +207,9 @@ class Log(Smooth):
     """y = ln x;  x̄ = g/x."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.device.xp.log(x)
 
@@ -222,9 +222,9 @@ class Log1p(Smooth):
     """y = ln(1 + x), exact for small x;  x̄ = g/(1 + x)."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.device.xp.log1p(x)
 
@@ -268,9 +268,9 @@ class Sin(Smooth):
     """y = sin x;  x̄ = g·cos x."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         return self.device.xp.sin(x)
 
     def backward(self, g: Tensor) -> Tensor:
@@ -282,9 +282,9 @@ class Cos(Smooth):
     """y = cos x;  x̄ = -g·sin x."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         return self.device.xp.cos(x)
 
     def backward(self, g: Tensor) -> Tensor:
@@ -348,9 +348,9 @@ class Erf(Smooth):
     """y = 2/√π ∫₀ˣ e^(-t²) dt;  x̄ = g·2/√π·e^(-x²)."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
         return self.device.special.erf(x)
 
     def backward(self, g: Tensor) -> Tensor:

@@ -559,6 +559,46 @@ def test_what_takes_arrays_is_not_inherited_by_a_backward_that_says_nothing_of_i
     assert Renamed.takes_arrays
 
 
+class KeepsInputs(mg.Function):
+    """y = x·y·z²."""
+
+    keeps_inputs = True
+
+    def forward(self, x, y, z):
+        return x * y * z * z
+
+    def backward(self, g):
+        x, y, z = self.saved_tensors
+        return g * y * z * z, g * x * z * z, g * x * y * z * 2
+
+
+def test_what_keeps_its_inputs_gets_them_back_whether_they_are_tensors_or_numbers():
+    x, z = (mg.tensor([v], dtype=np.float64, requires_grad=True) for v in (2.0, 5.0))
+    y = KeepsInputs.apply(x, 3.0, z)
+    assert [value is kept for value, kept in zip(y.grad_fn.saved_tensors, (x, None, z))] == [True, False, True]
+    assert y.grad_fn.saved_tensors[1] == 3.0
+    first = mg.grad(y.sum(), (x, z), create_graph=True)
+    assert [g.item() for g in first] == [75.0, 60.0]
+    assert [g.item() for g in mg.grad(first[1].sum(), (x, z))] == [30.0, 12.0]
+    z.detach().add_(1.0)
+    with pytest.raises(InPlaceError, match="KeepsInputs"):
+        mg.grad(y.sum(), x)
+
+
+def test_what_keeps_its_inputs_is_not_inherited_by_a_forward_that_says_nothing_of_it():
+    class Other(KeepsInputs):
+        def forward(self, x, y, z):
+            self.save_for_backward(y, x, z)
+            return super().forward(x, y, z)
+
+    class Renamed(KeepsInputs):
+        pass
+
+    x, y, z = (mg.tensor([v], requires_grad=True) for v in (2.0, 3.0, 5.0))
+    assert [t.item() for t in Other.apply(x, y, z).grad_fn.saved_tensors] == [3.0, 2.0, 5.0]
+    assert Renamed.keeps_inputs
+
+
 def test_a_backward_that_is_differentiable_once_may_take_arrays():
     class OnceOnArrays(Once):
         takes_arrays = True
