@@ -42,7 +42,8 @@ from .transposition import copy_numbers, transpose
 FLOAT = np.dtype(np.float32)
 DEPTH = 512 if LANES == 16 else 1024  # of a packed part of b: 128 KB a panel of 64, 96 KB one of 24
 # The same where a lies by columns: then each step along the sum is another line of the cache, of which the next tiles use
-# the rest. If lines are a multiple of CLASH bytes apart, they fall on few places of the caches and drive each other out.
+# the rest. If lines are a multiple of CLASH bytes apart, they fall on few places of the caches and drive each other out. On a
+# Zen 3, products by rows are 3 to 7 % faster with 1024 than with 512, those of clashing columns 8 to 20 % with 256.
 DEPTH_OF_COLUMNS, CLASHING_DEPTH, CLASH = 512, 256, 512
 PACKED_BYTES, LEAST_DEPTH = 16 << 20, 64  # the most memory for them; but not less of the sum at a time
 PIECE_FLOPS = 1_000_000  # ten microseconds of one core
