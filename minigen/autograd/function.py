@@ -90,7 +90,7 @@ class Function:
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
-    keeps_inputs = False  # what it needs for `backward` are all its inputs, and `forward` need not save them
+    keeps_inputs = False  # if `forward` saves nothing, all inputs are kept for `backward`
     on_arrays = False  # it is being run on them now; of a graph that is retained, on a copy of the node
 
     edges: Any = _Edges()  # a sequence; None once the graph has been freed
@@ -113,8 +113,6 @@ class Function:
     def __init_subclass__(cls) -> None:
         if "backward" in vars(cls) and "takes_arrays" not in vars(cls):
             cls.takes_arrays = False  # what is said of the backward above is not said of this one
-        if "forward" in vars(cls) and "keeps_inputs" not in vars(cls):
-            cls.keeps_inputs = False
 
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Tensor:
@@ -189,7 +187,7 @@ class Function:
             node.shape, node.dtype = data.shape, dtype
             if state.origin is not None:
                 node._helps(state.origin)
-            saved = tuple(arrays) if cls.keeps_inputs else node._saved
+            saved = node._saved or (tuple(arrays) if cls.keeps_inputs else ())
             if saved:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
@@ -398,15 +396,15 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT) -> Tensor:
     if state.origin is not None:
         node._helps(state.origin)
     saved = node._saved
-    if operation.keeps_inputs:
-        node._saved = INPUTS
-        node._x = x
-        node._y = y
-    elif saved:
+    if saved:
         if saved[0] is data and len(saved) == 1:
             node._saved = (_Output(out),)
         else:
             node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
+    elif operation.keeps_inputs:
+        node._saved = INPUTS
+        node._x = x
+        node._y = y
     out.requires_grad = True
     out.grad_fn = node
     return out

@@ -16,10 +16,6 @@ from minigen.nn.tree import members, once, walk
 from minigen.tensor import Tensor
 
 
-def _without_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
-    raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
-
-
 class Module:
     """The base of every layer and model.
 
@@ -43,7 +39,7 @@ class Module:
     """
 
     training: bool
-    forward: Callable[..., Any] = _without_forward
+    forward: Callable[..., Any]
 
     def __init__(self) -> None:
         self.training = True
@@ -56,21 +52,24 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and the hooks around it."""
-        if not self._pre_hooks and not self._hooks and modes.thread.state.watch is None:
-            return self.forward(*args, **kwargs)
+        if not hasattr(self, "forward"):
+            raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
         watch = modes.thread.state.watch
-        if watch is not None:
-            watch.enter(self)
+        if watch is None:
+            return self._run_with_hooks(args, kwargs) if self._pre_hooks or self._hooks else self.forward(*args, **kwargs)
+        watch.enter(self)
         try:
-            for pre_hook in list(self._pre_hooks.values()):
-                pre_hook(self, args)
-            output = self.forward(*args, **kwargs)
-            for hook in list(self._hooks.values()):
-                hook(self, args, output)
-            return output
+            return self._run_with_hooks(args, kwargs)
         finally:
-            if watch is not None:
-                watch.leave()
+            watch.leave()
+
+    def _run_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for pre_hook in list(self._pre_hooks.values()):
+            pre_hook(self, args)
+        output = self.forward(*args, **kwargs)
+        for hook in list(self._hooks.values()):
+            hook(self, args, output)
+        return output
 
     def register_forward_pre_hook(self, hook: Callable[[Module, tuple[Any, ...]], None]) -> Callable[[], None]:
         """Call `hook(module, inputs)` before every `forward`. Returns a function that removes the hook."""

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.autograd.function import run
 from minigen.errors import AutogradError, DtypeError, InPlaceError, ShapeError
+from minigen.functional.arithmetic import Mul
 
 
 def leaf(*values, dtype=np.float64):
@@ -585,18 +587,43 @@ def test_what_keeps_its_inputs_gets_them_back_whether_they_are_tensors_or_number
         mg.grad(y.sum(), x)
 
 
-def test_what_keeps_its_inputs_is_not_inherited_by_a_forward_that_says_nothing_of_it():
+def test_what_forward_saves_goes_before_the_inputs_that_its_class_keeps():
     class Other(KeepsInputs):
         def forward(self, x, y, z):
             self.save_for_backward(y, x, z)
             return super().forward(x, y, z)
 
-    class Renamed(KeepsInputs):
-        pass
+    class Same(KeepsInputs):
+        def forward(self, x, y, z):
+            return super().forward(x, y, z)
 
     x, y, z = (mg.tensor([v], requires_grad=True) for v in (2.0, 3.0, 5.0))
-    assert [t.item() for t in Other.apply(x, y, z).grad_fn.saved_tensors] == [3.0, 2.0, 5.0]
-    assert Renamed.keeps_inputs
+    for cls, kept in ((Other, [3.0, 2.0, 5.0]), (Same, [2.0, 3.0, 5.0])):
+        assert [t.item() for t in cls.apply(x, y, z).grad_fn.saved_tensors] == kept
+
+
+@pytest.mark.parametrize("apply", [lambda cls, x, y: cls.apply(x, y), run])
+def test_a_subclass_of_a_product_may_call_its_forward_or_save_what_it_likes(apply):
+    class Twice(Mul):
+        def forward(self, x, y):
+            return 2 * super().forward(x, y)
+
+        def backward(self, g):
+            gx, gy = super().backward(g)
+            return 2 * gx, 2 * gy
+
+    class Second(Mul):
+        def forward(self, x, y):
+            self.save_for_backward(y)
+            return x * y
+
+        def backward(self, g):
+            (y,) = self.saved_tensors
+            return g * y, None
+
+    x, y = (mg.tensor([v], requires_grad=True) for v in (2.0, 3.0))
+    assert [g.item() for g in mg.grad(apply(Twice, x, y).sum(), (x, y))] == [6.0, 4.0]
+    assert mg.grad(apply(Second, x, y).sum(), x)[0].item() == 3.0
 
 
 def test_a_backward_that_is_differentiable_once_may_take_arrays():

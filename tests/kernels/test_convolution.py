@@ -149,12 +149,12 @@ LARGE = {
     "strided": {**SQUARE, "batch": 32, "ins": 16, "outs": 24, "size": (28, 28), "stride": (2, 2), "kernel": (5, 5)},
     "one channel": {**SQUARE, "batch": 64, "ins": 1, "outs": 16, "size": (28, 28), "padding": (1, 2, 1, 2)},
     "pointwise": {**SQUARE, "batch": 8, "ins": 32, "outs": 64, "size": (32, 32), "kernel": (1, 1), "padding": (0,) * 4},
-    "pointwise, a product": {
+    "pointwise, many pixels": {
         **SQUARE,
-        "batch": 3,
+        "batch": 6,
         "ins": 64,
         "outs": 64,
-        "size": (31, 17),
+        "size": (53, 19),
         "kernel": (1, 1),
         "padding": (0,) * 4,
     },

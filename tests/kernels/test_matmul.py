@@ -77,13 +77,30 @@ def test_products_by_panels_are_exact_on_whole_numbers_however_they_lie_and_are_
     a, b = (np.asfortranarray(array) if data.draw(st.booleans()) else array for array in (a, b))
     bias = rng.integers(-9, 10, n).astype(np.float32) if data.draw(st.booleans()) else None
     around = np.full((m, n + 7), 99, np.float32)
+    slope = data.draw(st.sampled_from([1.0, 0.0, 0.5, 2.0]))
     depth, piece_flops = data.draw(st.sampled_from([1, 16, 37, panels.DEPTH])), data.draw(st.sampled_from([1, 10**6]))
     with mock.patch.multiple(panels, DEPTH=depth, PIECE_FLOPS=piece_flops):
-        panels.multiply(a, b, around[:, 3 : n + 3], bias)
+        panels.multiply(a, b, around[:, 3 : n + 3], bias, slope)
     expected = a @ b if bias is None else a @ b + bias
+    expected = np.where(expected > 0, expected, expected * np.float32(slope))
     np.testing.assert_array_equal(around[:, 3 : n + 3], expected)
     assert (around[:, :3] == 99).all()
     assert (around[:, n + 3 :] == 99).all()
+
+
+@pytest.mark.parametrize("columns", [0, 100, 128])
+def test_long_sums_are_cut_by_how_a_lies_and_bent_once(columns):
+    """By rows (0); by columns whose lines fall on all places of a cache, and on few."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(-3, 4, (2500, columns) if columns else (100, 2500)).astype(np.float32)
+    a, b = a.T if columns else a, rng.integers(-3, 4, (2500, 130)).astype(np.float32)
+    plan = panels.plan(a, b)
+    assert plan.applies
+    depth = plan.numbers[3]
+    assert depth <= {0: panels.DEPTH, 100: panels.DEPTH_OF_COLUMNS, 128: panels.CLASHING_DEPTH}[columns] < 2 * depth
+    expected = a @ b
+    np.testing.assert_array_equal(cpu.matmul(a, b), expected)
+    np.testing.assert_array_equal(cpu.matmul_then_activate(a, b, None, 0.5), np.where(expected > 0, 1, 0.5) * expected)
 
 
 @settings(deadline=None, max_examples=60)

@@ -33,7 +33,7 @@ from .compiled import compiled
 from .tile import CACHE_LINE
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
-LARGEST_KEPT = 32 * 2**20  # bytes, the most that the library takes for the second
+LARGEST_KEPT = 32 * 2**20  # bytes, the most that the library takes for the second: larger arrays are paid for each time
 MOST_KEPT = 2**30  # bytes left lying at the end of the heap
 
 PAGE = 4096  # bytes: sizes of as many pages are alike

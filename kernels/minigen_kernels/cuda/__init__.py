@@ -13,7 +13,6 @@ production   what the devices `cuda` and `cudasim` compute with:
   implicit_gemm_tf32, weight_gradient_tf32, tensor_cores      the same in TF32
   precision                       whether that is chosen
   memory, running                 how arrays lie in memory, and where a kernel runs
-philox, activation, normalization, sums, loss, updates   one pass over memory each, as on the CPU; no device uses them yet
 ladder       one convolution in many versions, from one thread per output to tensor cores
 catalogue    the kernels whose registers, shared memory and spills are on record
 resources    the command that writes that record

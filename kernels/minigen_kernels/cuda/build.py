@@ -3,7 +3,7 @@
 Numba compiles the Python function to PTX, and NVIDIA's linker, from a wheel, assembles that. Neither needs a GPU or a
 driver. PTX is not what we keep: a driver older than the compiler may refuse it, while a cubin it only loads.
 
-A build takes about half a second, so cubins are kept on disk, in the folder that MINIGEN_CUDA_CACHE names, or else in
+A build takes from some tenths of a second to two seconds, so cubins are kept on disk, in the folder that MINIGEN_CUDA_CACHE names, or else in
 ~/.cache/minigen/cuda. A file is found by a digest of all that decides what is in it: the sources of the kernel and of
 whatever it calls, the values of their constants, the launch bounds, the architecture, and the versions of the compilers.
 """

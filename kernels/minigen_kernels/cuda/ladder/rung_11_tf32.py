@@ -13,10 +13,10 @@ has units for, and a tensor core is another kind of unit.
 
 What it should gain: one instruction of a warp makes 1024 multiply-adds instead of 32. By NVIDIA's data sheets, TF32 on
 tensor cores has 8 times the peak of float32 on an A100 (156 and 19.5 TFLOP/s) and 7.4 times on an H100 SXM (495 and
-67). But for 16 mma a thread loads 24 numbers one by one and rounds each, and rounding is not
-one instruction of these machines but six or so: the compiled loop over k (sm_80) has 16 mma in 247 instructions. An
-A100 needs 8 cycles for an mma, 128 for 16, but 247 to issue all, which leaves half of its peak. The next thing to gain
-would be to round each number once. What it costs is accuracy: a product is off by up to 2^-10 of itself, 0.1 %, where
+67). But the compiled loop over k (sm_80) has 247 instructions for its 16 mma: 24 loads of single numbers, two
+instructions to round each of these, and some 160 that for the most part compute addresses, in 64 bits and with Python's
+rule for negative indices. An A100 needs 8 cycles for an mma, 128 for 16, but 247 to issue all, which leaves half of its
+peak. The next thing to gain would be cheaper indices, as the production kernels have them. What it costs is accuracy: a product is off by up to 2^-10 of itself, 0.1 %, where
 float32 is by 2^-24.
 
 Resources: 128 registers a thread on sm_80 and 128 on sm_90, 37888 bytes of shared memory a block, no spills.
