@@ -203,6 +203,21 @@ def device(name: str | Device) -> Device:
     return _with_cuda_kernels(name)
 
 
+def means_device(target: Any) -> bool:
+    """Whether what `.to` is given is a device and not a type of numbers: a `Device`, or a word that is no type's name.
+
+    >>> [means_device(target) for target in ("cuda", "cuda:0", "float32", np.float64)]
+    [True, True, False, False]
+    """
+    if not isinstance(target, str):
+        return isinstance(target, Device)
+    try:
+        np.dtype(target)
+    except TypeError:
+        return True
+    return False
+
+
 @lru_cache
 def _with_cuda_kernels(name: str) -> Device:
     reason = why_unavailable(name)

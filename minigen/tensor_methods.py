@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigen.device import NAMES, Device
 from minigen.device import device as find_device
+from minigen.device import means_device
 
 if TYPE_CHECKING:  # at run time minigen.tensor puts F here, once Tensor, which the operations need, exists
     from minigen import functional as F
@@ -307,7 +307,7 @@ class TensorMethods:
         """This tensor on another device (``'cpu'``, ``'cuda'``), of another dtype, or both. Differentiable."""
         out: Any = self
         for target in (*targets, *[named for named in (device, dtype) if named is not None]):
-            if isinstance(target, Device) or (isinstance(target, str) and target in NAMES) or target is device:
+            if means_device(target) or target is device:
                 out = F.to_device(out, find_device(target))
             else:
                 out = F.astype(out, target)

@@ -11,7 +11,7 @@ import pytest
 
 import minigen as mg
 from minigen.device import NAMES, _with_cuda_kernels, cpu, why_unavailable
-from minigen.errors import DeviceError, UserError
+from minigen.errors import DeviceError, DtypeError, UserError
 
 simulated = pytest.mark.skipif(why_unavailable("cudasim") is not None, reason=str(why_unavailable("cudasim")))
 
@@ -158,3 +158,23 @@ def test_cuda_is_there_where_cupy_finds_a_gpu_and_says_so_where_it_does_not(abse
     monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(lambda: 1 / 0))
     with pytest.raises(DeviceError, match=r"CuPy finds none \(division by zero\): use device 'cpu'"):
         mg.device("cuda")
+
+
+@pytest.mark.parametrize("place", ["cuda:0", "gpu"])
+def test_a_device_that_there_is_not_is_called_so_by_every_way_to_move_there(place):
+    for move in (
+        lambda: mg.ones(2).to(place),
+        lambda: mg.ones(2).to(device=place),
+        lambda: mg.nn.Linear(2, 2).to(place),
+        lambda: mg.nn.Linear(2, 2).to(device=place),
+    ):
+        with pytest.raises(DeviceError, match=f"There is no device '{place}': the devices are cpu, cuda, cudasim"):
+            move()
+
+
+@simulated
+def test_a_module_is_moved_and_converted_by_name_too():
+    layer = mg.nn.Linear(2, 2).to(device="cudasim", dtype="float64")
+    assert (str(layer.weight.device), layer.weight.dtype) == ("cudasim", np.float64)
+    with pytest.raises(DtypeError, match="3 is not a type of number"):
+        layer.to(3)

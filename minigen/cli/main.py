@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from minigen_kernels.environment import threads_asked_for
+from minigen_kernels.environment import WrongSetting, threads_asked_for
 
 from minigen import __version__
 from minigen.errors import MinigenError, UserError, unknown_name
@@ -111,7 +111,7 @@ def check_environment() -> None:
     """Refuse a wrong MINIGEN_NUM_THREADS at once, and not when the first kernel runs."""
     try:
         threads_asked_for()
-    except ValueError as error:
+    except WrongSetting as error:
         raise UserError(str(error)) from error
 
 

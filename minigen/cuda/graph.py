@@ -35,7 +35,10 @@ def graph(step: Callable[..., Any], device: Device | str = "cuda") -> Graph:
     The first call runs `step` as it is, which builds kernels and makes an optimizer's state. The second captures it, and
     this call and all later ones run the graph: every call is one step. Arguments of another shape or dtype start over with
     a graph of their own, for the last and smaller batch, say; so do all, if any tensor got another array in the meantime
-    (`parameter.data = …`, `optimizer.load_state_dict`), or any layer another mode (`model.eval()`).
+    (`parameter.data = …`, `optimizer.load_state_dict`), any layer another mode (`model.eval()`), or float32 another precision
+    (`minigen.set_float32_precision`). What `step` does in Python alone, it does when it is captured and not again: counting,
+    `minigen.manual_seed`, numbers of NumPy's, another rate in `param_groups`. Do that between the calls; a rate that changed
+    there holds from then on.
 
     Args:
         step: any function of tensors on the device, such as forward, `zero_grad`, `backward`, and `optimizer.step` of one

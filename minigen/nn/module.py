@@ -56,7 +56,9 @@ class Module:
             raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
         watch = modes.thread.state.watch
         if watch is None:
-            return self._run_with_hooks(args, kwargs) if self._pre_hooks or self._hooks else self.forward(*args, **kwargs)
+            return (
+                self._run_with_hooks(args, kwargs) if self._pre_hooks or self._hooks else self.forward(*args, **kwargs)
+            )
         watch.enter(self)
         try:
             return self._run_with_hooks(args, kwargs)
@@ -262,12 +264,15 @@ class Module:
         fn(self)
         return self
 
-    def to(self, *targets: Any) -> Self:
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Self:
         """Move all parameters and buffers to a device, or convert those of floating point to a dtype, or both.
 
         The tensors stay the same objects, so that an optimizer goes on with them.
+
+        Args:
+            targets, device, dtype: as for `Tensor.to`.
         """
-        convert(self, targets)
+        convert(self, [*targets, *[named for named in (device, dtype) if named is not None]])
         return self
 
     def float(self) -> Self:

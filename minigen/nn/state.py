@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minigen.autograd.modes import no_grad
-from minigen.device import NAMES, Device
+from minigen.device import means_device
 from minigen.errors import DtypeError, UserError
 from minigen.nn.tree import walk
-from minigen.tensor import Tensor
+from minigen.tensor import Tensor, real_dtype
 
 if TYPE_CHECKING:
     from minigen.nn.module import Module
@@ -38,8 +38,8 @@ def collect_state(module: Module, prefix: str) -> dict[str, Tensor]:
 def convert(module: Module, targets: Iterable[Any]) -> None:
     """`Module.to`: the tensors stay the same objects, gradients go with them."""
     for target in targets:
-        is_device = isinstance(target, Device) or (isinstance(target, str) and target in NAMES)
-        if not is_device and np.dtype(target).kind != "f":
+        is_device = means_device(target)
+        if not is_device and real_dtype(target).kind != "f":
             raise DtypeError(f"A module is converted to a floating-point type, not to {np.dtype(target)}.")
         for tensor in [*module.parameters(), *module.buffers()]:
             if is_device or tensor.dtype.kind == "f":

@@ -55,9 +55,13 @@ class ExponentialMovingAverage(Module):
         self.module.zero_grad()
         self.register_buffer("num_updates", Tensor(np.array(0, np.int64)))
 
-    def to(self, *targets: Any) -> Self:
-        """Move or convert the averages, as `Module.to` does. The count of updates stays on the host, which reads it."""
-        self.module.to(*targets)
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Self:
+        """Move or convert the averages, as `Module.to` does. The count of updates stays on the host, which reads it.
+
+        Args:
+            targets, device, dtype: as for `Tensor.to`.
+        """
+        self.module.to(*targets, device=device, dtype=dtype)
         return self
 
     def update(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from minigen.data import DataLoader
 from minigen.data.registry import DATASETS
 from minigen.data.source import DataSource
+from minigen.device import NAMES, why_unavailable
 from minigen.device import cpu as CPU
 from minigen.errors import UserError
 from minigen.files import atomic_write
@@ -146,13 +147,16 @@ def finish_run(training: Training) -> list[Path]:
 def load_system(path: str | PathLike[str]) -> tuple[System, Checkpoint]:
     """The trained system of a run, from its newest whole checkpoint, to sample from and to evaluate.
 
+    Where the device that it was trained on cannot be used, the CPU is.
+
     >>> from minigen.training.runs import load_system
     >>> system, checkpoint = load_system("runs/vae-1")           # doctest: +SKIP
     >>> system.sample(16, minigen.Generator(0)).shape             # doctest: +SKIP
     (16, 1, 8, 8)
     """
     run = RunFolder.open(path)
-    system = _system_of(run, {})
+    device = run.config.get("device")
+    system = _system_of(run, {"device": "cpu"} if device in NAMES and why_unavailable(device) else {})
     checkpoint = load_latest(run.checkpoints)
     _restoring(checkpoint, lambda whole: load_weights(system.modules, whole))
     return system, checkpoint

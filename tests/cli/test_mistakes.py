@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from minigen.cli.main import main
+from minigen.device import why_unavailable
 from minigen.training.checkpoint import load_latest
 
 FAST = ["--epochs", "1", "--batch-size", "256", "--quiet"]
@@ -144,6 +145,19 @@ def test_a_config_that_was_edited_is_noticed(capsys, run, tmp_path):
         assert (code, err.count("\n")) == (2, 0), err
     (copy / "config.json").write_text("{")
     assert answer(capsys, "sample", str(copy))[0] == 2
+
+
+@pytest.mark.skipif(why_unavailable("cuda") is None, reason="there is a GPU here")
+def test_a_run_from_a_gpu_is_used_on_the_cpu_where_there_is_none(capsys, run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"device": "cuda"}))
+    for path in (run, copy):
+        assert main(["reconstruct", str(path), "--out", str(tmp_path / f"{path.name}.png")]) == 0
+    assert (tmp_path / "copy.png").read_bytes() == (tmp_path / f"{run.name}.png").read_bytes()
+    code, err = answer(capsys, "train", "--resume", str(copy), "--epochs", "3")
+    assert (code, "use device 'cpu'" in err) == (2, True)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(capsys, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 from minigen_kernels import cpu
 from minigen_kernels.cpu import share, threads
 from minigen_kernels.cpu.threads import num_threads, parallel_for, set_num_threads
+from minigen_kernels.environment import WrongSetting
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +187,7 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
 def test_a_wrong_number_in_the_environment_is_answered_with_a_sentence(monkeypatch, text):
     monkeypatch.setenv("MINIGEN_NUM_THREADS", text)
     monkeypatch.setattr(threads, "_threads", None)
-    with pytest.raises(ValueError, match=f"MINIGEN_NUM_THREADS='{text}': it must be a whole number of threads"):
+    with pytest.raises(WrongSetting, match=f"MINIGEN_NUM_THREADS='{text}': it must be a whole number of threads"):
         num_threads()
 
 

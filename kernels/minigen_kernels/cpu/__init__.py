@@ -11,7 +11,8 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   with matrices of patches, in `convolution`, for float64, simple enough to hold the others to. Products of matrices are made
   of the same tiles, in `panels`; small ones and float64 are BLAS's, in `products`.
 - A kernel that several threads compute is cut into compiled pieces, which they take without the interpreter: `share`.
-- Importing this package sets BLAS to one thread for the whole process, since the pool in `threads` is the parallelism.
+- Importing this package sets the BLAS libraries that are loaded by then, NumPy's above all, to one thread for the whole
+  process, since the pool in `threads` is the parallelism.
 """
 
 from pathlib import Path

@@ -40,4 +40,6 @@ if __name__ == "__main__":
         sys.exit(
             "Say where to write the table: python -m minigen_kernels.cuda.resources benchmarks/cuda_resources.json"
         )
+    if not Path(sys.argv[1]).absolute().parent.is_dir():
+        sys.exit(f"There is no folder for {sys.argv[1]}: make it first; to build all kernels takes minutes.")
     write(Path(sys.argv[1]))

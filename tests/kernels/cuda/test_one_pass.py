@@ -199,6 +199,17 @@ def test_results_have_the_same_bits_whatever_the_order_of_threads_and_blocks():
     assert same(found[0], found[2])
 
 
+def test_normalized_numbers_far_from_zero_and_close_together_are_right():
+    """What float32 takes from the centre is given back: without it, the numbers below are off by 0.003."""
+    x = (1000 + 0.01 * np.random.default_rng(0).standard_normal((300, 5))).astype(np.float32)
+    exact = x.astype(np.float64)
+    mean, inverse = exact.mean(0), 1 / exact.std(0)
+    for bias in (None, np.full(5, 0.25, np.float32)):
+        y, _ = normalization.normalize(x, inverse, mean, 0.5 if bias is None else bias, 1.0, 0.0, words(5))
+        expected = (exact - mean) * inverse + (0.5 if bias is None else 0.25)
+        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+
+
 def is_right(module=normalization, summing=sums):
     """Whether sums, moments, batch norm and gradients are the CPU's, for numbers whose sums are exact though float32 is not."""
     rng = np.random.default_rng(3)
