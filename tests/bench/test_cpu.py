@@ -661,6 +661,9 @@ def test_the_command_prints_tables_and_writes_the_report(scripted, monkeypatch, 
     assert f"| {STEPS[0].name} | 1000 | 2000 | NCHW | 2.00× | 2.0× | yes |" in text
     assert (out / "cpu.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "cpu.json").read_text() == kept.read_text()
+    monkeypatch.setattr(command, "cases_of", lambda *asked: list(ENGINE))
+    assert main(["bench", "cpu", "--only", "engine", "--rounds", "1", "--threads", "2", "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["cpu.json", "cpu.md"]
 
 
 def test_unlisted_cases_are_measured_written_and_gone_on_with(scripted, tmp_path, capsys):

@@ -137,3 +137,10 @@ def test_no_garbage_is_collected_while_numba_compiles_and_it_is_as_before_afterw
         (gc.enable if was else gc.disable)()
     assert seen
     assert not any(seen)
+
+
+def test_without_a_compiler_the_kernels_say_what_they_are_made_of():
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    program = "import minigen_kernels.cpu"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith("do not run as Python: unset NUMBA_DISABLE_JIT.")

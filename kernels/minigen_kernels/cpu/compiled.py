@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.core import event
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+if config.DISABLE_JIT:
+    raise ImportError("The kernels are made of LLVM's instructions and do not run as Python: unset NUMBA_DISABLE_JIT.")
 
 STAMP, LOCK = "minigen-sources.txt", "minigen-lock"
 

@@ -94,9 +94,9 @@ def nearest_tf32(typing_context, value):
 
     t is rounded to a multiple of 2^13 units in x's last place, and 8192 x is one, so the difference is what x is rounded
     to, and exact. (Just above a power of two, t is rounded to half of that, and the difference is that power. With t = 8193
-    x, which is Veltkamp's, t would be rounded to twice that just below one.) These are two instructions, as many as `tf32`
-    becomes, but on units of another kind; yet an infinity becomes a NaN, what is beyond 2^114 may become an infinity, and
-    what is below 2^-126 may be cut, not rounded.
+    x, which is Veltkamp's, t would be rounded to twice that just below one.) These are two instructions with a target of
+    their own; those that `tf32` becomes (on sm_80 a comparison, and an addition where it holds) wait for one another. But
+    an infinity becomes a NaN, what is beyond 2^114 may become an infinity, and what is below 2^-126 may be cut, not rounded.
     """
 
     def code(context, builder, signature, arguments):

@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         type=kernel_given,
         metavar=KERNEL,
-        help="convolutions in place of the listed ones, of N images of SIZE×SIZE from C channels to O; ,STRIDE and ,GROUPS "
-        "may follow; without --only, nothing else is measured",
+        help="convolutions in place of the listed ones, of N images of SIZE×SIZE from C channels to O, padded so that a stride "
+        "of 1 keeps the size; ,STRIDE and ,GROUPS may follow; without --only, nothing else is measured but the products of "
+        "up to 4096×4096 that tell the machine's peak",
     )
     parser.add_argument(
         "--steps",
@@ -98,7 +99,9 @@ def parts_of(args: argparse.Namespace) -> Sequence[str]:
 
 
 def write_report(folder: Path, cases: Sequence[Case], content: dict[str, Any], command: str) -> list[str]:
-    """Write tables, measurements and, where PyTorch was measured, a picture.
+    """Write tables, measurements and, of steps and kernels that PyTorch was measured with, a picture.
+
+    All of an earlier report there is replaced: its picture goes even if this one has none.
 
     Args:
         folder: where to.
@@ -112,6 +115,8 @@ def write_report(folder: Path, cases: Sequence[Case], content: dict[str, Any], c
     atomic_write(folder / "cpu.md", markdown(cases, content, command).encode())
     atomic_write(folder / "cpu.json", (json.dumps(content, indent=1) + "\n").encode())
     drawn = save_picture(folder / "cpu.png", cases, content["measurements"])
+    if not drawn:
+        (folder / "cpu.png").unlink(missing_ok=True)
     return ["cpu.md", "cpu.json", *(["cpu.png"] if drawn else [])]
 
 
