@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigen.errors import DeviceError
+from minigen.errors import DeviceError, DtypeError
 
 if TYPE_CHECKING:
     from minigen.random import Generator
@@ -204,17 +204,22 @@ def device(name: str | Device) -> Device:
 
 
 def means_device(target: Any) -> bool:
-    """Whether what `.to` is given is a device and not a type of numbers: a `Device`, or a word that is no type's name.
+    """Whether what `.to` is given is a device; otherwise it is a type of numbers.
 
-    >>> [means_device(target) for target in ("cuda", "cuda:0", "float32", np.float64)]
-    [True, True, False, False]
+    Raises:
+        DtypeError: a word that is neither.
+
+    >>> [means_device(target) for target in ("cuda", "float32", np.float64)]
+    [True, False, False]
     """
-    if not isinstance(target, str):
-        return isinstance(target, Device)
+    if not isinstance(target, str) or target in NAMES:
+        return isinstance(target, (str, Device))
     try:
         np.dtype(target)
-    except TypeError:
-        return True
+    except TypeError as error:
+        raise DtypeError(
+            f"{target!r} is neither a device ({', '.join(NAMES)}) nor a type of numbers, such as 'float32'."
+        ) from error
     return False
 
 

@@ -307,7 +307,7 @@ class TensorMethods:
         """This tensor on another device (``'cpu'``, ``'cuda'``), of another dtype, or both. Differentiable."""
         out: Any = self
         for target in (*targets, *[named for named in (device, dtype) if named is not None]):
-            if means_device(target) or target is device:
+            if target is device or means_device(target):
                 out = F.to_device(out, find_device(target))
             else:
                 out = F.astype(out, target)
