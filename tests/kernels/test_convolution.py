@@ -19,6 +19,7 @@ from minigen_kernels.cpu.tile import LANES
 from minigen_kernels.geometry import check_convolution, conv_output_size
 
 SQUARE = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "kernel": (3, 3), "groups": 1}
+POINT = {**SQUARE, "kernel": (1, 1), "padding": (0, 0, 0, 0)}
 
 
 @dataclass
@@ -148,25 +149,9 @@ LARGE = {
     "few outputs, strided": {**SQUARE, "batch": 9, "ins": 10, "outs": 2, "size": (31, 32), "stride": (2, 3)},
     "strided": {**SQUARE, "batch": 32, "ins": 16, "outs": 24, "size": (28, 28), "stride": (2, 2), "kernel": (5, 5)},
     "one channel": {**SQUARE, "batch": 64, "ins": 1, "outs": 16, "size": (28, 28), "padding": (1, 2, 1, 2)},
-    "pointwise": {**SQUARE, "batch": 8, "ins": 32, "outs": 64, "size": (32, 32), "kernel": (1, 1), "padding": (0,) * 4},
-    "pointwise, many pixels": {
-        **SQUARE,
-        "batch": 6,
-        "ins": 64,
-        "outs": 64,
-        "size": (53, 19),
-        "kernel": (1, 1),
-        "padding": (0,) * 4,
-    },
-    "pointwise, many outputs": {
-        **SQUARE,
-        "batch": 3,
-        "ins": 64,
-        "outs": 96,
-        "size": (31, 17),
-        "kernel": (1, 1),
-        "padding": (0,) * 4,
-    },
+    "pointwise": {**POINT, "batch": 8, "ins": 32, "outs": 64, "size": (32, 32)},
+    "pointwise, many pixels": {**POINT, "batch": 6, "ins": 64, "outs": 64, "size": (53, 19)},
+    "pointwise, many outputs": {**POINT, "batch": 3, "ins": 64, "outs": 96, "size": (31, 17)},
     "one patch": {**SQUARE, "batch": 64, "ins": 64, "outs": 64, "size": (4, 4), "kernel": (4, 4), "padding": (0,) * 4},
     "grouped": {**SQUARE, "batch": 8, "ins": 8, "outs": 8, "size": (32, 32), "groups": 4},
     "depthwise": {**SQUARE, "batch": 8, "ins": 1, "outs": 1, "size": (32, 32), "groups": 32},
