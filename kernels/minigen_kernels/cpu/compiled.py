@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-if config.DISABLE_JIT:
+if config.DISABLE_JIT:  # type: ignore[attr-defined]  # which Numba sets as it reads the environment
     raise ImportError("The kernels are made of LLVM's instructions and do not run as Python: unset NUMBA_DISABLE_JIT.")
 
 STAMP, LOCK = "minigen-sources.txt", "minigen-lock"
