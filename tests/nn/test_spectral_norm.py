@@ -45,6 +45,7 @@ def test_names_and_round_trip_of_the_state():
 
 
 def test_u_and_v_move_in_training_only():
+    minigen.manual_seed(0)  # of some weights u is found to the last bit at the start, and has nowhere to move
     layer = spectral_norm(nn.Linear(5, 4))
     u, before = layer.weight_u, layer.weight_u.numpy().copy()
     layer.eval()(minigen.ones(1, 5))
