@@ -11,8 +11,9 @@ def set_float32_precision(precision: str) -> None:
     """Chooses how products of matrices and convolutions of float32 are computed on `cuda` and `cudasim` from now on.
 
     The choice is the whole process's, and holds for gradients of every order as well. The CPU, other dtypes and other
-    operations never change. A captured step (`minigen.cuda.graph`) is captured once more for the other choice. With 'tf32', too, float32 is multiplied as such
-    where tensor cores have nothing to gain (fewer than 16 output channels in a group, say), and on GPUs before sm_80.
+    operations never change. A captured step (`minigen.cuda.graph`) is captured once more for the other choice. With 'tf32',
+    too, float32 is multiplied as such where tensor cores have nothing to gain (fewer than 16 output channels in a group,
+    say), and on GPUs before sm_80.
 
     Args:
         precision: 'ieee', the default: float32 throughout. 'tf32': each factor is rounded to TF32, which has

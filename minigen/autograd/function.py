@@ -187,8 +187,10 @@ class Function:
             node.shape, node.dtype = data.shape, dtype
             if state.origin is not None:
                 node._helps(state.origin)
-            saved = node._saved or (tuple(arrays) if cls.keeps_inputs else ())
-            if saved:
+            saved = node._saved
+            if not saved and cls.keeps_inputs:
+                node._saved = inputs
+            elif saved:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
                 else:

@@ -56,9 +56,7 @@ class Module:
             raise NotImplementedError(f"{type(self).__name__} has no forward: define `def forward(self, input)`.")
         watch = modes.thread.state.watch
         if watch is None:
-            return (
-                self._run_with_hooks(args, kwargs) if self._pre_hooks or self._hooks else self.forward(*args, **kwargs)
-            )
+            return self._run_with_hooks(args, kwargs)
         watch.enter(self)
         try:
             return self._run_with_hooks(args, kwargs)

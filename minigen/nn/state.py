@@ -39,8 +39,8 @@ def convert(module: Module, targets: Iterable[Any]) -> None:
     """`Module.to`: the tensors stay the same objects, gradients go with them."""
     for target in targets:
         is_device = means_device(target)
-        if not is_device and real_dtype(target).kind != "f":
-            raise DtypeError(f"A module is converted to a floating-point type, not to {np.dtype(target)}.")
+        if not is_device and (dtype := real_dtype(target)).kind != "f":
+            raise DtypeError(f"A module is converted to a floating-point type, not to {dtype}.")
         for tensor in [*module.parameters(), *module.buffers()]:
             if is_device or tensor.dtype.kind == "f":
                 moved = tensor.detach().to(target)
