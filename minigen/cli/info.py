@@ -65,7 +65,7 @@ def _kernels() -> list[tuple[str, str]]:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]
-    compiled = "in an earlier run" if cpu.compiled_before() else "when first needed, which takes some seconds"
+    compiled = "in an earlier run" if cpu.compiled_before() else "when first needed, for up to half a minute"
     return [
         (
             "kernels of cpu",

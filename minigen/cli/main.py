@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import sys
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(_unknown(unknown, args))
         if args.run is None:
             raise UserError("Name a command, such as minigen train ae (minigen --help lists them).")
+        if getattr(args, "quiet", False):
+            logging.getLogger("minigen_kernels").setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             code = args.run(args)

@@ -69,7 +69,7 @@ def named_model(arguments: Sequence[str]) -> str | None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the pictures, and say where they are."""
-    from minigen.training.runs import begin_compiling, finish_run, resume_run, start_run, train_run
+    from minigen.training.runs import finish_run, resume_run, start_run, train_run
 
     if args.list:
         print(model_table())
@@ -79,8 +79,6 @@ def run(args: argparse.Namespace) -> int:
         name_skipped(training.skipped)
     else:
         training = start_run(_config(args), args.out, quiet=args.quiet)
-    if begin_compiling(training.system) and not args.quiet:
-        print("Compiling kernels for this machine: some seconds, this once.", file=sys.stderr)
     with training.run as folder:
         try:
             complete = train_run(training)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigen import functional as F
+from minigen.device import cpu as CPU
 from minigen.errors import ShapeError, UserError
 from minigen.nn import init
 from minigen.nn.module import Module
@@ -50,6 +51,7 @@ class _Conv(Module):
         self.output_padding = _sides(name, "output_padding", output_padding, 0)
         self.dilation = _sides(name, "dilation", dilation, 1)
         self.padding_mode = padding_mode
+        CPU.kernels.expect_convolutions()
         first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
         self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), DEFAULT_DTYPE))
         self.register_parameter("bias", Parameter(np.empty(out_channels, DEFAULT_DTYPE)) if bias else None)

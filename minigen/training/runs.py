@@ -15,10 +15,8 @@ from minigen.data import DataLoader
 from minigen.data.registry import DATASETS
 from minigen.data.source import DataSource
 from minigen.device import NAMES, why_unavailable
-from minigen.device import cpu as CPU
 from minigen.errors import UserError
 from minigen.files import atomic_write
-from minigen.nn import Conv2d, ConvTranspose2d
 from minigen.random import Generator
 from minigen.training.checkpoint import Checkpoint, NoCheckpointError, Skipped, load_latest
 from minigen.training.run_folder import RunFolder, new_run_path
@@ -108,27 +106,6 @@ def train_run(training: Training) -> bool:
     except Interrupted:
         return False
     return True
-
-
-def begin_compiling(system: System) -> bool:
-    """Whether the first batch of this system has to wait for kernels that are not compiled on this machine yet.
-
-    If so, and they are many, a second process begins with those that are needed last (`minigen_kernels.cpu.ahead`).
-    """
-    from minigen_kernels import cpu
-    from minigen_kernels.cpu.ahead import compile_ahead
-
-    convolutions = _convolves(system)
-    if not system.optimizers or cpu.compiled_before(convolutions):
-        return False
-    if convolutions and system.device is CPU:
-        compile_ahead()
-    return True
-
-
-def _convolves(system: System) -> bool:
-    layers = [layer for module in system.modules.values() for layer in module.modules()]
-    return any(isinstance(layer, (Conv2d, ConvTranspose2d)) for layer in layers)
 
 
 def finish_run(training: Training) -> list[Path]:

@@ -6,7 +6,7 @@ import pytest
 from minigen.cli.main import main
 from minigen.errors import UserError
 from minigen.training.checkpoint import load_latest
-from minigen.training.runs import begin_compiling, load_system, resume_run, start_run, train_run
+from minigen.training.runs import load_system, resume_run, start_run, train_run
 from minigen.training.systems import SYSTEMS, make_system
 
 TINY = {"model": "ae", "epochs": 2, "batch_size": 512, "latent_dim": 4}
@@ -154,17 +154,3 @@ def test_every_optimizer_and_schedule_lowers_the_loss(tmp_path, optimizer, sched
         assert train_run(training)
     records = training.run.records()
     assert records[-1]["loss"] < 0.9 * records[0]["loss"]
-
-
-@pytest.mark.parametrize(
-    ("model", "before", "says", "ahead"),
-    [("conv-vae", False, True, 1), ("ae", False, True, 0), ("conv-vae", True, False, 0), ("gmm", False, False, 0)],
-)
-def test_kernels_that_are_not_compiled_yet_are_begun_in_a_second_process_where_they_are_many(
-    model, before, says, ahead, monkeypatch
-):
-    begun = []
-    monkeypatch.setattr("minigen_kernels.cpu.compiled_before", lambda convolutions: before)
-    monkeypatch.setattr("minigen_kernels.cpu.ahead.compile_ahead", lambda: begun.append(1))
-    assert begin_compiling(make_system({"model": model})) == says
-    assert len(begun) == ahead

@@ -15,12 +15,11 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
   process, since the pool in `threads` is the parallelism.
 """
 
-from pathlib import Path
-
 from threadpoolctl import threadpool_limits
 
-from . import activation, loss, normalization, philox, sums, tile, updates
+from . import activation, loss, normalization, philox, sums, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
+from .first_compile import compiled_before, expect_convolutions
 from .logistic import sigmoid, sigmoid_grad, softplus, softplus_grad
 from .products import matmul, matmul_then_activate
 from .threads import num_threads, parallel_for, set_num_threads
@@ -33,6 +32,7 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "expect_convolutions",
     "loss",
     "matmul",
     "matmul_then_activate",
@@ -50,14 +50,3 @@ __all__ = [
 ]
 
 threadpool_limits(limits=1, user_api="blas")
-
-
-def compiled_before(convolutions: bool = True) -> bool:
-    """Whether an earlier process left its compiled kernels on the disk, so that few or none need be compiled now.
-
-    Judged by one that every convolution uses or, without convolutions, by one that most training uses.
-    """
-    kernel = tile.run_tiles if convolutions else updates.adam
-    folder = kernel.stats.cache_path  # None where no folder can be written
-    name = f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
-    return folder is not None and any(Path(folder).glob(f"{name}*.nbi"))

@@ -27,13 +27,19 @@ COMMAND = (sys.executable, "-m", "minigen_kernels.cpu.ahead")
 def compile_ahead() -> subprocess.Popen[bytes] | None:
     """Starts the second process, and does not wait for it; it ends when it is done, or with this one.
 
-    Not with one thread, which is all that this process is to use; nor where what is compiled cannot be kept.
+    Not with one thread, which is all that this process is to use; nor where what is compiled cannot be kept, or no process
+    can be begun.
     """
     if num_threads() == 1 or tile.run_tiles.stats.cache_path is None:
         return None
+    if "python" not in os.path.basename(sys.executable or "").lower():
+        return None  # a program that has Python in it: begun anew, it would not do what is asked here
     nowhere = subprocess.DEVNULL
     environment = {**os.environ, "MINIGEN_NUM_THREADS": "1"}
-    process = subprocess.Popen(COMMAND, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    try:
+        process = subprocess.Popen(COMMAND, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    except OSError:  # no more processes may be had
+        return None
     atexit.register(_end, process)
     return process
 

@@ -1,0 +1,58 @@
+"""What is said and begun when a process has to compile kernels: without a word, a first training step seems to hang.
+
+The word is a warning of the logger "minigen_kernels", which Python shows on stderr unless a program says otherwise
+(`logging.getLogger("minigen_kernels").setLevel("ERROR")`). The second process is begun where a convolutional layer is made:
+with the first kernel that is compiled it would come six seconds later, and could help less.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from pathlib import Path
+
+from numba.core import event
+
+from . import tile, updates
+from .ahead import compile_ahead
+
+WORD = "Compiling kernels for this processor, %s: the first step of a network may take half a minute by it."
+KEPT = "this once"
+NOT_KEPT = "as no folder can be written to keep them in (NUMBA_CACHE_DIR names one)"
+
+
+def compiled_before(convolutions: bool = True) -> bool:
+    """Whether an earlier process left its compiled kernels on the disk, so that few or none need be compiled now.
+
+    Judged by one that every convolution uses or, without convolutions, by one that most training uses.
+    """
+    kernel = tile.run_tiles if convolutions else updates.adam
+    folder = kernel.stats.cache_path  # None where no folder can be written
+    name = f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
+    return folder is not None and any(Path(folder).glob(f"{name}*.nbi"))
+
+
+@cache  # once a process
+def expect_convolutions() -> None:
+    """There will be convolutions: a second process begins to compile what their gradients need (`ahead`), if none has yet."""
+    if not compiled_before():
+        compile_ahead()
+
+
+class _FirstCompile(event.Listener):
+    """Hears of every function that Numba compiles, ours and others, before it does; not of what it finds on the disk."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: event.Event) -> None:
+        kernel = event.data["dispatcher"]
+        if not self.said and kernel.py_func.__module__.startswith(f"{__package__}."):
+            self.said = True
+            logging.getLogger(__name__).warning(WORD, KEPT if kernel.stats.cache_path else NOT_KEPT)
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing is said when it is done: the step goes on."""
+
+
+event.register("numba:compile", _FirstCompile())
