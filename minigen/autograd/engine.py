@@ -15,7 +15,7 @@ from copy import copy
 from typing import Any
 
 from minigen.autograd import modes
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, summed_to
 from minigen.device import Device
 from minigen.errors import AutogradError, DtypeError, GraphError, ShapeError, UserError
 from minigen.tensor import Tensor
@@ -234,21 +234,22 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             data = gx = edge.device.xp.asarray(data)  # arithmetic on arrays without axes gives bare numbers
         source = edge._data if isinstance(edge, Tensor) else edge
         if shape != source.shape or (data.dtype is not source.dtype and data.dtype != source.dtype):
-            gx = _fitted(node, _tensor(gx, edge.device), edge)
-            data = gx._data
+            data = gx = _fitted(node, data if bare else gx, source)
+            if not bare:
+                data = gx._data
         if watched:
             node._check_finite(data, "gradient")
         pairs.append((edge, data if bare else gx))
     return pairs
 
 
-def _fitted(node: Function, gx: Tensor, edge: Any) -> Tensor:
-    """A gradient in the shape and the type of the input that it is for."""
-    if gx.shape != edge.shape:
+def _fitted(node: Function, gx: Any, source: Any) -> Any:
+    """A gradient, an array or a tensor, in the shape and the type of the input that it is for."""
+    if gx.shape != source.shape:
         if not node.broadcasts:
-            raise ShapeError(f"{node.name()}.backward returned shape {gx.shape} for an input of shape {edge.shape}.")
-        gx = gx.sum_to(edge.shape)
-    return gx if gx.dtype == edge.dtype else gx.astype(edge.dtype)
+            raise ShapeError(f"{node.name()}.backward returned shape {gx.shape} for an input of shape {source.shape}.")
+        gx = gx.sum_to(source.shape) if isinstance(gx, Tensor) else summed_to(gx, source.shape)
+    return gx if gx.dtype == source.dtype else gx.astype(source.dtype)
 
 
 def _tensor(g: Any, device: Device) -> Tensor:

@@ -13,6 +13,8 @@ from minigen.device import cpu as CPU
 from minigen.errors import DeviceError, ShapeError, UserError
 from minigen.tensor import DEFAULT_DTYPE, Tensor
 
+ALL_AXES = tuple([tuple(range(ndim)) for ndim in range(65)])  # by the number of axes, of which NumPy allows 64
+
 
 def tensor(x: Any, device: Device | None = None) -> Tensor:
     """`x` as a tensor; numbers and arrays are put on the device, if one is given, where a tensor must be already."""
@@ -84,7 +86,9 @@ def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
         ShapeError: an axis that is not there, or one named twice.
     """
     if dim is None:
-        return tuple(range(ndim))
+        return ALL_AXES[ndim]
+    if dim.__class__ is int and -ndim <= dim < ndim:  # nearly always
+        return (dim % ndim,)
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     out = tuple([axis(d, ndim, name) for d in dims])
     if len(set(out)) != len(out):

@@ -14,7 +14,7 @@ from minigen.autograd.function import Function, run
 from minigen.errors import UserError
 from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
-from minigen.functional.arithmetic import Exp, Where, _values, clip, erf, sigmoid, square, tanh, where
+from minigen.functional.arithmetic import Exp, Where, _values, choose, clip, erf, sigmoid, square, tanh, where, zero_of
 from minigen.functional.linalg import linear
 from minigen.functional.reduction import Sum
 from minigen.tensor import Tensor
@@ -24,14 +24,17 @@ class Relu(Function):
     """y = max(x, 0);  x̄ = g where x > 0, else 0."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
-        return self.device.xp.maximum(x, 0)
+        return self.device.xp.maximum(x, zero_of(x, self.device))
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        return self.compute(Where, g, 0.0, _values(x) > 0)
+        positive = _values(x) > zero_of(x, self.device)
+        if self.on_arrays:
+            return choose(self.device.xp, positive, g, zero_of(g, self.device))
+        return self.compute(Where, g, 0.0, condition=positive)
 
 
 class LeakyRelu(Function):
@@ -72,8 +75,8 @@ class Elu(Function):
         return g * self.compute(
             Where,
             self.scale,
-            self.compute(Exp, self.compute(Where, 0.0, x, positive)) * (self.alpha * self.scale),
-            positive,
+            self.compute(Exp, self.compute(Where, 0.0, x, condition=positive)) * (self.alpha * self.scale),
+            condition=positive,
         )
 
 
@@ -124,7 +127,7 @@ def relu(input: Any) -> Tensor:
     ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
     """
     x = tensor(input)
-    return fused.ActivateAndDrop.apply(x, slope=0.0, p=0.0, key=0) if fused.pays(x) else run(Relu, x)
+    return run(fused.ActivateAndDrop, x, slope=0.0, p=0.0, key=0) if fused.pays(x) else run(Relu, x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
@@ -136,8 +139,8 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """
     x, slope = floating(input), float(negative_slope)
     if slope >= 0 and fused.pays(x):
-        return fused.ActivateAndDrop.apply(x, slope=slope, p=0.0, key=0)
-    return LeakyRelu.apply(x, slope=slope)
+        return run(fused.ActivateAndDrop, x, slope=slope, p=0.0, key=0)
+    return run(LeakyRelu, x, slope=slope)
 
 
 def linear_then_activate(input: Tensor, weight: Tensor, bias: Tensor | None, negative_slope: float = 0.0) -> Tensor:
@@ -160,7 +163,7 @@ def elu(input: Any, alpha: float = 1.0) -> Tensor:
     >>> minigen.functional.elu(minigen.tensor([-100.0, -1.0, 2.0]))
     tensor([-1.    , -0.6321,  2.    ])
     """
-    return Elu.apply(floating(input), alpha=float(alpha), scale=1.0)
+    return run(Elu, floating(input), alpha=float(alpha), scale=1.0)
 
 
 def selu(input: Any) -> Tensor:
@@ -171,7 +174,7 @@ def selu(input: Any) -> Tensor:
     >>> round(y.mean().item(), 1) + 0.0, round(y.var().item(), 1)
     (0.0, 1.0)
     """
-    return Elu.apply(floating(input), alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946)
+    return run(Elu, floating(input), alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946)
 
 
 def gelu(input: Any, approximate: str = "none") -> Tensor:
@@ -228,7 +231,7 @@ def softmax(input: Any, dim: Any) -> Tensor:
             [1. , 0. ]])
     """
     x = floating(input)
-    return Softmax.apply(x, dims=axes(dim, x.ndim, "softmax"))
+    return run(Softmax, x, dims=axes(dim, x.ndim, "softmax"))
 
 
 def log_softmax(input: Any, dim: Any) -> Tensor:
@@ -240,4 +243,4 @@ def log_softmax(input: Any, dim: Any) -> Tensor:
             [ 0.0000e+00, -1.0000e+03]])
     """
     x = floating(input)
-    return LogSoftmax.apply(x, dims=axes(dim, x.ndim, "log_softmax"))
+    return run(LogSoftmax, x, dims=axes(dim, x.ndim, "log_softmax"))

@@ -52,7 +52,7 @@ def pays(x: Tensor) -> bool:
 
     Without random numbers, the order of the elements is of no account.
     """
-    return x.data.size >= ENOUGH and _has_kernels(x) and in_some_order(x.data)[0].flags.c_contiguous
+    return x._data.size >= ENOUGH and _has_kernels(x) and in_some_order(x.data)[0].flags.c_contiguous
 
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

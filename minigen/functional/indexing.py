@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run
 from minigen.device import Device, device_of
 from minigen.errors import DtypeError, ShapeError
 from minigen.functional._operands import axis as _axis
@@ -92,7 +92,7 @@ def getitem(input: Any, index: Any) -> Tensor:
     ([1, 4], (2, 3, 1), [4, 5])
     """
     input = tensor(input)
-    return GetItem.apply(input, index=plain_index(index, input.device))
+    return run(GetItem, input, index=plain_index(index, input.device))
 
 
 def gather(input: Any, dim: int, index: Any) -> Tensor:
@@ -116,7 +116,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
             f"gather: index of shape {index.shape} does not fit input of shape {input.shape}: it needs {input.ndim} axes, "
             f"none but axis {dim} larger than the input's."
         )
-    return TakeAlong.apply(input, index=index, dim=dim)
+    return run(TakeAlong, input, index=index, dim=dim)
 
 
 def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
@@ -143,7 +143,7 @@ def take_along_axis(input: Any, indices: Any, axis: int) -> Tensor:
             f"of axes and be equal or 1 in all but axis {dim}."
         )
     index = input.device.xp.broadcast_to(index, [*shape[:dim], index.shape[dim], *shape[dim + 1 :]])
-    return TakeAlong.apply(expand(input, [*shape[:dim], input.shape[dim], *shape[dim + 1 :]]), index=index, dim=dim)
+    return run(TakeAlong, expand(input, [*shape[:dim], input.shape[dim], *shape[dim + 1 :]]), index=index, dim=dim)
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:

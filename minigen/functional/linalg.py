@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import floating, tensor, together
 from minigen.functional.arithmetic import mul
@@ -131,7 +131,7 @@ def matmul(input: Any, other: Any) -> Tensor:
         ) from error
     a = unsqueeze(x, 0) if x.ndim == 1 else x
     b = unsqueeze(y, 1) if y.ndim == 1 else y
-    z = MatMul.apply(a, b)
+    z = run(MatMul, a, b)
     if x.ndim == 1 or y.ndim == 1:
         drop = ([-2] if x.ndim == 1 else []) + ([-1] if y.ndim == 1 else [])
         z = reshape(z, [n for i, n in enumerate(z.shape, start=-z.ndim) if i not in drop])

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run
 from minigen.device import cpu as CPU
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, floating, kept, tensor
@@ -37,16 +37,16 @@ class Sum(Function):
     takes_arrays = True
 
     def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
-        self.x_shape, self.kept = x.shape, kept(x.shape, dims)
-        columns = self.columns(x, dims)
+        self.x_shape, self.dims, self.keepdim = x.shape, dims, keepdim
+        columns = self.columns(x, dims) if x.size >= MANY else None
         if columns is not None:
             y = self.device.kernels.sums.column_sums(columns)
-            return y.reshape(self.kept) if keepdim else y
+            return y.reshape(kept(x.shape, dims)) if keepdim else y
         return x.sum(axis=dims, keepdims=keepdim, dtype=None if x.dtype.kind == "f" else "int64")
 
     def columns(self, x: Any, dims: tuple[int, ...]) -> Any:
         """x as a matrix whose columns are to be added up, where it lies in memory so, and the device's kernel for it pays."""
-        if x.size < MANY or x.dtype.char not in "fd" or not hasattr(self.device.kernels, "sums"):
+        if x.dtype.char not in "fd" or not hasattr(self.device.kernels, "sums"):
             return None
         rows = x.transpose(0, 2, 3, 1) if dims == (0, 2, 3) else x if dims == (0,) and x.ndim == 2 else None
         if rows is None or not rows.flags.c_contiguous or x.size < TALL * rows.shape[-1] ** 2:
@@ -54,8 +54,8 @@ class Sum(Function):
         return rows.reshape(-1, rows.shape[-1])
 
     def backward(self, g: Tensor) -> Tensor:
-        if self.kept != g.shape and g.ndim > 0:
-            g = self.compute(Reshape, g, shape=self.kept)
+        if not self.keepdim and g.ndim > 0:
+            g = self.compute(Reshape, g, shape=kept(self.x_shape, self.dims))
         return self.compute(Expand, g, shape=self.x_shape)
 
 
@@ -179,7 +179,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     (21.0, [5.0, 7.0, 9.0], [[6.0], [15.0]])
     """
     input = tensor(input)
-    return Sum.apply(input, dims=axes(dim, input.ndim, "sum"), keepdim=keepdim)
+    return run(Sum, input, dims=axes(dim, input.ndim, "sum"), keepdim=keepdim)
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -193,7 +193,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     tensor([2., 4.])
     """
     input = floating(input)
-    return Mean.apply(input, dims=axes(dim, input.ndim, "mean"), keepdim=keepdim)
+    return run(Mean, input, dims=axes(dim, input.ndim, "mean"), keepdim=keepdim)
 
 
 def var(
@@ -308,7 +308,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     dims = axes(dim, input.ndim, "prod")
     if input.dtype.kind != "f":
         return Tensor._wrap(input.device.xp.asarray(input.data.prod(axis=dims, keepdims=keepdim)), input.device)
-    out = ProdLast.apply(_last(input, dims))
+    out = run(ProdLast, _last(input, dims))
     return reshape(out, kept(input.shape, dims)) if keepdim else out
 
 
@@ -324,7 +324,7 @@ def logsumexp(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     """
     input = floating(input)
     dims = axes(dim, input.ndim, "logsumexp")
-    return _drop(LogSumExp.apply(input, dims=dims), dims, keepdim)
+    return _drop(run(LogSumExp, input, dims=dims), dims, keepdim)
 
 
 def cumsum(input: Any, dim: int) -> Tensor:
@@ -337,7 +337,7 @@ def cumsum(input: Any, dim: int) -> Tensor:
     """
     input = tensor(input)
     dim = axis(dim, input.ndim, "cumsum")
-    return Cumsum.apply(input, dim=dim) if input.ndim else input
+    return run(Cumsum, input, dim=dim) if input.ndim else input
 
 
 def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -363,7 +363,7 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tens
     if not isinstance(p, (int, float)):
         raise UserError(f"norm: p={p!r} is not a number or 'fro'.")
     if p == 2:
-        return _drop(Norm2.apply(input, dims=dims), dims, keepdim)
+        return _drop(run(Norm2, input, dims=dims), dims, keepdim)
     size = abs(input)
     if p == 1:
         return sum(size, dims, keepdim)
@@ -443,7 +443,7 @@ def _extreme(function: type[Function], input: Any, dim: Any, keepdim: bool, name
     input = tensor(input)
     dims = axes(dim, input.ndim, name)
     _refuse_empty(input, dims, name)
-    return _drop(function.apply(input, dims=dims), dims, keepdim)
+    return _drop(run(function, input, dims=dims), dims, keepdim)
 
 
 def _pick(arg: str, input: Any, dim: Any, keepdim: bool, name: str) -> ValuesAndIndices:

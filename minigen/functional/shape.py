@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.function import Function
+from minigen.autograd.function import Function, run, summed_to
 from minigen.device import Device
-from minigen.device import cpu as CPU
 from minigen.errors import ShapeError, UserError
 from minigen.functional._operands import axes, axis, kept, tensor, together
 from minigen.tensor import Tensor, real_dtype
@@ -59,11 +58,7 @@ class Expand(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
-        if x.ndim == 0 and self.device is CPU:  # one number everywhere: NumPy's function takes four times as long
-            y = np.ndarray(shape, x.dtype, x, strides=(0,) * len(shape))
-            y.setflags(write=False)
-            return y
-        return self.device.xp.broadcast_to(x, shape)
+        return self.device.repeated(x, shape)
 
     def backward(self, g: Tensor) -> Tensor:
         return self.compute(SumTo, g, shape=self.x_shape)
@@ -76,9 +71,7 @@ class SumTo(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
-        lead = x.ndim - len(shape)
-        repeated = tuple(i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1))
-        return x.sum(axis=repeated, keepdims=True).reshape(shape)
+        return summed_to(x, shape)
 
     def backward(self, g: Tensor) -> Tensor:
         return self.compute(Expand, g, shape=self.x_shape)
@@ -167,11 +160,15 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
             [3, 4, 5]])
     """
     input, shape = tensor(input), _sizes(shape)
-    if math.prod(shape) != input.numel() or min(shape, default=0) < 0:
-        _check_free(shape, input)
-    if shape == input.shape:
+    if shape == input._data.shape:
         return input
-    return Reshape.apply(input, shape=shape)
+    if shape and min(shape) < -1:
+        _check_free(shape, input)
+    try:
+        return run(Reshape, input, shape=shape)
+    except ShapeError:
+        _check_free(shape, input)
+        raise
 
 
 def _check_free(shape: tuple[int, ...], input: Tensor) -> None:
@@ -216,7 +213,7 @@ def permute(input: Any, dims: Sequence[int]) -> Tensor:
     order = axes(dims, input.ndim, "permute")
     if dims is None or len(order) != input.ndim:
         raise ShapeError(f"permute: dims={dims} must name each of the {input.ndim} axes of {input.shape} once.")
-    return Permute.apply(input, dims=order)
+    return run(Permute, input, dims=order)
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
@@ -286,7 +283,7 @@ def expand(input: Any, shape: Sequence[int]) -> Tensor:
     full = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
     if lead < 0 or min(full, default=0) < 0 or any(m not in (1, n) for m, n in zip(input.shape, full[lead:])):
         raise ShapeError(f"expand: shape {input.shape} cannot be expanded to {shape}; only axes of size 1 can grow.")
-    return input if full == input.shape else Expand.apply(input, shape=full)
+    return input if full == input.shape else run(Expand, input, shape=full)
 
 
 def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
@@ -304,7 +301,7 @@ def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
     lead = input.ndim - len(shape)
     if lead < 0 or any(m not in (1, n) for m, n in zip(shape, input.shape[lead:])):
         raise ShapeError(f"sum_to: {shape} does not broadcast to {input.shape}.")
-    return input if shape == input.shape else SumTo.apply(input, shape=shape)
+    return input if shape == input.shape else run(SumTo, input, shape=shape)
 
 
 def flip(input: Any, dims: Sequence[int]) -> Tensor:
@@ -316,7 +313,7 @@ def flip(input: Any, dims: Sequence[int]) -> Tensor:
             [4, 3]])
     """
     input = tensor(input)
-    return Flip.apply(input, dims=axes(dims, input.ndim, "flip"))
+    return run(Flip, input, dims=axes(dims, input.ndim, "flip"))
 
 
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
@@ -450,7 +447,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         if any(min(width) < 0 for width in widths):
             cut = tuple([slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(widths, input.shape)])
             input, widths = input[cut], [(max(b, 0), max(a, 0)) for b, a in widths]
-        return Pad.apply(input, widths=tuple(widths), value=value)
+        return run(Pad, input, widths=tuple(widths), value=value)
     for i, ((before, after), n) in enumerate(zip(widths, input.shape)):
         if (before, after) != (0, 0):
             index = _source_index(np.arange(-before, n + after), n, mode, (before, after))
@@ -478,7 +475,7 @@ def astype(input: Any, dtype: Any) -> Tensor:
     tensor([ 1, -1])
     """
     input, target = tensor(input), real_dtype(dtype)
-    return input if input.dtype == target else Astype.apply(input, dtype=target)
+    return input if input.dtype == target else run(Astype, input, dtype=target)
 
 
 def clone(input: Any) -> Tensor:
@@ -491,7 +488,7 @@ def clone(input: Any) -> Tensor:
     >>> x.tolist(), y.tolist()
     ([1.0, 2.0], [5.0, 2.0])
     """
-    return Clone.apply(tensor(input))
+    return run(Clone, tensor(input))
 
 
 def to_device(input: Any, device: Device) -> Tensor:
@@ -513,7 +510,10 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
 
 def _sizes(shape: Any) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if {*map(type, sizes)} <= {int}:  # as nearly always
+    for n in sizes:
+        if n.__class__ is not int:
+            break
+    else:  # as nearly always
         return sizes
     if not all(isinstance(n, (int, np.integer)) for n in sizes):
         raise ShapeError(f"Shapes, sizes and widths are integers, not {sizes!r}.")

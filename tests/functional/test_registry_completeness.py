@@ -44,8 +44,8 @@ def applied_classes(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(mg.Function, "apply", classmethod(recording))
-        for module in (F.arithmetic, F.activation):
-            patch.setattr(module, "run", lambda cls, *inputs: cls.apply(*cls.prepared(*inputs)))
+        for module in (F.activation, F.arithmetic, F.indexing, F.linalg, F.reduction, F.shape):
+            patch.setattr(module, "run", lambda cls, *inputs, **params: cls.apply(*cls.prepared(*inputs), **params))
         yield applied
 
 

@@ -64,8 +64,8 @@ def entries_that_apply():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mg.Function, "apply", classmethod(recording))
-        for module in (F.arithmetic, F.activation):
-            patch.setattr(module, "run", lambda cls, *inputs: cls.apply(*cls.prepared(*inputs)))
+        for module in (F.activation, F.arithmetic, F.indexing, F.linalg, F.reduction, F.shape):
+            patch.setattr(module, "run", lambda cls, *inputs, **params: cls.apply(*cls.prepared(*inputs), **params))
         for backwards in (False, True):
             for name, operation in OPERATIONS.items():
                 entry = name
