@@ -36,7 +36,8 @@ def may_look(device: Device) -> bool:
 def floating(x: Any) -> Tensor:
     """`x` as a tensor of floating-point numbers; integers become float32."""
     x = tensor(x)
-    return x if x.dtype.kind == "f" else x.astype(DEFAULT_DTYPE)
+    dtype = x._data.dtype
+    return x if dtype is DEFAULT_DTYPE or dtype.kind == "f" else x.astype(DEFAULT_DTYPE)
 
 
 def pair(x: Any, y: Any) -> tuple[Any, Any]:
@@ -98,6 +99,8 @@ def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
 
 def axis(dim: int, ndim: int, name: str) -> int:
     """`dim` as a non-negative axis; 0 and -1 are taken for a tensor without axes too, as in PyTorch."""
+    if dim.__class__ is int and -ndim <= dim < ndim:  # nearly always
+        return dim % ndim
     if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
         raise UserError(f"{name}: an axis is named by an integer, not dim={dim!r}.")
     span = max(ndim, 1)

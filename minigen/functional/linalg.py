@@ -26,9 +26,9 @@ class MatMul(Function):
 
     broadcasts = True
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         return self.device.kernels.matmul(x, y)
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -111,6 +111,9 @@ def matmul(input: Any, other: Any) -> Tensor:
     tensor([21., 43.])
     """
     x, y = floating(input), floating(other)
+    a, b = x._data, y._data
+    if a.ndim == 2 == b.ndim and a.shape[1] == b.shape[0] and a.dtype is b.dtype:  # as nearly always
+        return run(MatMul, x, y)
     if x.dtype != y.dtype:
         wide = np.promote_types(x.dtype, y.dtype)
         x, y = x.astype(wide), y.astype(wide)
@@ -123,15 +126,14 @@ def matmul(input: Any, other: Any) -> Tensor:
             f"{'second-last' if y.ndim > 1 else 'only'} axis of the second ({columns}); transpose one?"
         )
     try:
-        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        if x.ndim > 2 and y.ndim > 2:
+            np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError as error:
         raise ShapeError(
             f"matmul: {x.shape} @ {y.shape} does not fit: the axes before the last two, {x.shape[:-2]} and "
             f"{y.shape[:-2]}, must be equal or 1."
         ) from error
-    a = unsqueeze(x, 0) if x.ndim == 1 else x
-    b = unsqueeze(y, 1) if y.ndim == 1 else y
-    z = run(MatMul, a, b)
+    z = run(MatMul, unsqueeze(x, 0) if x.ndim == 1 else x, unsqueeze(y, 1) if y.ndim == 1 else y)
     if x.ndim == 1 or y.ndim == 1:
         drop = ([-2] if x.ndim == 1 else []) + ([-1] if y.ndim == 1 else [])
         z = reshape(z, [n for i, n in enumerate(z.shape, start=-z.ndim) if i not in drop])
@@ -192,6 +194,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     x, w = floating(input), floating(weight)
     b = None if bias is None else floating(bias)
+    if _fit(x._data, w._data, None if b is None else b._data):
+        return Linear.apply(x, w, b)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
         raise ShapeError(
             f"linear: input {x.shape} does not fit weight {w.shape}: the last axis of the input must be in_features, the "
@@ -205,6 +209,13 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     y = Linear.apply(rows, w, b)
     return y if x.ndim == 2 else reshape(y, x.shape[:-1] + (w.shape[0],))
+
+
+def _fit(x: Any, w: Any, b: Any) -> bool:
+    """Whether arrays are matrices and a bias as `Linear` takes them, as nearly always."""
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or w.dtype is not x.dtype:
+        return False
+    return b is None or (b.dtype is x.dtype and b.shape == w.shape[:1])
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:

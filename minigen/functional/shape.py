@@ -46,7 +46,9 @@ class Permute(Function):
         return x.transpose(dims)
 
     def backward(self, g: Tensor) -> Tensor:
-        inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
+        inverse = [0] * len(self.dims)
+        for i, dim in enumerate(self.dims):
+            inverse[dim] = i
         return self.compute(Permute, g, dims=tuple(inverse))
 
 
@@ -225,11 +227,12 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
             [2, 4]])
     """
     input = tensor(input)
-    order = list(range(input.ndim))
-    a, b = axis(dim0, input.ndim, "transpose"), axis(dim1, input.ndim, "transpose")
-    if input.ndim:
+    ndim = input._data.ndim
+    order = list(range(ndim))
+    a, b = axis(dim0, ndim, "transpose"), axis(dim1, ndim, "transpose")
+    if ndim:
         order[a], order[b] = order[b], order[a]
-    return permute(input, order)
+    return run(Permute, input, dims=tuple(order))
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
@@ -251,8 +254,10 @@ def squeeze(input: Any, dim: Any = None) -> Tensor:
     ((3,), (3, 1))
     """
     input = tensor(input)
-    dims = axes(dim, input.ndim, "squeeze")
-    return reshape(input, [n for i, n in enumerate(input.shape) if not (i in dims and n == 1)])
+    shape = input._data.shape
+    dims = axes(dim, len(shape), "squeeze")
+    left = tuple([n for i, n in enumerate(shape) if not (n == 1 and i in dims)])
+    return input if left == shape else run(Reshape, input, shape=left)
 
 
 def unsqueeze(input: Any, dim: int) -> Tensor:
@@ -263,8 +268,9 @@ def unsqueeze(input: Any, dim: int) -> Tensor:
     ((1, 3), (3, 1))
     """
     input = tensor(input)
-    at = axis(dim, input.ndim + 1, "unsqueeze")
-    return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
+    shape = input._data.shape
+    at = axis(dim, len(shape) + 1, "unsqueeze")
+    return run(Reshape, input, shape=(*shape[:at], 1, *shape[at:]))
 
 
 def expand(input: Any, shape: Sequence[int]) -> Tensor:
@@ -332,8 +338,9 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     dim = axis(dim, xs[0].ndim, "concatenate")
     if xs[0].ndim == 0:
         raise ShapeError("concatenate: tensors without axes cannot be joined; use stack.")
+    one = xs[0].shape
     for x in xs[1:]:
-        if x.ndim != xs[0].ndim or kept(x.shape, (dim,)) != kept(xs[0].shape, (dim,)):
+        if x.shape != one and (x.ndim != len(one) or kept(x.shape, (dim,)) != kept(one, (dim,))):
             shapes = ", ".join(str(x.shape) for x in xs)
             raise ShapeError(f"concatenate: the shapes {shapes} must be equal in every axis but {dim}.")
     return Concatenate.apply(*xs, dim=dim)

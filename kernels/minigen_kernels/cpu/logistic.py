@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import silence
+from ..geometry import DTYPES
 from .compiled import compiled
 from .layout import PIECE, in_pieces, read_only
 from .share import ALL, hand_out
 
 LEAST = 4096  # numbers: with fewer, NumPy is done before a kernel has begun
 FLOAT = np.dtype(np.float32)
+ONES = {dtype: np.ones((), dtype) for dtype in DTYPES}  # NumPy would make such an array of a number, for .4 µs
 
 LOG2_E = np.float32(1.4426950408889634)
 # ln 2 as a number of few digits, so that its products are exact, and the rest.
@@ -35,8 +38,9 @@ FUSED = {"contract"}  # a product and a sum may be one instruction: two thirds o
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """1/(1 + e^-x), for any shape and order of the elements, which the result shares. Where e^-x is infinite, it is 0."""
     if x.size < LEAST or x.dtype != FLOAT:
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-x)))
+        y = np.asarray(np.negative(x))
+        one = ONES.get(y.dtype, 1)
+        return np.divide(one, np.add(silence.quietly(np.exp, y, y), one, y), y)
     if 0 in x.strides:  # then NumPy orders a copy's axes otherwise than its elements
         x = np.ascontiguousarray(x)
     y = np.empty_like(x)
@@ -47,7 +51,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """g·y·(1 - y), for g and y of one shape."""
     if y.size < LEAST or g.dtype != FLOAT or y.dtype != FLOAT or g.strides != y.strides or 0 in y.strides:
-        return np.asarray(g * (y * (1 - y)))
+        slope = np.asarray(np.subtract(ONES.get(y.dtype, 1), y))
+        return np.multiply(g, np.multiply(slope, y, slope), slope)
     out = np.empty_like(y)
     in_pieces(_sigmoid_grad, y.size, read_only(g.ravel("K")), read_only(y.ravel("K")), out.ravel("K"))
     return out

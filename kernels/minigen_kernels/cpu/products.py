@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..geometry import check_product
+from ..geometry import DTYPES, check_product
 from . import panels
 from .compiled import compiled
 from .layout import PIECE, pieces, read_only
@@ -21,6 +21,7 @@ PIECE_FLOPS = 16_000_000  # 160 microseconds of one core: a product as large is 
 PIECE_ROWS = 32  # thinner slices of a matrix make BLAS slow
 PIECE_COLUMNS = 64  # a multiple of the width of BLAS's own tiles
 PIECES = 8
+TINY = 1024  # multiply-adds, 16 for each of 8×8: NumPy's `dot` has done them before `matmul` has begun
 FEW_TERMS = 2  # a sum of so few is no work for `panels`
 
 
@@ -30,6 +31,8 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     Args: a (..., M, K), b (..., K, N) and bias (N,), of the same dtype, float32 or float64; leading axes broadcast.
     Returns c (..., M, N). Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
+    if _is_tiny(a, b, bias):
+        return _plus(np.dot(a, b), bias)
     own = _own_product(a, b, bias)
     if own is not None:
         return own
@@ -54,6 +57,13 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     parts = pieces(len(moved), count=count)
     parallel_for(lambda i: np.matmul(a[parts[i]], b[parts[i]], out=moved[parts[i]]), len(parts))
     return _plus(c, bias)
+
+
+def _is_tiny(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> bool:
+    """A product of matrices that fit, so small that to choose how to compute it takes longer than to compute it."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] * b.size > TINY or b.dtype is not a.dtype or a.dtype not in DTYPES:
+        return False
+    return a.shape[1] == b.shape[0] and (bias is None or (bias.dtype is a.dtype and bias.shape == b.shape[1:]))
 
 
 def matmul_then_activate(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, slope: float) -> np.ndarray:
