@@ -6,17 +6,32 @@ In the docstrings y is the result, g the gradient that arrives for y, and x̄ th
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from minigen.autograd.function import Function, run
+from minigen.device import Device
 from minigen.errors import UserError
 from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
-from minigen.functional.arithmetic import Exp, Where, _values, choose, clip, erf, sigmoid, square, tanh, where, zero_of
+from minigen.functional.arithmetic import (
+    Exp,
+    Where,
+    _values,
+    choose,
+    clip,
+    erf,
+    exp,
+    sigmoid,
+    square,
+    tanh,
+    where,
+    zero_of,
+)
 from minigen.functional.linalg import linear
-from minigen.functional.reduction import Sum
+from minigen.functional.reduction import sum
 from minigen.tensor import Tensor
 
 
@@ -87,15 +102,35 @@ class Softmax(Function):
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
-        with np.errstate(over="ignore", invalid="ignore"):  # x - max may overflow to -inf, whose exponential is 0
-            e = self.device.xp.exp(x - x.max(axis=dims, keepdims=True))
-        y = e / e.sum(axis=dims, keepdims=True)
+        if _has_softmax(self.device, x, dims):
+            y = self.device.kernels.softmax(x, *dims)
+        else:
+            e = self.device.quietly(self.device.xp.exp, _below_largest(self.device, x, dims))
+            y = e / e.sum(axis=dims, keepdims=True)
         self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
-        (y,) = self.saved_tensors
-        return y * (g - self.compute(Sum, g * y, dims=self.dims, keepdim=True))
+        return self.compute(SoftmaxGradient, g, *self.saved_tensors, dims=self.dims)
+
+
+class SoftmaxGradient(Function):
+    """zᵢ = yᵢ(xᵢ - Σⱼ xⱼyⱼ) over the axes;  x̄ = the same of g, ȳᵢ = gᵢ(xᵢ - Σⱼ xⱼyⱼ) - xᵢ Σⱼ gⱼyⱼ."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Any, y: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        if _has_softmax(self.device, y, dims):
+            return self.device.kernels.softmax_grad(x, y, *dims)
+        return y * (x - (x * y).sum(axis=dims, keepdims=True))
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = SoftmaxGradient.apply(g, y, dims=self.dims) if self.needs_input_grad[0] else None
+        if not self.needs_input_grad[1]:
+            return gx, None
+        return gx, g * (x - sum(x * y, self.dims, True)) - x * sum(g * y, self.dims, True)
 
 
 class LogSoftmax(Function):
@@ -105,16 +140,44 @@ class LogSoftmax(Function):
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
-        xp = self.device.xp
-        with np.errstate(over="ignore", invalid="ignore"):
-            shifted = x - x.max(axis=dims, keepdims=True)
-        y = shifted - xp.log(xp.exp(shifted).sum(axis=dims, keepdims=True))
+        if _has_softmax(self.device, x, dims):
+            y = self.device.kernels.softmax(x, *dims, log=True)
+        else:
+            xp, below = self.device.xp, _below_largest(self.device, x, dims)
+            y = below - xp.log(xp.exp(below).sum(axis=dims, keepdims=True))
         self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
-        (y,) = self.saved_tensors
-        return g - self.compute(Exp, y) * self.compute(Sum, g, dims=self.dims, keepdim=True)
+        return self.compute(LogSoftmaxGradient, g, *self.saved_tensors, dims=self.dims)
+
+
+class LogSoftmaxGradient(Function):
+    """zᵢ = xᵢ - e^(yᵢ)·Σⱼ xⱼ over the axes;  x̄ = g - Σⱼ gⱼe^(yⱼ), ȳᵢ = -gᵢ e^(yᵢ)·Σⱼ xⱼ."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Any, y: Any, dims: tuple[int, ...]) -> Any:
+        self.dims = dims
+        if _has_softmax(self.device, y, dims):
+            return self.device.kernels.softmax_grad(x, y, *dims, log=True)
+        return x - self.device.xp.exp(y) * x.sum(axis=dims, keepdims=True)
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        product = g * exp(y)
+        gx = g - sum(product, self.dims, True) if self.needs_input_grad[0] else None
+        return gx, -product * sum(x, self.dims, True) if self.needs_input_grad[1] else None
+
+
+def _has_softmax(device: Device, x: Any, dims: tuple[int, ...]) -> bool:
+    """Whether a device has a kernel for softmax over these axes of x: one pass over memory instead of five."""
+    return len(dims) == 1 and x.size > 0 and x.dtype == np.float32 and hasattr(device.kernels, "softmax")
+
+
+def _below_largest(device: Device, x: Any, dims: tuple[int, ...]) -> Any:
+    """x less its largest number, so that nothing overflows but to -∞, whose exponential is 0."""
+    return device.quietly(operator.sub, x, x.max(axis=dims, keepdims=True))
 
 
 def relu(input: Any) -> Tensor:

@@ -1,0 +1,126 @@
+"""Softmax and its logarithm over one axis, a row at a time while it is in the cache; their gradients likewise.
+
+NumPy goes through memory five times for e^(x - m)/Σ, with m the largest of a row, and three times for the gradient. Here a
+row is read from memory once and written once. Sums are those of 16 lanes, element j in lane j mod 16, which come together
+last: so the compiler makes vectors of them without being allowed to add up in any other order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .compiled import compiled
+from .layout import PIECE, read_only
+from .logistic import FUSED, exponential
+from .share import ALL, hand_out
+from .threads import run_shared
+
+LANES = 16
+LEAST = np.float32(-87)  # e^x of less is taken for 0: it is no normal number
+
+
+def softmax(x: np.ndarray, axis: int, log: bool = False) -> np.ndarray:
+    """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over an axis of float32 numbers, of which there are some; or its logarithm, xᵢ - ln Σⱼ e^(xⱼ)."""
+    return _by_rows(_softmax, axis, log, x)
+
+
+def softmax_grad(g: np.ndarray, y: np.ndarray, axis: int, log: bool = False) -> np.ndarray:
+    """The gradient of y = `softmax` with respect to x: y·(g - Σⱼ gⱼyⱼ), or for the logarithm g - eʸ·Σⱼ gⱼ."""
+    return _by_rows(_softmax_grad, axis, log, g, y)
+
+
+def _by_rows(kernel: Callable[..., None], axis: int, log: bool, *arrays: np.ndarray) -> np.ndarray:
+    """Runs a kernel on rows along an axis. The result's elements lie in memory as those of its rows do."""
+    if axis != arrays[0].ndim - 1:
+        moved = _by_rows(kernel, arrays[0].ndim - 1, log, *[np.moveaxis(array, axis, -1) for array in arrays])
+        return np.moveaxis(moved, -1, axis)
+    out = np.empty(arrays[0].shape, np.float32)
+    size = out.shape[-1]
+    rows = [read_only(np.ascontiguousarray(array).reshape(-1, size)) for array in arrays]
+    height = max(1, PIECE // size)
+    run_shared(kernel, -(-out.size // (size * height)), height, log, *rows, out.reshape(-1, size))
+    return out
+
+
+@compiled(inline="always")
+def _largest(row):
+    """The largest number of a row, or NaN, where there is one.
+
+    Looked for among whole numbers of the same order: of their largest the compiler makes vectors, of floats' it must not,
+    for NaN is neither more nor less than any of them. Bits of negative numbers count the wrong way, so those are turned.
+    """
+    bits = row.view(np.int32)
+    most = np.int32(-(2**31))
+    for j in range(bits.size):
+        turned = bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(2**31 - 1))
+        most = max(most, turned)
+    return np.int32(most ^ ((most >> np.int32(31)) & np.int32(2**31 - 1))).view(np.float32)
+
+
+@compiled(inline="always")
+def _total(row, lanes):
+    lanes[:] = 0
+    whole = row.size - row.size % LANES
+    for j in range(0, whole, LANES):
+        for k in range(LANES):
+            lanes[k] += row[j + k]
+    for j in range(whole, row.size):
+        lanes[j - whole] += row[j]
+    return lanes.sum()
+
+
+@compiled(inline="always")
+def _total_of_products(a, b, lanes):
+    lanes[:] = 0
+    whole = a.size - a.size % LANES
+    for j in range(0, whole, LANES):
+        for k in range(LANES):
+            lanes[k] += a[j + k] * b[j + k]
+    for j in range(whole, a.size):
+        lanes[j - whole] += a[j] * b[j]
+    return lanes.sum()
+
+
+@compiled(fastmath=FUSED)
+def _softmax(board, n, piece, worker, height, log, x, y):
+    if piece == ALL:
+        hand_out(board, n, (height, log, x, y))
+        return
+    lanes = np.empty(LANES, np.float32)
+    for i in range(piece * height, min((piece + 1) * height, x.shape[0])):
+        row, out = x[i], y[i]
+        largest = _largest(row)
+        for j in range(row.size):
+            below = row[j] - largest
+            power = exponential(below)
+            out[j] = np.float32(0) if below < LEAST else power
+        total = _total(out, lanes)
+        if log:
+            rest = np.float32(math.log(total))
+            for j in range(row.size):
+                out[j] = (row[j] - largest) - rest
+        else:
+            for j in range(row.size):
+                out[j] /= total
+
+
+@compiled(fastmath=FUSED)
+def _softmax_grad(board, n, piece, worker, height, log, g, y, out):
+    if piece == ALL:
+        hand_out(board, n, (height, log, g, y, out))
+        return
+    lanes = np.empty(LANES, np.float32)
+    for i in range(piece * height, min((piece + 1) * height, g.shape[0])):
+        gs, ys, outs = g[i], y[i], out[i]
+        if log:
+            total = _total(gs, lanes)
+            for j in range(gs.size):
+                power = exponential(ys[j])
+                outs[j] = gs[j] - (np.float32(0) if ys[j] < LEAST else power) * total
+        else:
+            total = _total_of_products(gs, ys, lanes)
+            for j in range(gs.size):
+                outs[j] = ys[j] * (gs[j] - total)
