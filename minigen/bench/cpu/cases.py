@@ -1,8 +1,8 @@
 """What is measured: six training steps, the engine, eight convolutions in three directions, how a step grows, its memory.
 
 A case names a task, which is what a side is asked to prepare: a training step (``{"model": …, "batch": …, "shape": …}``),
-a chain of small operations (``{"chain": n, "backward": …}``), a convolution (``{"kernel": …, "direction": …}``) or a
-product of matrices (``{"matmul": n}``). Tasks are plain numbers and words, so that they travel to another process as JSON.
+a chain of small operations (``{"chain": n, "link": …, "backward": …}``), a convolution (``{"kernel": …, "direction": …}``)
+or a product of matrices (``{"matmul": n}``). Tasks are plain numbers and words, so that they travel to another process as JSON.
 Steps and convolutions are the listed ones, or those that the command line names (`minigen.bench.cpu.given`).
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minigen.bench.convolution import DIRECTIONS, Kernel
+from minigen.bench.cpu.chain import LINKS
 
 PARTS = ("steps", "engine", "kernels", "growth", "memory")
 
@@ -62,9 +63,10 @@ STEPS = (
     Case("steps", "WGAN-GP critic 28×28, batch 64", {"model": "critic", "batch": 64, "shape": [1, 28, 28]}, goal=1.2),
 )
 
-CHAIN = 1000  # products of four numbers, one of the other: their time is the engine's
+CHAIN = 1000  # links of operations on four numbers: their time is the engine's
 ENGINE = tuple(
-    Case("engine", name, {"chain": CHAIN, "backward": backward}, images=False, goal=1.0)
+    Case("engine", f"{link}, {name}", {"chain": CHAIN, "link": link, "backward": backward}, images=False, goal=1.0)
+    for link in LINKS
     for name, backward in (("forward", False), ("forward and backward", True))
 )
 
@@ -93,7 +95,7 @@ def cases_of(parts: Sequence[str], kernels: Sequence[Kernel] = KERNELS, steps: S
         steps: what the parts 'steps' and 'memory' measure.
 
     >>> [(part, len(cases_of([part]))) for part in PARTS]
-    [('steps', 6), ('engine', 2), ('kernels', 27), ('growth', 11), ('memory', 6)]
+    [('steps', 6), ('engine', 10), ('kernels', 27), ('growth', 11), ('memory', 6)]
     """
     cases: list[Case] = []
     if "steps" in parts:

@@ -31,7 +31,7 @@ def prepare(task: Task) -> Callable[[], Any]:
     if "model" in task:
         return make_step(task["model"], task["batch"], task["shape"])
     if "chain" in task:
-        return chain_of(ones(4, requires_grad=True), task["chain"], task["backward"])
+        return chain_of(ones(4, requires_grad=True), task["link"], task["chain"], task["backward"])
     if "kernel" in task:
         return make_kernel(Kernel(*task["kernel"]), task["direction"])
     from minigen_kernels.cpu import matmul

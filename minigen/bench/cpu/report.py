@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from minigen.bench.convolution import Kernel
 from minigen.bench.cpu.cases import BATCH_OF_SIDES, CHAIN, SIDE_OF_BATCHES, Case
+from minigen.bench.cpu.chain import LINKS
 from minigen.bench.cpu.rounds import OURS
 from minigen.bench.records import Measurement
 from minigen.bench.tables import Table, markdown_table, mebibytes, milliseconds, ratio, reached
@@ -104,11 +105,12 @@ def _steps(results: Results) -> Table:
 def _engine(results: Results) -> Table:
     def microseconds(case: Case, seconds: float | None) -> str:
         """Of one operation."""
-        return "-" if seconds is None else f"{1e6 * seconds / case.task['chain']:.2f}"
+        operations = LINKS[case.task["link"]].operations * case.task["chain"]
+        return "-" if seconds is None else f"{1e6 * seconds / operations:.2f}"
 
     rows = [
         (
-            case.name,
+            *case.name.rsplit(", ", 1),
             microseconds(case, c.ours),
             microseconds(case, c.theirs),
             ratio(c.ratio),
@@ -117,7 +119,7 @@ def _engine(results: Results) -> Table:
         )
         for case, c in results
     ]
-    headings = (f"chain of {CHAIN} products", "minigen µs", "PyTorch µs", "ratio", "goal", "reached")
+    headings = (f"y, {CHAIN} times", "pass", "minigen µs", "PyTorch µs", "ratio", "goal", "reached")
     return Table("The engine: microseconds an operation, of four numbers", headings, rows)
 
 

@@ -19,7 +19,7 @@ def prepare(task: Task) -> Callable[[], Any]:
     if "model" in task:
         return make_step(task["model"], task["batch"], task["shape"], task["memory_format"])
     if "chain" in task:
-        return chain_of(torch.ones(4, requires_grad=True), task["chain"], task["backward"])
+        return chain_of(torch.ones(4, requires_grad=True), task["link"], task["chain"], task["backward"])
     if "kernel" in task:
         kernel = Kernel(*task["kernel"])
         return convolution.theirs(kernel, task["direction"], *convolution.their_arrays(kernel, task["memory_format"]))
