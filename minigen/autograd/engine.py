@@ -15,10 +15,12 @@ from copy import copy
 from typing import Any
 
 from minigen.autograd import modes
-from minigen.autograd.function import Function, summed_to
+from minigen.autograd.function import ABSENT, Function, summed_to
 from minigen.device import Device
 from minigen.errors import AutogradError, DtypeError, GraphError, ShapeError, UserError
 from minigen.tensor import Tensor
+
+ONLY = (True,)  # which inputs want a gradient, where there is one
 
 
 def backward(output: Tensor, gradient: Tensor | None, retain_graph: bool | None, create_graph: bool) -> None:
@@ -176,6 +178,8 @@ def _run(
                 g = g._data
         if watch is not None:
             pending = watch.gradient(node, g, useful)
+        elif bare and useful is None and node._other is ABSENT and node._edge is not ABSENT and node.takes_arrays:
+            pending = _only_input(copy(node) if retain_graph else node, g)
         else:  # another thread may go through a graph that is kept, and must not find its nodes on arrays
             pending = _node_backward(copy(node) if bare and retain_graph else node, g, useful, bare)
         if not retain_graph:
@@ -215,6 +219,12 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
         grads = _traced_backward(node, g)
     else:
         grads = node.backward(_tensor(g, node.device))
+    return _checked(node, grads, edges, bare, watched)
+
+
+def _checked(node: Function, grads: Any, edges: Sequence[Any], bare: bool, watched: bool) -> list[tuple[Any, Any]]:
+    """What an operation's `backward` returned, by the sources of the inputs that want it, in their shapes and types."""
+    on_arrays = bare and node.takes_arrays
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(edges):
@@ -241,6 +251,23 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
             node._check_finite(data, "gradient")
         pairs.append((edge, data if bare else gx))
     return pairs
+
+
+def _only_input(node: Function, g: Any) -> list[tuple[Any, Any]]:
+    """`_node_backward` of a node with one input, on arrays: what most nodes are, in two thirds of the time."""
+    edge = node._edge
+    if edge is None:
+        raise _freed(node)
+    node.needs_input_grad = ONLY
+    node.on_arrays = True
+    try:
+        gx = node.backward(g)
+    finally:
+        node.on_arrays = False
+    source = edge._data if isinstance(edge, Tensor) else edge
+    if gx.__class__ is edge.device.ndarray and gx.shape == source.shape and gx.dtype is source.dtype:
+        return [(edge, gx)]
+    return _checked(node, gx, (edge,), True, False)
 
 
 def _fitted(node: Function, gx: Any, source: Any) -> Any:

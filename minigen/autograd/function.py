@@ -45,9 +45,9 @@ class _Output:
 
     __slots__ = ("_data", "_version")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._data = tensor._data
-        self._version = tensor._counter()
+    def __init__(self, data: Any, version: list[int]) -> None:
+        self._data = data
+        self._version = version
 
 
 class Function:
@@ -76,7 +76,8 @@ class Function:
     those without one). `self.needs_input_grad` tells which are wanted, in both.
 
     An operation whose backward needs all its inputs and nothing else may say so with `keeps_inputs = True`, in place of
-    `save_for_backward`: a product of four numbers is a fourteenth faster without that call.
+    `save_for_backward`, and one that needs its output alone with `keeps_output = True`: a product of four numbers is a
+    fourteenth faster without that call.
 
     A backward that is made of Python's operators, of methods and attributes that arrays have too, and of other operations
     called by `compute`, may say so with `takes_arrays = True`. Where no graph of the gradient is wanted, it is then run on
@@ -90,7 +91,8 @@ class Function:
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
-    keeps_inputs = False  # if `forward` saves nothing, all inputs are kept for `backward`
+    keeps_inputs = False  # if `forward` saves nothing, all inputs are kept for `backward`,
+    keeps_output = False  # or the output
     on_arrays = False  # it is being run on them now; of a graph that is retained, on a copy of the node
 
     edges: Any = _Edges()  # a sequence; None once the graph has been freed
@@ -192,9 +194,11 @@ class Function:
             if state.origin is not None:
                 node._helps(state.origin)
             saved = node._saved
-            if not saved and cls.keeps_inputs:
-                node._saved = inputs
-            elif saved:
+            if not saved:
+                node._saved = (
+                    inputs if cls.keeps_inputs else (_Output(data, out._counter()),) if cls.keeps_output else ()
+                )
+            else:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
                 else:
@@ -290,7 +294,7 @@ class Function:
                     break
             else:
                 if value is raw:
-                    value = _Output(out)
+                    value = _Output(out._data, out._counter())
                 elif hasattr(value, "dtype") and value.dtype.kind == "f":
                     raise AutogradError(
                         f"{self.name()}: save_for_backward got an array of {value.dtype} that is neither an input nor the "
@@ -409,10 +413,10 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT, **params: Any) -> Te
         node._helps(state.origin)
     saved = node._saved
     if saved:
-        if saved[0] is data and len(saved) == 1:
-            node._saved = (_Output(out),)
-        else:
-            node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
+        node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
+    elif operation.keeps_output:
+        out._version = version = [0]
+        node._saved = (_Output(data, version),)
     elif operation.keeps_inputs:
         node._saved = INPUTS
         node._x = x

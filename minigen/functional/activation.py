@@ -56,9 +56,9 @@ class LeakyRelu(Function):
     """y = x where x > 0, else slope·x;  x̄ = g there, else slope·g."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, slope: float) -> Any:
-        self.save_for_backward(x)
         self.slope = slope
         larger = self.device.xp.maximum if slope <= 1 else self.device.xp.minimum
         return larger(x, x * slope)
@@ -77,9 +77,9 @@ class Elu(Function):
     """y = scale·x where x > 0, else scale·α(eˣ - 1);  x̄ = scale·g there, else scale·α·eˣ·g."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, alpha: float, scale: float) -> Any:
-        self.save_for_backward(x)
         self.alpha, self.scale = alpha, scale
         xp = self.device.xp
         return xp.where(x > 0, x * scale, xp.expm1(xp.minimum(x, 0)) * (alpha * scale))
@@ -99,6 +99,7 @@ class Softmax(Function):
     """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over the axes;  x̄ = y·(g - Σⱼ gⱼyⱼ)."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -107,7 +108,6 @@ class Softmax(Function):
         else:
             e = self.device.quietly(self.device.xp.exp, _below_largest(self.device, x, dims))
             y = e / e.sum(axis=dims, keepdims=True)
-        self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
@@ -137,6 +137,7 @@ class LogSoftmax(Function):
     """yᵢ = xᵢ - ln Σⱼ e^(xⱼ) over the axes;  x̄ = g - eʸ·Σⱼ gⱼ."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -145,7 +146,6 @@ class LogSoftmax(Function):
         else:
             xp, below = self.device.xp, _below_largest(self.device, x, dims)
             y = below - xp.log(xp.exp(below).sum(axis=dims, keepdims=True))
-        self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
@@ -190,7 +190,9 @@ def relu(input: Any) -> Tensor:
     ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
     """
     x = tensor(input)
-    return run(fused.ActivateAndDrop, x, slope=0.0, p=0.0, key=0) if fused.pays(x) else run(Relu, x)
+    if x._data.size >= fused.ENOUGH and fused.pays(x):
+        return run(fused.ActivateAndDrop, x, slope=0.0, p=0.0, key=0)
+    return run(Relu, x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
@@ -201,7 +203,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     tensor([-0.2,  2. ])
     """
     x, slope = floating(input), float(negative_slope)
-    if slope >= 0 and fused.pays(x):
+    if slope >= 0 and x._data.size >= fused.ENOUGH and fused.pays(x):
         return run(fused.ActivateAndDrop, x, slope=slope, p=0.0, key=0)
     return run(LeakyRelu, x, slope=slope)
 

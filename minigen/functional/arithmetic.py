@@ -191,11 +191,10 @@ class Exp(Smooth):
     """y = eˣ;  x̄ = g·y."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        y = self.device.xp.exp(x)
-        self.save_for_backward(y)
-        return y
+        return self.device.xp.exp(x)
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -234,11 +233,10 @@ class Expm1(Smooth):
     """y = eˣ - 1, exact for small x;  x̄ = g·(y + 1)."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        y = self.device.xp.expm1(x)
-        self.save_for_backward(y)
-        return y
+        return self.device.xp.expm1(x)
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -249,11 +247,10 @@ class Sqrt(Smooth):
     """y = √x;  x̄ = g/(2y)."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        y = self.device.quietly(self.device.xp.sqrt, x)
-        self.save_for_backward(y)
-        return y
+        return self.device.quietly(self.device.xp.sqrt, x)
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -292,11 +289,10 @@ class Tanh(Smooth):
     """y = tanh x;  x̄ = g·(1 - y²)."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        y = self.device.xp.tanh(x)
-        self.save_for_backward(y)
-        return y
+        return self.device.xp.tanh(x)
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -307,11 +303,10 @@ class Sigmoid(Smooth):
     """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
 
     takes_arrays = True
+    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        y = _logistic(x, self.device)
-        self.save_for_backward(y)
-        return y
+        return _logistic(x, self.device)
 
     def backward(self, g: Tensor) -> Tensor:
         return self.compute(SigmoidGradient, g, *self.saved_tensors)
@@ -328,8 +323,9 @@ def _logistic(x: Any, device: Device) -> Any:
 class SigmoidGradient(Function):
     """z = x·y·(1 - y);  x̄ = g·y·(1 - y), ȳ = g·x·(1 - 2y)."""
 
+    keeps_inputs = True
+
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         own = getattr(self.device.kernels, "sigmoid_grad", None)
         return x * (y * (1 - y)) if own is None else own(x, y)
 
@@ -357,9 +353,9 @@ class Softplus(Function):
     """y = ln(1 + e^(βx))/β, without overflow, and x itself where βx > threshold;  x̄ = g·σ(βx), and g there."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, beta: float, threshold: float) -> Any:
-        self.save_for_backward(x)
         self.beta, self.threshold = beta, threshold
         own = getattr(self.device.kernels, "softplus", None)
         if own is not None and beta == 1:
@@ -376,9 +372,9 @@ class SoftplusGradient(Function):
     """z = x·s, s = σ(βy), and 1 where βy > threshold;  x̄ = g·s, ȳ = g·x·β·s·(1 - s)."""
 
     takes_arrays = True
+    keeps_inputs = True
 
     def forward(self, x: Any, y: Any, beta: float, threshold: float) -> Any:
-        self.save_for_backward(x, y)
         self.beta, self.threshold = beta, threshold
         own = getattr(self.device.kernels, "softplus_grad", None)
         if own is not None and beta == 1:
@@ -402,10 +398,10 @@ class Maximum(Combination):
     """z = max(x, y);  x̄ = g where x > y, ȳ = g where y > x, half of it to each where they are equal."""
 
     takes_arrays = True
+    keeps_inputs = True
     larger = "greater"
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         return self.device.xp.maximum(x, y)
 
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -422,7 +418,6 @@ class Minimum(Maximum):
     larger = "less"
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.save_for_backward(x, y)
         return self.device.xp.minimum(x, y)
 
 
@@ -445,7 +440,7 @@ class Where(Function):
 
 
 FEW = 2000
-_ZEROS = {dtype: np.zeros((), dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
+_ZEROS: dict[Any, Any] = {dtype: np.zeros((), dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
 
 
 def choose(xp: Any, condition: Any, x: Any, y: Any) -> Any:
@@ -474,7 +469,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_zero(value: Any) -> bool:
-    return value == 0 if _is_number(value) else value is _ZEROS.get(getattr(value, "dtype", None))
+    return value == 0 if _is_number(value) else any(value is zero for zero in _ZEROS.values())
 
 
 def zero_of(x: Any, device: Device) -> Any:

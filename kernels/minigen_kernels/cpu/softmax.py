@@ -38,7 +38,7 @@ def _by_rows(kernel: Callable[..., None], axis: int, log: bool, *arrays: np.ndar
         moved = _by_rows(kernel, arrays[0].ndim - 1, log, *[np.moveaxis(array, axis, -1) for array in arrays])
         return np.moveaxis(moved, -1, axis)
     out = np.empty(arrays[0].shape, np.float32)
-    size = out.shape[-1]
+    size = arrays[0].shape[axis]
     rows = [read_only(np.ascontiguousarray(array).reshape(-1, size)) for array in arrays]
     height = max(1, PIECE // size)
     run_shared(kernel, -(-out.size // (size * height)), height, log, *rows, out.reshape(-1, size))
