@@ -22,9 +22,13 @@ _of_thread = _OfThread()
 
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)`, of which NumPy says nothing. The function is NumPy's own: none that may come back here.
+    """`function(*args)`, of which NumPy says nothing.
 
     `np.errstate` does the same in 1.5 µs, three times as long as NumPy takes to divide four numbers by four; a context
     is entered in 0.1.
     """
-    return _of_thread.context.run(function, *args)
+    try:
+        return _of_thread.context.run(function, *args)
+    except RuntimeError:  # this thread is in its context already: Python has run somebody's finalizer in between
+        with np.errstate(all="ignore"):
+            return function(*args)

@@ -23,12 +23,12 @@ LEAST = np.float32(-87)  # e^x of less is taken for 0: it is no normal number
 
 
 def softmax(x: np.ndarray, axis: int, log: bool = False) -> np.ndarray:
-    """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over an axis of float32 numbers, of which there are some; or its logarithm, xᵢ - ln Σⱼ e^(xⱼ)."""
+    """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over the axis `axis` of x, float32 numbers of which there are some; if log, its logarithm."""
     return _by_rows(_softmax, axis, log, x)
 
 
 def softmax_grad(g: np.ndarray, y: np.ndarray, axis: int, log: bool = False) -> np.ndarray:
-    """The gradient of y = `softmax` with respect to x: y·(g - Σⱼ gⱼyⱼ), or for the logarithm g - eʸ·Σⱼ gⱼ."""
+    """The gradient of y = `softmax` over `axis` with respect to x: y·(g - Σⱼ gⱼyⱼ), or if y is the log, g - eʸ·Σⱼ gⱼ."""
     return _by_rows(_softmax_grad, axis, log, g, y)
 
 
