@@ -13,7 +13,8 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from minigen_kernels.environment import WrongSetting, threads_asked_for
@@ -53,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(_unknown(unknown, args))
         if args.run is None:
             raise UserError("Name a command, such as minigen train ae (minigen --help lists them).")
-        if getattr(args, "quiet", False):
-            logging.getLogger("minigen_kernels").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _kernels_quiet(getattr(args, "quiet", False)):
             warnings.showwarning = _warn  # type: ignore[assignment]
             code = args.run(args)
         sys.stdout.flush()
@@ -120,6 +119,19 @@ def check_environment() -> None:
 
 def _warn(message: Warning | str, *where: Any) -> None:
     print(f"minigen: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _kernels_quiet(quiet: bool) -> Iterator[None]:
+    """Where `quiet`, the kernels do not say that they are being compiled."""
+    logger = logging.getLogger("minigen_kernels")
+    before = logger.level
+    if quiet:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _unknown(words: list[str], args: argparse.Namespace) -> str:

@@ -428,8 +428,9 @@ class Where(Function):
     takes_arrays = True
 
     def forward(self, x: Any, y: Any, condition: Any) -> Any:
-        self.save_for_backward(condition)
-        return choose(self.device.xp, _values(condition), x, y)
+        mask = condition if isinstance(condition, Tensor) else Tensor._wrap(condition, self.device)
+        self.save_for_backward(mask)
+        return choose(self.device.xp, mask._data, x, y)
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (condition,) = self.saved_tensors
