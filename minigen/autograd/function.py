@@ -76,8 +76,7 @@ class Function:
     those without one). `self.needs_input_grad` tells which are wanted, in both.
 
     An operation whose backward needs all its inputs and nothing else may say so with `keeps_inputs = True`, in place of
-    `save_for_backward`, and one that needs its output alone with `keeps_output = True`: a product of four numbers is a
-    fourteenth faster without that call.
+    `save_for_backward`: a product of four numbers is a fourteenth faster without that call.
 
     A backward that is made of Python's operators, of methods and attributes that arrays have too, and of other operations
     called by `compute`, may say so with `takes_arrays = True`. Where no graph of the gradient is wanted, it is then run on
@@ -91,8 +90,7 @@ class Function:
     broadcasts = False  # inputs are broadcast against each other: the engine sums gradients back to their shapes
     is_view = False  # the output may share memory with the first input
     takes_arrays = False  # `backward` is made of operators and `compute`: it can be run on bare arrays as well
-    keeps_inputs = False  # if `forward` saves nothing, all inputs are kept for `backward`,
-    keeps_output = False  # or the output
+    keeps_inputs = False  # if `forward` saves nothing, all inputs are kept for `backward`
     on_arrays = False  # it is being run on them now; of a graph that is retained, on a copy of the node
 
     edges: Any = _Edges()  # a sequence; None once the graph has been freed
@@ -194,11 +192,9 @@ class Function:
             if state.origin is not None:
                 node._helps(state.origin)
             saved = node._saved
-            if not saved:
-                node._saved = (
-                    inputs if cls.keeps_inputs else (_Output(data, out._counter()),) if cls.keeps_output else ()
-                )
-            else:
+            if not saved and cls.keeps_inputs:
+                node._saved = inputs
+            elif saved:
                 if saved[0] is arrays[0] and saved[-1] is arrays[-1] and len(saved) == len(arrays) <= 2:
                     node._saved = inputs  # both of two or the only one, as it is very often
                 else:
@@ -413,10 +409,11 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT, **params: Any) -> Te
         node._helps(state.origin)
     saved = node._saved
     if saved:
-        node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
-    elif operation.keeps_output:
-        out._version = version = [0]
-        node._saved = (_Output(data, version),)
+        if saved[0] is data and len(saved) == 1 and out._version is NEVER:  # nobody else has seen it, and could count
+            out._version = [0]
+            node._saved = (_Output(data, out._version),)
+        else:
+            node._saved = node._in_graph(saved, (x, y), [a, b], raw, out)
     elif operation.keeps_inputs:
         node._saved = INPUTS
         node._x = x
@@ -437,10 +434,12 @@ def _looks_into(data: Any, array: Any, device: Device) -> bool:
 
 
 def summed_to(array: Any, shape: tuple[int, ...]) -> Any:
-    """An array summed over the axes along which `shape` would be repeated to become its own."""
-    if array.size == 1 or not shape:
+    """An array summed over the axes along which `shape` would be repeated to become its own; ShapeError if it could not."""
+    if not shape:
         return array.sum(keepdims=True).reshape(shape)
     lead = array.ndim - len(shape)
+    if lead < 0 or any(m not in (1, n) for m, n in zip(shape, array.shape[lead:])):
+        raise ShapeError(f"sum_to: {shape} does not broadcast to {array.shape}.")
     repeated = [i for i, n in enumerate(array.shape) if i < lead or (shape[i - lead] == 1 and n != 1)]
     return array.sum(axis=tuple(repeated), keepdims=True).reshape(shape)
 
@@ -452,7 +451,7 @@ def _is_array(x: Any) -> bool:
 
 def _explain(function: type[Function], given: list[Any], error: ValueError) -> str:
     """One sentence for an array error: the operation, the shapes, the axis that does not fit, what to try."""
-    shapes = [value.shape for value in given if hasattr(value, "shape") and hasattr(value, "dtype")]
+    shapes = [value.shape for value in given if hasattr(value, "dtype") and isinstance(value.shape, tuple)]
     if not function.broadcasts:
         if all(str(shape) in str(error) for shape in shapes):
             return str(error)  # the kernels name operation and shapes themselves

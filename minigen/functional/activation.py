@@ -95,11 +95,13 @@ class Elu(Function):
         )
 
 
+ENOUGH_IN_A_ROW = 8  # numbers: of fewer, NumPy makes sums sooner than a kernel begins a row
+
+
 class Softmax(Function):
     """yᵢ = e^(xᵢ)/Σⱼ e^(xⱼ) over the axes;  x̄ = y·(g - Σⱼ gⱼyⱼ)."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -108,6 +110,7 @@ class Softmax(Function):
         else:
             e = self.device.quietly(self.device.xp.exp, _below_largest(self.device, x, dims))
             y = e / e.sum(axis=dims, keepdims=True)
+        self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
@@ -137,7 +140,6 @@ class LogSoftmax(Function):
     """yᵢ = xᵢ - ln Σⱼ e^(xⱼ) over the axes;  x̄ = g - eʸ·Σⱼ gⱼ."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
@@ -146,6 +148,7 @@ class LogSoftmax(Function):
         else:
             xp, below = self.device.xp, _below_largest(self.device, x, dims)
             y = below - xp.log(xp.exp(below).sum(axis=dims, keepdims=True))
+        self.save_for_backward(y)
         return y
 
     def backward(self, g: Tensor) -> Tensor:
@@ -171,8 +174,14 @@ class LogSoftmaxGradient(Function):
 
 
 def _has_softmax(device: Device, x: Any, dims: tuple[int, ...]) -> bool:
-    """Whether a device has a kernel for softmax over these axes of x: one pass over memory instead of five."""
-    return len(dims) == 1 and x.size > 0 and x.dtype == np.float32 and hasattr(device.kernels, "softmax")
+    """Whether softmax over these axes of x is one pass over memory, by a kernel of the device, instead of five.
+
+    That is for rows that lie in memory one after another, whichever axis they are along, and are not very short.
+    """
+    if len(dims) != 1 or x.dtype != np.float32 or x.shape[dims[0]] < ENOUGH_IN_A_ROW or x.size == 0:
+        return False
+    order = [i for i in range(x.ndim) if i != dims[0]] + [dims[0]]
+    return x.transpose(order).flags.c_contiguous and hasattr(device.kernels, "softmax")
 
 
 def _below_largest(device: Device, x: Any, dims: tuple[int, ...]) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from minigen.autograd.function import Function, run
 from minigen.device import Device
 from minigen.device import cpu as CPU
-from minigen.errors import DtypeError, ShapeError, UserError
+from minigen.errors import DeviceError, DtypeError, ShapeError, UserError
 from minigen.functional._operands import floating, may_look, operand, pair, tensor
 from minigen.tensor import Tensor
 
@@ -96,7 +96,7 @@ class Div(Combination):
     def backward(self, g: Tensor) -> tuple[Tensor, Tensor | None]:
         x, y = self.saved_tensors
         gx = self.compute(Div, g, y)
-        return gx, -gx * self.compute(Div, x, y) if self.needs_input_grad[1] else None
+        return gx, self.device.quietly(operator.mul, -gx, self.compute(Div, x, y)) if self.needs_input_grad[1] else None
 
 
 class Pow(Combination):
@@ -191,10 +191,11 @@ class Exp(Smooth):
     """y = eˣ;  x̄ = g·y."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        return self.device.xp.exp(x)
+        y = self.device.xp.exp(x)
+        self.save_for_backward(y)
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -233,10 +234,11 @@ class Expm1(Smooth):
     """y = eˣ - 1, exact for small x;  x̄ = g·(y + 1)."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        return self.device.xp.expm1(x)
+        y = self.device.xp.expm1(x)
+        self.save_for_backward(y)
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -247,10 +249,11 @@ class Sqrt(Smooth):
     """y = √x;  x̄ = g/(2y)."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        return self.device.quietly(self.device.xp.sqrt, x)
+        y = self.device.quietly(self.device.xp.sqrt, x)
+        self.save_for_backward(y)
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -289,10 +292,11 @@ class Tanh(Smooth):
     """y = tanh x;  x̄ = g·(1 - y²)."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        return self.device.xp.tanh(x)
+        y = self.device.xp.tanh(x)
+        self.save_for_backward(y)
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         (y,) = self.saved_tensors
@@ -303,10 +307,11 @@ class Sigmoid(Smooth):
     """y = 1/(1 + e⁻ˣ);  x̄ = g·y·(1 - y). Where e⁻ˣ overflows to infinity, y is 0, as it should be."""
 
     takes_arrays = True
-    keeps_output = True
 
     def forward(self, x: Any) -> Any:
-        return _logistic(x, self.device)
+        y = _logistic(x, self.device)
+        self.save_for_backward(y)
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         return self.compute(SigmoidGradient, g, *self.saved_tensors)
@@ -485,7 +490,9 @@ class Clip(Function):
 
     def forward(self, x: Any, low: float | None, high: float | None) -> Any:
         xp, y = self.device.xp, x
-        if low is not None:
+        if x.dtype.kind != "f":  # whose bounds may lie beyond their type
+            return xp.clip(x, low, high)
+        if low is not None:  # two calls, for half of the time of NumPy's one
             y = xp.maximum(y, low)
         if high is not None:
             y = xp.minimum(y, high)
@@ -769,6 +776,7 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
 
     Raises:
         UserError: a condition that is not made of booleans.
+        DeviceError: tensors on different devices.
 
     >>> import minigen
     >>> x = minigen.tensor([-1.0, 2.0])
@@ -778,6 +786,11 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
     x, y = pair(input, other)
     device = x.device if isinstance(x, Tensor) else y.device
     condition = condition if isinstance(condition, Tensor) else Tensor(condition, device=device)
+    if condition.device is not device:
+        raise DeviceError(
+            f"where: the condition is on device {condition.device}, what it chooses from on {device}; bring them together "
+            f"with .to('{device}')."
+        )
     if condition.dtype.kind != "b":
         raise UserError(
             f"where: the condition must be booleans, not {condition.dtype}; compare something, as in x > 0."

@@ -169,7 +169,8 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
     try:
         return run(Reshape, input, shape=shape)
     except ShapeError:
-        _check_free(shape, input)
+        if -1 in shape or math.prod(shape) != input.numel():
+            _check_free(shape, input)
         raise
 
 

@@ -76,7 +76,9 @@ class Recorder:
             modes.thread.state.watch = self
         if out.grad_fn is not None:
             self._path_of[out.grad_fn] = self._paths[-1]
-        arrays = [x._data if isinstance(x, Tensor) else x for x in inputs]
+        masks = [x for x in params.values() if isinstance(x, Tensor)]
+        params = {name: value for name, value in params.items() if not isinstance(value, Tensor)}
+        arrays = [x._data if isinstance(x, Tensor) else x for x in (*inputs, *masks)]
         self.memory.add(out._data, *[a for a in arrays if hasattr(a, "strides")])
         row = Row(
             operation=cls.name(),

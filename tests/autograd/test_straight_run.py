@@ -9,9 +9,12 @@ import minigen as mg
 from minigen import trace
 from minigen.autograd import modes
 from minigen.autograd.function import _Output, run
-from minigen.errors import AnomalyError, DeviceError, ShapeError
+from minigen.errors import AnomalyError, AutogradError, DeviceError, InPlaceError, ShapeError
 from minigen.functional import arithmetic
-from minigen.functional.activation import Relu
+from minigen.functional.activation import LeakyRelu, Relu, Softmax
+from minigen.functional.indexing import GetItem
+from minigen.functional.reduction import Mean, Sum
+from minigen.functional.shape import Clone, Expand, Permute, Reshape
 
 TWO = [getattr(arithmetic, name) for name in ("Add", "Sub", "Mul", "Div", "Pow", "Maximum", "Minimum")]
 SMOOTH = ("Exp", "Log", "Log1p", "Expm1", "Sqrt", "Sin", "Cos", "Tanh", "Sigmoid", "Erf")
@@ -284,3 +287,96 @@ def test_a_freed_node_keeps_nothing():
     z.sum().backward()
     assert (z.grad_fn.edges, z.grad_fn._kept) == (None, ())
     assert not {id(x), id(y), id(y.grad_fn)} & {id(value) for value in vars(z.grad_fn).values()}
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+@pytest.mark.parametrize("wrong", [lambda g: g.swapaxes(0, 1), lambda g: g.sum(), lambda g: g.reshape(-1)])
+def test_a_gradient_whose_shape_cannot_be_summed_to_the_inputs_is_refused(wrong, arrays):
+    class Wrong(mg.Function):
+        broadcasts, takes_arrays = True, arrays
+
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, g):
+            return wrong(g)
+
+    x = mg.ones(2, 3, requires_grad=True)
+    with pytest.raises(ShapeError, match=r"\(2, 3\) does not broadcast to"):
+        (Wrong.apply(x) * mg.ones(2, 3)).sum().backward()
+
+
+def test_an_operation_made_of_another_that_keeps_its_output_has_the_right_gradient_or_is_refused():
+    class Watched(arithmetic.Sigmoid):
+        def forward(self, x):
+            return super().forward(x)
+
+    class Twice(arithmetic.Sigmoid):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+        def backward(self, g):
+            return 2 * super().backward(g)
+
+    x = mg.tensor([0.5, 1.0], requires_grad=True)
+    for way in (Watched.apply, lambda x: run(Watched, x)):
+        np.testing.assert_allclose(mg.grad(way(x).sum(), x)[0].numpy(), [0.235004, 0.196612], rtol=1e-5)
+    for way in (Twice.apply, lambda x: run(Twice, x)):
+        with pytest.raises(AutogradError, match="neither an input nor the output"):
+            way(x)
+
+
+def test_a_type_among_the_parameters_is_no_shape():
+    class Joined(mg.Function):
+        broadcasts = True
+
+        def forward(self, x, dtype):
+            return x + np.ones(4, dtype)
+
+    with pytest.raises(ShapeError, match=r"\(3,\)"):
+        Joined.apply(mg.ones(3), dtype=np.float32)
+
+
+WITH_PARAMETERS = {
+    "reshape": (Reshape, {"shape": (3, 2)}),
+    "permute": (Permute, {"dims": (1, 0)}),
+    "expand": (Expand, {"shape": (4, 2, 3)}),
+    "getitem": (GetItem, {"index": (slice(None), 1)}),
+    "getitem by positions": (GetItem, {"index": np.array([1, 0, 1])}),
+    "clone": (Clone, {}),
+    "sum": (Sum, {"dims": (1,), "keepdim": False}),
+    "mean": (Mean, {"dims": (0, 1), "keepdim": True}),
+    "clip": (arithmetic.Clip, {"low": 0.7, "high": None}),
+    "leaky relu": (LeakyRelu, {"slope": 0.1}),
+    "softplus": (arithmetic.Softplus, {"beta": 2.0, "threshold": 20.0}),
+    "softmax": (Softmax, {"dims": (1,)}),
+}
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_operations_with_parameters_and_views_are_what_apply_makes_of_them(name):
+    operation, params = WITH_PARAMETERS[name]
+    made = []
+    for way in (operation.apply, partial(run, operation)):
+        x = leaf(2, 3) * 1.0
+        y = way(x, **params)
+        (g,) = mg.grad((y * y).sum(), x, create_graph=True)
+        (gg,) = mg.grad((g * g).sum(), x)
+        shares = y._counter() is x._counter()
+        assert shares == np.shares_memory(x.data, y.data)
+        made.append((y, g, gg, shares))
+    one, other = made
+    for a, b in zip(one[:3], other[:3], strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert one[3] == other[3]
+
+
+@pytest.mark.parametrize("view", [lambda x: x.reshape(6), lambda x: x.T, lambda x: x[0], lambda x: x.expand(2, 2, 3)])
+def test_a_change_of_what_a_view_looks_into_is_noticed(view):
+    x = leaf(2, 3) * 1.0
+    y = view(x)
+    z = (y * y).sum()
+    with mg.no_grad():
+        x.mul_(2.0)
+    with pytest.raises(InPlaceError):
+        z.backward()

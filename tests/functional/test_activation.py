@@ -6,6 +6,7 @@ from scipy import special
 
 import minigen as mg
 from minigen import functional as F
+from minigen.device import cpu
 from minigen.errors import UserError
 
 
@@ -174,3 +175,40 @@ def test_activations_are_finite_far_out_in_float32(name):
     assert np.isfinite(g.numpy()).all()
     if g.requires_grad:
         assert np.isfinite(mg.grad(g.sum(), x)[0].numpy()).all()
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "dim", "last", "by_kernel"),
+    [
+        ((5, 9), 1, False, True),
+        ((5, 7), 1, False, False),  # short
+        ((9, 5), 0, False, False),  # columns
+        ((2, 9, 4, 4), 1, True, True),  # channels, which lie last
+        ((2, 9, 4, 4), 1, False, False),
+        ((2, 3, 4, 9), 3, False, True),
+        ((2, 9, 4, 4), (1, 2), False, False),
+    ],
+)
+def test_rows_in_memory_are_done_by_a_kernel_and_the_order_of_elements_is_kept(
+    shape, dim, last, by_kernel, log, monkeypatch
+):
+    calls = []
+    for name in ("softmax", "softmax_grad"):
+        kernel = getattr(cpu.kernels, name)
+        monkeypatch.setattr(
+            cpu.kernels, name, lambda *args, kernel=kernel, **kw: calls.append(1) or kernel(*args, **kw)
+        )
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    if last:
+        values = np.ascontiguousarray(values.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    x = mg.Tensor(values, requires_grad=True)
+    y = (F.log_softmax if log else F.softmax)(x, dim)
+    (y * y).sum().backward()
+    assert bool(calls) == by_kernel
+    assert y.data.strides == values.strides
+    exact = mg.Tensor(values.astype(np.float64), requires_grad=True)
+    z = (F.log_softmax if log else F.softmax)(exact, dim)
+    (z * z).sum().backward()
+    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=3e-6)
+    np.testing.assert_allclose(x.grad.numpy(), exact.grad.numpy(), rtol=1e-4, atol=1e-6)

@@ -11,7 +11,7 @@ from scipy import special
 
 import minigen as mg
 from minigen import functional as F
-from minigen.errors import DtypeError, MinigenError, ShapeError
+from minigen.errors import DeviceError, DtypeError, MinigenError, ShapeError
 
 RELATIONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
 
@@ -401,3 +401,28 @@ def test_the_mixed_derivative_of_a_power_is_right_where_the_exponent_is_zero():
     x, y = mg.tensor([2.0], dtype="float64", requires_grad=True), mg.tensor([0.0], dtype="float64", requires_grad=True)
     (gx,) = mg.grad(F.pow(x, y).sum(), x, create_graph=True)
     assert mg.grad(gx.sum(), y)[0].item() == 0.5  # ∂(y·xʸ⁻¹)/∂y = xʸ⁻¹·(1 + y ln x)
+
+
+def test_integers_are_clipped_to_bounds_beyond_their_type():
+    assert mg.clip(mg.Tensor(np.array([0, 1, 200], np.uint8)), -1, 300).tolist() == [0, 1, 200]
+    assert mg.clip(mg.tensor([1, 2, 3]), 2, 10**20).tolist() == [2, 2, 3]
+
+
+def test_bounds_that_cross_give_the_upper_one_and_no_gradient():
+    x = mg.tensor([-1.0, 0.5, 3.0, 9.0], requires_grad=True)
+    y = mg.clip(x, 5.0, 3.0)
+    assert y.tolist() == [3.0] * 4
+    assert mg.grad(y.sum(), x)[0].tolist() == [0.0] * 4
+
+
+def test_a_quotient_of_what_is_not_finite_says_nothing_on_its_way_back():
+    x, y = mg.tensor([np.inf, 2.0], requires_grad=True), mg.ones(2, requires_grad=True)
+    with np.errstate(all="raise"):
+        F.where(mg.tensor([False, True]), x / y, 0.0).sum().backward()
+    np.testing.assert_array_equal(y.grad.numpy(), [np.nan, -2])
+
+
+def test_a_condition_on_another_device_is_named():
+    x, condition = mg.ones(2).to("cudasim"), mg.tensor([True, False])
+    with pytest.raises(DeviceError, match=r"where: the condition is on device cpu, .* on cudasim; .*\.to\('cudasim'\)"):
+        F.where(condition, x, 0.0)

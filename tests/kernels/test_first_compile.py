@@ -18,7 +18,10 @@ print(len(begun))
 """
 CONVOLVES = "[minigen.nn.Conv2d(3, 4, 3)(minigen.ones(2, 3, side, side)) for side in (8, 9)]"
 ADDS = "minigen.ones(3) + minigen.ones(3)"
-OTHERS = "import numba; numba.njit(lambda x: x + 1)(2)"
+OTHERS = "import numba; numba.njit(lambda x: x + 1)(2); minigen.nn.Conv2d(3, 4, 3)"
+FROM_NOWHERE = (
+    "import minigen_kernels.cpu, numba; made = {}; exec('def f(x): return x', made); numba.njit(made['f'])(2)"
+)
 QUIETLY = f"import logging; logging.getLogger('minigen_kernels').setLevel('ERROR'); {CONVOLVES}"
 
 
@@ -36,9 +39,14 @@ def test_the_first_process_says_so_once_and_begins_a_second_and_a_later_one_does
     assert (second.stdout, second.stderr) == ("0\n", "")
 
 
-@pytest.mark.parametrize("program", [ADDS, OTHERS, QUIETLY])
+@pytest.mark.parametrize("program", [ADDS, OTHERS, FROM_NOWHERE, QUIETLY])
 def test_nothing_is_said_where_nothing_of_ours_is_compiled_or_nobody_wants_to_hear_it(program, tmp_path):
     assert run(program, tmp_path).stderr == ""
+
+
+def test_a_layer_that_comes_after_something_was_compiled_begins_the_second_process_at_once(tmp_path):
+    large = "minigen.nn.Linear(3000, 4000)(minigen.ones(2000, 3000)).sum()"
+    assert run(f"{large}; minigen.nn.Conv2d(3, 4, 3)", tmp_path).stdout == "1\n"
 
 
 def test_layers_without_convolutions_begin_no_second_process(tmp_path):

@@ -85,3 +85,10 @@ def test_the_number_of_threads_changes_no_bit():
     finally:
         cpu.set_num_threads(before)
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_long_rows_lose_no_digits(log):
+    x = np.full((1, 1_000_000), -3.3, np.float32)
+    x[0, 0] = 0
+    np.testing.assert_allclose(cpu.softmax(x, 1, log), exact(x, 1, log), rtol=3e-6)

@@ -321,3 +321,12 @@ def test_a_linear_layer_in_one_pass_with_its_activation_costs_what_it_costs_alon
     with minigen.trace() as t:
         nn.Sequential(nn.Linear(128, 128), nn.ReLU())(x)
     assert sum(row.multiply_adds for row in t.rows) == 64 * 128 * 128
+
+
+def test_a_mask_is_an_input_and_counts():
+    x = minigen.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with minigen.trace() as table:
+        F.where(minigen.tensor([True, False, True]), x, 0.0)
+    (row,) = table.rows
+    assert row.inputs == ((3,), (3,))
+    assert row.bytes == 12 + 12 + 3

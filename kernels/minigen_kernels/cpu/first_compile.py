@@ -1,14 +1,13 @@
 """What is said and begun when a process has to compile kernels: without a word, a first training step seems to hang.
 
 The word is a warning of the logger "minigen_kernels", which Python shows on stderr unless a program says otherwise
-(`logging.getLogger("minigen_kernels").setLevel("ERROR")`). The second process is begun where a convolutional layer is made:
-with the first kernel that is compiled it would come six seconds later, and could help less.
+(`logging.getLogger("minigen_kernels").setLevel("ERROR")`). With it a second process is begun (`ahead`) if a convolutional
+layer has been made. With the first convolution's own kernel it would begin five seconds later, and could help less.
 """
 
 from __future__ import annotations
 
 import logging
-from functools import cache
 from pathlib import Path
 
 from numba.core import event
@@ -32,27 +31,37 @@ def compiled_before(convolutions: bool = True) -> bool:
     return folder is not None and any(Path(folder).glob(f"{name}*.nbi"))
 
 
-@cache  # once a process
-def expect_convolutions() -> None:
-    """There will be convolutions: a second process begins to compile what their gradients need (`ahead`), if none has yet."""
-    if not compiled_before():
-        compile_ahead()
-
-
 class _FirstCompile(event.Listener):
     """Hears of every function that Numba compiles, ours and others, before it does; not of what it finds on the disk."""
 
     def __init__(self) -> None:
-        self.said = False
+        self.heard = False  # of one of ours
+        self.convolutions = False  # will be needed
+        self.begun = False
 
     def on_start(self, event: event.Event) -> None:
         kernel = event.data["dispatcher"]
-        if not self.said and kernel.py_func.__module__.startswith(f"{__package__}."):
-            self.said = True
+        if not self.heard and str(kernel.py_func.__module__).startswith(f"{__package__}."):
+            self.heard = True
             logging.getLogger(__name__).warning(WORD, KEPT if kernel.stats.cache_path else NOT_KEPT)
+            self.begin()
 
     def on_end(self, event: event.Event) -> None:
         """Nothing is said when it is done: the step goes on."""
 
+    def begin(self) -> None:
+        """The second process, as soon as something is compiled here and convolutions will be needed."""
+        if self.heard and self.convolutions and not self.begun:
+            self.begun = True
+            if not compiled_before():
+                compile_ahead()
 
-event.register("numba:compile", _FirstCompile())
+
+_listener = _FirstCompile()
+event.register("numba:compile", _listener)
+
+
+def expect_convolutions() -> None:
+    """There will be convolutions: with what is compiled first, or now, a second process begins to compile their gradients'."""
+    _listener.convolutions = True
+    _listener.begin()

@@ -19,6 +19,7 @@ from .share import ALL, hand_out
 from .threads import run_shared
 
 LANES = 16
+BLOCK = 1024  # numbers, 64 a lane
 LEAST = np.float32(-87)  # e^x of less is taken for 0: it is no normal number
 
 
@@ -62,26 +63,36 @@ def _largest(row):
 
 @compiled(inline="always")
 def _total(row, lanes):
-    lanes[:] = 0
-    whole = row.size - row.size % LANES
-    for j in range(0, whole, LANES):
-        for k in range(LANES):
-            lanes[k] += row[j + k]
-    for j in range(whole, row.size):
-        lanes[j - whole] += row[j]
-    return lanes.sum()
+    """The sum of a row: of blocks in lanes, and of the blocks in float64, so that long rows lose no digits."""
+    total = 0.0
+    for start in range(0, row.size, BLOCK):
+        block = row[start : start + BLOCK]
+        lanes[:] = 0
+        whole = block.size - block.size % LANES
+        for j in range(0, whole, LANES):
+            for k in range(LANES):
+                lanes[k] += block[j + k]
+        for j in range(whole, block.size):
+            lanes[j - whole] += block[j]
+        total += lanes.sum()
+    return np.float32(total)
 
 
 @compiled(inline="always")
 def _total_of_products(a, b, lanes):
-    lanes[:] = 0
-    whole = a.size - a.size % LANES
-    for j in range(0, whole, LANES):
-        for k in range(LANES):
-            lanes[k] += a[j + k] * b[j + k]
-    for j in range(whole, a.size):
-        lanes[j - whole] += a[j] * b[j]
-    return lanes.sum()
+    """The sum of a row of products, likewise."""
+    total = 0.0
+    for start in range(0, a.size, BLOCK):
+        first, second = a[start : start + BLOCK], b[start : start + BLOCK]
+        lanes[:] = 0
+        whole = first.size - first.size % LANES
+        for j in range(0, whole, LANES):
+            for k in range(LANES):
+                lanes[k] += first[j + k] * second[j + k]
+        for j in range(whole, first.size):
+            lanes[j - whole] += first[j] * second[j]
+        total += lanes.sum()
+    return np.float32(total)
 
 
 @compiled(fastmath=FUSED)

@@ -78,7 +78,7 @@ def build(kernel: Kernel, architecture: Architecture) -> Cubin:
 
     Raises:
         ImportError: NVIDIA's compilers are not installed; the sentence says what to install.
-        ValueError: the architecture does not have the kernel's instructions.
+        ValueError: the architecture does not have the kernel's instructions, or the compilers do not know it.
     """
     if architecture < kernel.oldest:
         raise ValueError(
@@ -123,7 +123,15 @@ def compile_kernel(kernel: Kernel, architecture: Architecture) -> Cubin:
     )
     ptx = ptx.replace(_only(r"\.entry\s+(\w+)", ptx), kernel.name)
     options = LinkerOptions(arch=arch_name(architecture), ptxas_options=["-v"])
-    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    try:
+        linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    except Exception as error:
+        if "UNRECOGNIZED_ARCH" not in str(error):
+            raise
+        raise ValueError(
+            f"The installed compilers know no architecture {arch_name(architecture)}; name one that there is, such as (9, 0) "
+            "for an H100, or install newer compilers."
+        ) from error
     code = linker.link("cubin").code
     return Cubin(code, kernel.name, _resources(linker.get_info_log(), ptx))
 

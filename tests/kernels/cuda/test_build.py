@@ -168,6 +168,8 @@ def test_intrinsics_become_their_instructions(compilers, monkeypatch):
         assert all(re.search(instruction, ptx) for ptx in seen), instruction
     with pytest.raises(ValueError, match="instructions of sm_80 and newer, so it cannot be built for sm_75"):
         build(kernel, (7, 5))
+    with pytest.raises(ValueError, match="no architecture sm_137; name one that there is"):
+        build(kernel, (13, 7))
 
 
 def test_a_bare_fraction_is_counted_as_double_precision(compilers):
