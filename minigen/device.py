@@ -159,9 +159,7 @@ class DeviceWithCudaKernels(Device):
     """A GPU, or the simulation of one."""
 
     def quietly(self, function: Callable[..., Any], *arrays: Any) -> Any:
-        with np.errstate(
-            all="ignore"
-        ):  # the simulation is NumPy's in the end, and CuPy's functions are left where they are
+        with np.errstate(all="ignore"):  # the simulation is NumPy's in the end
             return function(*arrays)
 
     def send(self, array: np.ndarray) -> Any:

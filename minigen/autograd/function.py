@@ -383,9 +383,8 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT, **params: Any) -> Te
     except ValueError as error:
         if isinstance(error, MinigenError):
             raise
-        raise ShapeError(
-            _explain(operation, [a, b][: 1 if y is ABSENT else 2] + list(params.values()), error)
-        ) from error
+        given = [a] if y is ABSENT else [a, b]
+        raise ShapeError(_explain(operation, [*given, *params.values()], error)) from error
 
     data = raw if raw.__class__ is device.ndarray else device.xp.asarray(raw)
     if data is a or data is b:
