@@ -147,7 +147,7 @@ class LogSoftmax(Function):
             y = self.device.kernels.softmax(x, *dims, log=True)
         else:
             xp, below = self.device.xp, _below_largest(self.device, x, dims)
-            y = below - xp.log(xp.exp(below).sum(axis=dims, keepdims=True))
+            y = below - self.device.quietly(xp.log, xp.exp(below).sum(axis=dims, keepdims=True))
         self.save_for_backward(y)
         return y
 
@@ -176,7 +176,8 @@ class LogSoftmaxGradient(Function):
 def _has_softmax(device: Device, x: Any, dims: tuple[int, ...]) -> bool:
     """Whether softmax over these axes of x is one pass over memory, by a kernel of the device, instead of five.
 
-    That is for rows that lie in memory one after another, whichever axis they are along, and are not very short.
+    That is where the axis lies innermost in memory (the last one, or the channels of images that lie channels last), and is
+    not very short.
     """
     if len(dims) != 1 or x.dtype != np.float32 or x.shape[dims[0]] < ENOUGH_IN_A_ROW or x.size == 0:
         return False
@@ -186,7 +187,7 @@ def _has_softmax(device: Device, x: Any, dims: tuple[int, ...]) -> bool:
 
 def _below_largest(device: Device, x: Any, dims: tuple[int, ...]) -> Any:
     """x less its largest number, so that nothing overflows but to -∞, whose exponential is 0."""
-    return device.quietly(operator.sub, x, x.max(axis=dims, keepdims=True))
+    return device.quietly(operator.sub, x, x.max(axis=dims, keepdims=True)) if x.size else x
 
 
 def relu(input: Any) -> Tensor:

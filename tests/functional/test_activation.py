@@ -212,3 +212,12 @@ def test_rows_in_memory_are_done_by_a_kernel_and_the_order_of_elements_is_kept(
     (z * z).sum().backward()
     np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=3e-6)
     np.testing.assert_allclose(x.grad.numpy(), exact.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("f", [F.softmax, F.log_softmax])
+@pytest.mark.parametrize(("shape", "dim"), [((3, 0), 1), ((0, 3), 1), ((2, 0), 0)])
+def test_softmax_of_nothing_is_nothing(f, shape, dim):
+    x = mg.zeros(shape, requires_grad=True)
+    y = f(x, dim)
+    assert y.shape == shape
+    assert mg.grad(y.sum(), x)[0].shape == shape

@@ -35,7 +35,7 @@ def test_the_first_process_says_so_once_and_begins_a_second_and_a_later_one_does
     first, second = (run(CONVOLVES, tmp_path) for _ in range(2))
     assert first.stdout == "1\n"
     assert first.stderr.count("\n") == 1
-    assert "Compiling kernels for this processor, this once: the first step" in first.stderr
+    assert "Compiling kernels for this processor, this once, so the first step" in first.stderr
     assert (second.stdout, second.stderr) == ("0\n", "")
 
 

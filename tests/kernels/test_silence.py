@@ -33,12 +33,16 @@ def test_who_wants_an_exception_outside_still_gets_one():
 
 def test_within_itself_it_is_quiet_too_and_hands_on_errors():
     assert np.isnan(quietly(lambda: quietly(np.divide, ZERO, ZERO))).all()
+    calls = []
+
+    def fail():
+        calls.append(1)
+        raise RuntimeError("mine")
+
     with pytest.raises(RuntimeError, match="mine"):
-        quietly(_fail)
-
-
-def _fail():
-    raise RuntimeError("mine")
+        quietly(fail)
+    assert len(calls) == 1
+    assert np.isnan(quietly(np.divide, ZERO, ZERO)).all()
 
 
 def test_several_threads_are_quiet_at_once():

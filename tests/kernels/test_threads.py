@@ -183,7 +183,7 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
     assert num_threads() == 3
 
 
-@pytest.mark.parametrize("text", ["0", "-2", "two", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-2", "two", "1.5", "1025", "9" * 20])
 def test_a_wrong_number_in_the_environment_is_answered_with_a_sentence(monkeypatch, text):
     monkeypatch.setenv("MINIGEN_NUM_THREADS", text)
     monkeypatch.setattr(threads, "_threads", None)

@@ -1,8 +1,9 @@
 """What is said and begun when a process has to compile kernels: without a word, a first training step seems to hang.
 
 The word is a warning of the logger "minigen_kernels", which Python shows on stderr unless a program says otherwise
-(`logging.getLogger("minigen_kernels").setLevel("ERROR")`). With it a second process is begun (`ahead`) if a convolutional
-layer has been made. With the first convolution's own kernel it would begin five seconds later, and could help less.
+(`logging.getLogger("minigen_kernels").setLevel("ERROR")`). If a convolutional layer has been made, a second process begins
+to compile too (`ahead`), and does so with whatever kernel is compiled first: a DCGAN comes to its first convolution five
+seconds later.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from numba.core import event
 from . import tile, updates
 from .ahead import compile_ahead
 
-WORD = "Compiling kernels for this processor, %s: the first step of a network may take half a minute by it."
+WORD = "Compiling kernels for this processor, %s, so the first step of a network may take half a minute."
 KEPT = "this once"
-NOT_KEPT = "as no folder can be written to keep them in (NUMBA_CACHE_DIR names one)"
+NOT_KEPT = "and again in every process (no folder can be written to keep them in; NUMBA_CACHE_DIR names one)"
 
 
 def compiled_before(convolutions: bool = True) -> bool:

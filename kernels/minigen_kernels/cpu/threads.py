@@ -44,7 +44,7 @@ def num_threads() -> int:
     """The number of threads that work on one `parallel_for`, the calling thread included.
 
     It is what `set_num_threads` set; before that, the environment variable MINIGEN_NUM_THREADS; without it, the number
-    of processors which this process may use. Raises WrongSetting if the variable is not a whole number of at least 1.
+    of processors which this process may use. Raises WrongSetting if the variable is no whole number or too large.
     """
     return _threads or _count_threads()
 
