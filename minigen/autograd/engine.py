@@ -176,12 +176,14 @@ def _run(
                 result[node] = g
             if bare:
                 g = g._data
+        # Another thread may go through a graph that is kept, and must not find its nodes on arrays.
+        mine = copy(node) if bare and retain_graph else node
         if watch is not None:
             pending = watch.gradient(node, g, useful)
         elif bare and useful is None and node._other is ABSENT and node._edge is not ABSENT and node.takes_arrays:
-            pending = _only_input(copy(node) if retain_graph else node, g)
-        else:  # another thread may go through a graph that is kept, and must not find its nodes on arrays
-            pending = _node_backward(copy(node) if bare and retain_graph else node, g, useful, bare)
+            pending = _only_input(mine, g)
+        else:
+            pending = _node_backward(mine, g, useful, bare)
         if not retain_graph:
             node._free()  # a pass has used it
 
@@ -201,7 +203,7 @@ def _node_backward(node: Function, g: Any, useful: set[Any] | None, bare: bool =
         raise _freed(node)
     if useful is not None:
         edges = [edge if edge in useful else None for edge in edges]  # None is not useful
-    if len(edges) == 2:  # in half of the time, for most nodes
+    if len(edges) == 2:  # as most nodes have here: written out, this takes half of the time of the general line
         wanted: tuple[bool, ...] = (edges[0] is not None, edges[1] is not None)
     else:
         wanted = tuple([edge is not None for edge in edges])
@@ -254,10 +256,8 @@ def _checked(node: Function, grads: Any, edges: Sequence[Any], bare: bool, watch
 
 
 def _only_input(node: Function, g: Any) -> list[tuple[Any, Any]]:
-    """`_node_backward` of a node with one input, on arrays: what most nodes are, in two thirds of the time."""
+    """`_node_backward` of a node that `run` has made of one input, on arrays, and a microsecond sooner."""
     edge = node._edge
-    if edge is None:
-        raise _freed(node)
     node.needs_input_grad = ONLY
     node.on_arrays = True
     try:

@@ -32,7 +32,11 @@ new_tensor = Tensor.__new__
 
 
 class _Edges:
-    """`Function.edges`, unless the node has been given some: its one or two edges, which `run` has noted by themselves."""
+    """`Function.edges` of a node that `run` has made: the tuple of `_edge` and `_other`, made when somebody asks for it.
+
+    `apply` gives a node its edges, and this is not asked. ABSENT says that there is no such input; None, as an edge, that no
+    gradient is wanted for the input, or that the graph has been freed.
+    """
 
     def __get__(self, node: Function | None, cls: type) -> Sequence[Any] | None:
         if node is None or node._edge is ABSENT:
@@ -104,10 +108,10 @@ class Function:
     line = ""  # where it was called, recorded in anomaly mode
     origin: Any = None  # weak reference to the node or leaf whose gradient it helps to compute; None in a forward pass
     order = 0  # one more than its origin's; what is computed from a gradient gets its own in `orders`
-    _saved: Any = ()  # what `_kept` is, or INPUTS
-    _x: Any  # of a node that `run` has made: its inputs, if they are saved,
+    _saved: Any = ()  # what is kept for `backward`; or INPUTS, and then that is `_x` and `_y`
+    _x: Any  # of a node that `run` has made: its first and second input,
     _y: Any
-    _edge: Any = ABSENT  # and where they came from
+    _edge: Any = ABSENT  # and the node or leaf that each came from
     _other: Any = ABSENT
 
     def __init_subclass__(cls) -> None:
@@ -423,6 +427,7 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT, **params: Any) -> Te
 
 
 def _run_others(operation: type[Function], x: Any, y: Any, params: dict[str, Any]) -> Tensor:
+    """What `run` returns of inputs that are not for the straight run."""
     return operation.apply(*(operation.prepared(x) if y is ABSENT else operation.prepared(x, y)), **params)
 
 
