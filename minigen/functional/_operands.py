@@ -88,8 +88,8 @@ def axes(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
     """
     if dim is None:
         return ALL_AXES[ndim]
-    if dim.__class__ is int and -ndim <= dim < ndim:  # nearly always
-        return (dim % ndim,)
+    if dim.__class__ is int and ndim:  # nearly always
+        return (axis(dim, ndim, name),)
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     out = tuple([axis(d, ndim, name) for d in dims])
     if len(set(out)) != len(out):

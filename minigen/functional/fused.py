@@ -33,7 +33,7 @@ from minigen.autograd import modes
 from minigen.autograd.function import Function
 from minigen.device import Device
 from minigen.functional.arithmetic import _values, rsqrt, square
-from minigen.functional.linalg import linear_gradients
+from minigen.functional.linalg import fit_linear, linear_gradients
 from minigen.functional.reduction import mean, sum
 from minigen.functional.shape import reshape
 from minigen.tensor import Tensor
@@ -57,10 +57,7 @@ def pays(x: Tensor) -> bool:
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether a linear layer and its activation can be one pass, as they come: matrices of one type, and a kernel for it."""
-    a, w, dtype = x._data, weight._data, x._data.dtype
-    if a.ndim != 2 or w.ndim != 2 or a.shape[1] != w.shape[1] or dtype not in DTYPES or w.dtype != dtype:
-        return False
-    if bias is not None and (bias._data.dtype != dtype or bias._data.shape != w.shape[:1]):
+    if x._data.dtype not in DTYPES or not fit_linear(x._data, weight._data, None if bias is None else bias._data):
         return False
     return hasattr(x.device.kernels, "matmul_then_activate") and not modes.thread.state.anomaly
 

@@ -194,7 +194,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     x, w = floating(input), floating(weight)
     b = None if bias is None else floating(bias)
-    if _fit(x._data, w._data, None if b is None else b._data):
+    if fit_linear(x._data, w._data, None if b is None else b._data):
         return Linear.apply(x, w, b)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
         raise ShapeError(
@@ -211,7 +211,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return y if x.ndim == 2 else reshape(y, x.shape[:-1] + (w.shape[0],))
 
 
-def _fit(x: Any, w: Any, b: Any) -> bool:
+def fit_linear(x: Any, w: Any, b: Any) -> bool:
     """Whether arrays are matrices and a bias as `Linear` takes them, as nearly always."""
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or w.dtype is not x.dtype:
         return False

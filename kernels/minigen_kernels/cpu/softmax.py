@@ -81,23 +81,6 @@ def _total(row, lanes):
     return np.float32(total)
 
 
-@compiled(inline="always")
-def _total_of_products(a, b, lanes):
-    """The sum of a row of products, likewise."""
-    total = 0.0
-    for start in range(0, a.size, BLOCK):
-        first, second = a[start : start + BLOCK], b[start : start + BLOCK]
-        lanes[:] = 0
-        whole = first.size - first.size % LANES
-        for j in range(0, whole, LANES):
-            for k in range(LANES):
-                lanes[k] += first[j + k] * second[j + k]
-        for j in range(whole, first.size):
-            lanes[j - whole] += first[j] * second[j]
-        total += lanes.sum()
-    return np.float32(total)
-
-
 @compiled(fastmath=FUSED)
 def _softmax(board, n, piece, worker, height, log, x, y):
     if piece == ALL:
@@ -135,6 +118,8 @@ def _softmax_grad(board, n, piece, worker, height, log, g, y, out):
                 power = exponential(ys[j])
                 outs[j] = gs[j] - (np.float32(0) if ys[j] < LEAST else power) * total
         else:
-            total = _total_of_products(gs, ys, lanes)
+            for j in range(gs.size):
+                outs[j] = gs[j] * ys[j]
+            total = _total(outs, lanes)
             for j in range(gs.size):
                 outs[j] = ys[j] * (gs[j] - total)
