@@ -13,19 +13,27 @@ True
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from minigen_kernels.draws import interval
 
 from minigen.errors import DtypeError, UserError
 
+MANY = 512  # numbers: with fewer, NumPy's generator is done before a kernel has begun
+
 
 class Generator:
-    """A stream of random numbers from the counter-based Philox 4×64 generator (Salmon et al., SC 2011).
+    """A stream of random numbers from counter-based generators named Philox (Salmon et al., SC 2011).
 
-    Two generators with one seed give the same bits. NumPy's global state is never touched. Arrays are NumPy
-    arrays, float32 unless `dtype` says otherwise.
+    Two generators with one seed give the same bits, on every processor and with any number of threads. NumPy's global
+    state is never touched. Arrays are NumPy arrays, float32 unless `dtype` says otherwise.
+
+    The stream itself is NumPy's Philox 4×64, one number after the other: integers, permutations, float64, and fewer than
+    512 float32. A larger array of float32 takes one number from it, the key of a stream of its own (`key`), from which
+    compiled loops make each element by its place, on all threads (`minigen_kernels.draws`).
 
     Args:
         seed: a non-negative integer.
@@ -35,7 +43,7 @@ class Generator:
 
     >>> import minigen
     >>> g = minigen.Generator(7)
-    >>> g.integers(0, 10, (3, 2)).shape, g.uniform((2,), low=5.0).dtype
+    >>> g.integers(0, 10, (3, 2)).shape, g.uniform((2,), low=-5.0).dtype
     ((3, 2), dtype('float32'))
     """
 
@@ -60,12 +68,25 @@ class Generator:
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Uniform on [low, high), an array of the given shape."""
-        u = self.numpy.random(tuple(shape), dtype=_floating(dtype))
-        return u if (low, high) == (0.0, 1.0) else u * float(high - low) + float(low)
+        shape, kind = tuple(shape), _floating(dtype)
+        if not low <= high:
+            raise UserError(
+                f"uniform: there is no number from low={low!r} up to high={high!r}; give the smaller one first."
+            )
+        if kind is np.float32 and math.prod(shape) >= MANY:
+            return _compiled().uniform(self.key(), math.prod(shape), float(low), float(high)).reshape(shape)
+        u = self.numpy.random(shape, dtype=kind)
+        if (low, high) == (0.0, 1.0):
+            return u
+        low, width, last = interval(low, high, kind)
+        return np.minimum(u * width + low, last)
 
     def normal(self, shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Gaussian with the given mean and standard deviation `std`, an array of the given shape."""
-        z = self.numpy.standard_normal(tuple(shape), dtype=_floating(dtype))
+        shape, kind = tuple(shape), _floating(dtype)
+        if kind is np.float32 and math.prod(shape) >= MANY:
+            return _compiled().normal(self.key(), math.prod(shape), float(mean), float(std)).reshape(shape)
+        z = self.numpy.standard_normal(shape, dtype=kind)
         return z if (mean, std) == (0.0, 1.0) else z * float(std) + float(mean)
 
     def integers(self, low: int, high: int, shape: Sequence[int]) -> np.ndarray:
@@ -100,6 +121,12 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed})"
+
+
+def _compiled() -> Any:
+    from minigen_kernels.cpu import draws  # loads Numba
+
+    return draws
 
 
 def _floating(dtype: Any) -> Any:

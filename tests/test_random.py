@@ -16,6 +16,10 @@ DRAWS = [
     lambda g: g.uniform((5,), -2.0, 3.0, np.float64),
     lambda g: g.normal((5,)),
     lambda g: g.normal((2, 3), 1.0, 2.0, np.float64),
+    lambda g: g.uniform((700,)),
+    lambda g: g.uniform((40, 20), -2.0, 3.0),
+    lambda g: g.normal((700,)),
+    lambda g: g.normal((2, 20, 30), 1.0, 2.0),
     lambda g: g.integers(-3, 9, (5,)),
     lambda g: g.permutation(7),
 ]
@@ -119,6 +123,8 @@ def test_the_numbers_follow_their_distributions():
     counts = np.bincount(mg.randint(0, 6, (12000,), generator=g).numpy(), minlength=6)
     assert stats.chisquare(counts).pvalue > 0.01
     assert sorted(mg.randperm(50, generator=g).tolist()) == list(range(50))
+    assert stats.kstest(g.uniform((20000,), -1.0, 3.0), stats.uniform(-1, 4).cdf).pvalue > 0.01
+    assert stats.kstest(g.normal((20000,), 2.0, 0.5), stats.norm(2, 0.5).cdf).pvalue > 0.01
     u = mg.rand(10000, generator=g).numpy()
     assert 0 <= u.min() < 0.01 < 0.99 < u.max() < 1
 
@@ -135,6 +141,34 @@ def test_shapes_and_types_are_what_was_asked_for():
     assert mg.randn().shape == ()
     assert mg.randn(0, 3).shape == (0, 3)
     assert mg.rand(2, requires_grad=True).requires_grad
+
+
+def test_the_numbers_of_a_seed_are_these_on_every_machine():
+    g = mg.Generator(1)
+    few = [g.uniform((2,)), g.normal((2,))]
+    many = [g.uniform((600,))[-2:], g.normal((600,))[-2:], g.normal((600,), 1.0, 0.5)[-2:]]
+    assert [v.tolist() for v in few + many] == [
+        [0.42091071605682373, 0.06680196523666382],
+        [-0.2643882930278778, -0.188115656375885],
+        [0.8979188203811646, 0.2757526636123657],
+        [0.28377535939216614, 1.204014778137207],
+        [0.4489024877548218, 0.3393569588661194],
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 600])
+@pytest.mark.parametrize("ends", [(1.0, 0.0), (0.0, float("nan"))])
+def test_bounds_between_which_there_is_nothing_are_refused(count, ends):
+    with pytest.raises(UserError, match="uniform: there is no number from"):
+        mg.Generator(0).uniform((count,), *ends)
+
+
+@pytest.mark.parametrize("count", [300, 30_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_upper_bound_is_not_among_the_numbers(count, dtype):
+    low = 2.0**20 if dtype == np.float32 else 2.0**49
+    u = mg.Generator(0).uniform((count,), low, low + 1, dtype)
+    assert low <= u.min() < u.max() < low + 1
 
 
 def test_a_numpy_number_as_mean_or_bound_does_not_promote():

@@ -50,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
         help="restore each picture in its eight positions, turned and mirrored, and take the mean: better, and slower",
     )
     parser.add_argument("--seed", type=natural_number, default=0, metavar="N", help="of the damage (default: 0)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help_command="minigen restore --help")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@
 #
 #     tests/gpu/sanitize.sh              with python3, or the one that PYTHON names
 #
-# Exit code 0: all clean. 1: something was found, or a kernel was not launched. 2: the tool or a GPU is missing.
+# Exit code 0: all clean. 1: something was found, or a kernel was not launched. 2: the tool, minigen or a GPU is missing.
 set -euo pipefail
 
 python=${PYTHON:-python3}
@@ -12,6 +12,10 @@ program=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/every_kernel.py
 
 if ! command -v compute-sanitizer >/dev/null; then
     echo "sanitize.sh: compute-sanitizer is missing; it comes with NVIDIA's CUDA toolkit, whose bin folder belongs on the PATH." >&2
+    exit 2
+fi
+if ! "$python" -c 'import minigen' 2>/dev/null; then
+    echo "sanitize.sh: $python has no minigen: pip install -e '.[cuda13]' (or '.[cuda12]') into it, or name another by PYTHON." >&2
     exit 2
 fi
 reason=$("$python" -c 'from minigen.device import why_unavailable; print(why_unavailable("cuda") or "")')

@@ -73,6 +73,15 @@ def test_without_a_gpu_it_says_why_in_one_sentence(stand_ins):
     assert (done.returncode, done.stderr) == (2, "sanitize.sh: Device 'cuda' needs an NVIDIA GPU\n")
 
 
+def test_with_a_python_that_has_no_minigen_it_says_how_to_get_it(stand_ins):
+    stand_ins("compute-sanitizer", "exit 0")
+    stand_ins("python3", "echo Traceback >&2; exit 1")
+    done = stand_ins.run()
+    assert done.returncode == 2
+    assert done.stderr.startswith("sanitize.sh: python3 has no minigen: pip install")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(("fails", "code"), [("nothing", 0), ("racecheck", 1)])
 def test_every_tool_watches_the_program_and_what_one_finds_is_the_exit_code(stand_ins, fails, code):
     stand_ins("compute-sanitizer", f"[[ $2 != {fails} ]]")

@@ -32,22 +32,25 @@ def test_a_kernel_is_compiled_without_a_cache_where_none_can_be_written(monkeypa
 
 
 def test_what_was_compiled_is_forgotten_when_any_file_has_changed(tmp_path):
-    kept = tmp_path / "__pycache__"
-    kept.mkdir()
+    folder = tmp_path / "cpu"
+    kept = folder / "__pycache__"
+    kept.mkdir(parents=True)
     names = ("tile.run.py311.nbi", "tile.run.py311.1.nbc", "tile.cpython-311.pyc")
-    (tmp_path / "tile.py").write_text("one")
+    (folder / "tile.py").write_text("one")
 
     def left() -> set[str]:
         for name in names:
             (kept / name).touch()
-        module.forget_stale(tmp_path, kept)
+        module.forget_stale(folder, kept)
         return {path.name for path in kept.iterdir()} - {module.STAMP, module.LOCK}
 
     assert left() == {names[2]}  # nobody knows what these were compiled from
     assert left() == set(names)
-    (tmp_path / "tile.py").write_text("two")
+    (folder / "tile.py").write_text("two")
     assert left() == {names[2]}
-    (tmp_path / "spin.py").write_text("new")
+    (folder / "spin.py").write_text("new")
+    assert left() == {names[2]}
+    (tmp_path / "philox.py").write_text("constants")
     assert left() == {names[2]}
     assert left() == set(names)
 

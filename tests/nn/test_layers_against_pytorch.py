@@ -174,10 +174,14 @@ def test_a_whole_model_takes_pytorchs_weights():
 
 
 def test_default_weights_have_pytorchs_distribution():
+    minigen.manual_seed(0)
+    torch.manual_seed(0)
     for name, args in (("Linear", (300, 200)), ("Conv2d", (30, 40, 5)), ("ConvTranspose2d", (30, 40, 5))):
         ours, theirs = getattr(nn, name)(*args), getattr(tnn, name)(*args)
         for (key, a), b in zip(ours.named_parameters(), theirs.parameters()):
             assert a.shape == tuple(b.shape), key
-            bound = float(b.detach().abs().max())
-            assert abs(float(np.abs(a.numpy()).max()) / bound - 1) < 0.1, (name, key)
-            assert abs(float(a.numpy().std()) / float(b.detach().std()) - 1) < 0.2, (name, key)
+            x, y = a.numpy(), b.detach().numpy()
+            largest = np.abs(x).max() / np.abs(y).max()
+            assert abs(largest - 1) < 12 / x.size, (name, key)  # what is missing to the bound is one nth on average
+            four_errors = 4 * np.sqrt(0.4 / x.size)
+            assert abs(x.std() / y.std() - 1) < four_errors, (name, key)

@@ -17,7 +17,7 @@ The functions and their arguments are those of `minigen_kernels.reference`. What
 
 from threadpoolctl import threadpool_limits
 
-from . import activation, loss, normalization, philox, sums, updates
+from . import activation, draws, loss, normalization, philox, sums, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .first_compile import compiled_before, expect_convolutions
 from .logistic import sigmoid, sigmoid_grad, softplus, softplus_grad
@@ -33,6 +33,7 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "draws",
     "expect_convolutions",
     "loss",
     "matmul",

@@ -1,8 +1,8 @@
 """The decorator of every kernel that Numba compiles, and what is done so that no stale one is run.
 
 Numba keeps compiled functions beside their file, or where NUMBA_CACHE_DIR says, and compiles anew when that file has
-changed. But what a function calls is compiled into it, from whatever file; so when any file here has changed, everything
-is forgotten.
+changed. But what a function calls is compiled into it, from whatever file, and so are the constants of the plain twins
+one folder above. So when any file of either folder has changed, everything is forgotten.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ STAMP, LOCK = "minigen-sources.txt", "minigen-lock"
 
 
 def forget_stale(folder: Path, kept: Path) -> None:
-    """Deletes what Numba keeps in the folder `kept`, if the files of `folder` are not those of the last time."""
+    """Deletes what Numba keeps in the folder `kept`, if the files of `folder` and the one above are not those of the last time."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted([*folder.parent.glob("*.py"), *folder.glob("*.py")]):
         digest.update(path.name.encode() + path.read_bytes())
     stamp = kept / STAMP
     with contextlib.suppress(OSError), _alone(kept):  # where nothing can be written, nothing is kept

@@ -200,6 +200,51 @@ def test_an_unknown_rung_is_answered_with_those_that_there_are():
         ladder.conv2d(*HARD[0], rung="tensor")
 
 
+SIZES = [1, 2, 4, 8, 12, 16]
+
+
+@pytest.mark.parametrize("rung", list(ladder.RUNGS)[3:])
+@settings(max_examples=40)
+@given(st.data())
+def test_a_tile_is_refused_or_right(rung, data):
+    tm, tn, bk = (data.draw(st.sampled_from(SIZES)) for _ in range(3))
+    bm, bn = (each * data.draw(st.sampled_from(SIZES)) for each in (tm, tn))
+    tile = Tile(bm, bn, bk, tm, tn)
+    arguments = case(ins=5, outs=6, size=(3, 4), kernel=(2, 2))
+    sentence = None
+    try:
+        y = ladder.conv2d(*arguments, rung=rung, tile=tile)
+    except ValueError as refusal:
+        sentence = str(refusal)
+    if sentence is None:
+        np.testing.assert_array_equal(y, reference.conv2d(*arguments))
+    else:
+        assert sentence.startswith(str(tile))
+
+
+@pytest.mark.parametrize(
+    ("rung", "tile", "sentence"),
+    [
+        ("naive", 4, "Rung 'naive' has no tile"),
+        ("shared_memory", 33, "from 1 to 32"),
+        ("shared_memory", TILE, "from 1 to 32"),
+        ("register_tile", 16, r"five whole numbers above 0, Tile\(BM, BN, BK, TM, TN\), not 16"),
+        ("register_tile", (16, 16, 4, 4), "five whole numbers"),
+        ("register_tile", Tile(16, 16, 0, 4, 4), "five whole numbers above 0"),
+        ("register_tile", Tile(18, 16, 4, 4, 4), "BM must be a multiple of 4"),
+        ("register_tile", Tile(64, 64, 8, 1, 1), "wants 4096 threads in a block, which has at most 1024"),
+        ("vector_loads", Tile(16, 16, 4, 2, 4), "TM must be a multiple of 4"),
+        ("vector_loads", Tile(16, 16, 6, 4, 4), "BK must be a multiple of 4"),
+        ("unrolled", Tile(24, 16, 8, 4, 4), "24 threads cannot share the 8 rows of b evenly, with 4 to a row"),
+        ("warp_tiling", Tile(16, 16, 4, 4, 4), "BN must be a multiple of 32"),
+        ("tf32", Tile(32, 32, 4, 4, 4), "BK must be a multiple of 8"),
+    ],
+)
+def test_a_tile_that_no_block_can_be_cut_into_is_told_why(rung, tile, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ladder.conv2d(*HARD[0], rung=rung, tile=tile)
+
+
 def test_wrong_shapes_get_the_sentence_that_every_convolution_gives():
     with pytest.raises(ValueError, match="channels"):
         ladder.conv2d(np.zeros((1, 3, 4, 4), np.float32), np.zeros((1, 2, 1, 1), np.float32), (1, 1), (0,) * 4, (1, 1))

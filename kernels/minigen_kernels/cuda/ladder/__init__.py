@@ -49,6 +49,7 @@ RUNGS: dict[str, Any] = {
     "cp_async": rung_10_cp_async,
     "tf32": rung_11_tf32,
 }
+WITHOUT_TILES = ("naive", "coalesced")
 
 
 def conv2d(
@@ -61,7 +62,7 @@ def conv2d(
     *,
     rung: str = "shared_memory",
     run: Callable[..., None] = simulate,
-    **tiles: Any,
+    tile: Any = None,
 ) -> np.ndarray:
     """The convolution of `reference.conv2d`, computed by one rung of the ladder.
 
@@ -69,11 +70,14 @@ def conv2d(
         x (N, C, H, W), w (O, C/G, KH, KW), float32; stride, padding, dilation, groups: as in `reference.conv2d`.
         rung: a name in `RUNGS`.
         run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU for CuPy arrays.
-        tiles: `tile=` other sizes than a GPU wants, for the rungs whose `kernel` takes some.
-    Returns y (N, O, OH, OW).
+        tile: other sizes than a GPU wants: a whole number for the third rung, a `shapes.Tile` from the fourth on.
+    Returns y (N, O, OH, OW). Raises ValueError for an unknown rung, a tile that it cannot cut its work into, and arrays
+    that do not fit together.
     """
     if rung not in RUNGS:
         raise ValueError(f"Unknown rung {rung!r}: there are {', '.join(RUNGS)}.")
+    if tile is not None and rung in WITHOUT_TILES:
+        raise ValueError(f"Rung {rung!r} has no tile: a thread of it computes one number, whatever the others do.")
     geometry = check_convolution("conv2d", {"x": x, "w": w}, stride, padding, dilation, groups)
     shape = geometry.batch, *geometry.out_size, geometry.out_channels
     if max(x.size, w.size, prod(shape)) >= 2**31:
@@ -83,6 +87,6 @@ def conv2d(
         )
     y = np.full_like(x, np.nan, order="C", shape=shape)  # NaN, so that a number which no thread wrote shows
     if y.size:
-        kernel = RUNGS[rung].kernel(geometry, **tiles)
+        kernel = RUNGS[rung].kernel(geometry, *(() if tile is None else (tile,)))
         run(kernel, (channels_last(x), weight_matrix(w), y, *RUNGS[rung].numbers(geometry)))
     return y.transpose(0, 3, 1, 2)

@@ -29,6 +29,10 @@ __all__ = ["kernel", "numbers"]
 
 def kernel(geometry: ConvGeometry, tile: int = 16) -> Kernel:
     """Args: tile: how many pixels, and how many output channels, a block of tile² threads computes."""
+    if not isinstance(tile, int) or not 1 <= tile <= 32:
+        raise ValueError(
+            f"The tile of this rung is a whole number from 1 to 32 (a block has at most 1024 threads), not {tile!r}."
+        )
 
     def conv2d_shared_memory(x, w, y, N, H, W, C, O, OH, OW, KH, KW, sh, sw, top, left, dh, dw, G):  # noqa: E741
         a = cuda.shared.array((tile, tile), float32)  # pixels, steps of K

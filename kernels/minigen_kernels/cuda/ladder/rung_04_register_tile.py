@@ -23,13 +23,13 @@ from numba import cuda, float32, int32
 
 from ...geometry import ConvGeometry
 from ..kernel import Kernel, blocks_for
-from .shapes import NUMBERS, POINTERS, TILE, Tile, numbers, pixels
+from .shapes import NUMBERS, POINTERS, TILE, Tile, fitting, numbers, pixels
 
 __all__ = ["kernel", "numbers"]
 
 
 def kernel(geometry: ConvGeometry, tile: Tile = TILE) -> Kernel:
-    BM, BN, BK, TM, TN = tile
+    BM, BN, BK, TM, TN = fitting(tile, fetched=1, multiple_of_step=1, multiple_of_thread=1)
     TX, TY = BN // TN, BM // TM
     THREADS = TX * TY
     A_ROWS, B_ROWS = THREADS // BK, THREADS // BN  # rows of a and of b that the block fetches at once

@@ -26,13 +26,13 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import NUMBERS, POINTERS, TILE, Tile, numbers, pixels
+from .shapes import NUMBERS, POINTERS, TILE, Tile, fitting, numbers, pixels
 
 __all__ = ["kernel", "numbers"]
 
 
 def kernel(geometry: ConvGeometry, tile: Tile = TILE) -> Kernel:
-    BM, BN, BK, TM, TN = tile
+    BM, BN, BK, TM, TN = fitting(tile)
     TX, TY = BN // TN, BM // TM
     THREADS = TX * TY
     A_ROWS, B_ROWS = THREADS // (BK // 4), THREADS // (BN // 4)  # rows of x and of w that the block fetches at once

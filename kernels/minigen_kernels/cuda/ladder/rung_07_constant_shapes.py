@@ -25,7 +25,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import POINTERS, Tile, pixels, tile_for
+from .shapes import POINTERS, Tile, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -35,7 +35,7 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = tile or tile_for(geometry)
+    BM, BN, BK, TM, TN = fitting(tile or tile_for(geometry))
     TX, TY = BN // TN, BM // TM
     THREADS = TX * TY
     A_ROWS, B_ROWS = THREADS // (BK // 4), THREADS // (BN // 4)  # rows of x and of w that the block fetches at once

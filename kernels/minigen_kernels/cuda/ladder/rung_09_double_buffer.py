@@ -24,7 +24,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import POINTERS, Tile, pixels, tile_for
+from .shapes import POINTERS, Tile, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -34,7 +34,7 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = tile or tile_for(geometry)
+    BM, BN, BK, TM, TN = fitting(tile or tile_for(geometry), warp=(4, 8))
     WM, WN = 4 * TM, 8 * TN  # what a warp of 4 by 8 threads computes
     WARPS = BN // WN  # side by side
     THREADS = 32 * (BM // WM) * WARPS

@@ -28,7 +28,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import cp_async4, cp_async_commit, cp_async_wait, load4
 from ..kernel import Kernel, blocks_for
 from .edges import copy_up_to_4, store_up_to_4
-from .shapes import POINTERS, Tile, pixels, tile_for
+from .shapes import POINTERS, Tile, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -40,7 +40,7 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = tile or tile_for(geometry)
+    BM, BN, BK, TM, TN = fitting(tile or tile_for(geometry), warp=(4, 8))
     WM, WN = 4 * TM, 8 * TN  # what a warp of 4 by 8 threads computes
     WARPS = BN // WN  # side by side
     THREADS = 32 * (BM // WM) * WARPS

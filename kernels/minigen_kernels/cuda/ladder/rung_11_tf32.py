@@ -30,7 +30,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import cp_async_commit, cp_async_wait, mma_m16n8k8, tf32
 from ..kernel import Kernel, blocks_for
 from .edges import copy_up_to_4
-from .shapes import POINTERS, Tile, pixels, tile_for
+from .shapes import POINTERS, Tile, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -42,7 +42,8 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = tile or tile_for(geometry)._replace(BK=16)
+    tile = tile or tile_for(geometry)._replace(BK=16)
+    BM, BN, BK, TM, TN = fitting(tile, warp=(8, 4), multiple_of_step=8, multiple_of_thread=2)
     WM, WN = 8 * TM, 4 * TN  # what a warp of 8 by 4 threads computes
     M_TILES, N_TILES = TM // 2, TN // 2  # of 16 pixels and of 8 channels in it
     WARPS = BN // WN  # side by side

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...geometry import ConvGeometry
+from ...geometry import ConvGeometry, Pair
 from ..kernel import blocks_for
 
 POINTERS = ("float32*",) * 3  # x, w, y
@@ -28,6 +28,7 @@ class Tile(NamedTuple):
 
 TILE = Tile(BM=128, BN=128, BK=8, TM=8, TN=8)
 SMALL_TILE = Tile(BM=64, BN=64, BK=8, TM=8, TN=4)
+MOST_THREADS = 1024  # of a block
 MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 
 
@@ -39,6 +40,38 @@ def tile_for(geometry: ConvGeometry) -> Tile:
     outs = geometry.out_channels // geometry.groups
     blocks = blocks_for(pixels(geometry), TILE.BM) * blocks_for(outs, TILE.BN) * geometry.groups
     return TILE if 2 * outs > TILE.BN and blocks >= MULTIPROCESSORS else SMALL_TILE
+
+
+def fitting(
+    tile: Tile, *, warp: Pair = (1, 1), fetched: int = 4, multiple_of_step: int = 4, multiple_of_thread: int = 4
+) -> Tile:
+    """The tile, if a rung can cut its work so; otherwise a ValueError that says why not.
+
+    Args:
+        tile: as somebody wants it.
+        warp: how the rung lays the threads of a warp, along the pixels and along the channels; (1, 1) if it does not.
+        fetched: how many neighbouring numbers a thread fetches at once.
+        multiple_of_step, multiple_of_thread: what BK, and what TM and TN, must be multiples of.
+    """
+    if not isinstance(tile, tuple) or len(tile) != 5 or not all(isinstance(n, int) and n > 0 for n in tile):
+        raise ValueError(f"A tile is five whole numbers above 0, Tile(BM, BN, BK, TM, TN), not {tile!r}.")
+    BM, BN, BK, TM, TN = tile = Tile(*tile)
+    multiples = warp[0] * TM, warp[1] * TN, multiple_of_step, multiple_of_thread, multiple_of_thread
+    for name, size, multiple in zip(Tile._fields, tile, multiples):
+        if size % multiple:
+            raise ValueError(f"{tile} does not fit this rung: {name} must be a multiple of {multiple}.")
+    threads = BM // TM * (BN // TN)
+    if threads > MOST_THREADS:
+        raise ValueError(
+            f"{tile} wants {threads} threads in a block, which has at most {MOST_THREADS}: take larger TM, TN."
+        )
+    for array, rows, width in (("a", BM, BK // fetched), ("b", BK, BN // fetched)):
+        if threads % width or rows % (threads // width):
+            raise ValueError(
+                f"{tile} does not fit this rung: {threads} threads cannot share the {rows} rows of {array} evenly, with "
+                f"{width} to a row."
+            )
+    return tile
 
 
 def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
