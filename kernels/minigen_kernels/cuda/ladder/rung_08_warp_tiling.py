@@ -4,9 +4,10 @@ What changes against rung 7: which thread has which pixels and channels. Before,
 the block; now it is 4 by 8 threads, with a tile of WM = 4 TM pixels by WN = 8 TN channels, and `tm` and `tn` say where
 in the block's tile a thread begins.
 
-Why: threads of a warp that want the same number of shared memory get it in one read. The squarer the tile of a warp,
-the more threads want the same. It is the same thought as with the tile of a block and of a thread, at the level
-between.
+Why: where several threads of a warp want the same number of shared memory, it is read once for all of them. A thread wants
+some rows of a and some columns of b; of 4 by 8 threads, eight want the same rows and four the same columns. The squarer
+the tile of a warp, the fewer different numbers it needs for as many products. It is the same thought as with the tile of
+a block and of a thread, at the level between.
 
 What it should gain: at each k a warp reads 4 * 8 numbers of a and 8 * 8 of b, together 96 different ones for its 2048
 multiply-adds. In rung 7 they were 2 * 8 and 16 * 8, together 144. The instructions are the same; whether the fewer

@@ -1,19 +1,20 @@
 """Rung 10, cp.async: numbers go from global to shared memory without passing through registers, three steps ahead.
 
-What changes against rung 9: `from_x` and `from_w` are gone. A thread starts copies and goes on; `cp_async_commit`
-closes the group of those of a step, and `cp_async_wait` waits until only the youngest UNDER_WAY groups of the thread
-are not there yet. There are four stages of each tile, and a copy begins three steps before it is needed. One barrier a
-step does for two things: after it, everybody's copies of the step to be multiplied are there, and nobody reads any more
-from the stage that is filled next. A copy that is not wanted reads nothing and writes zeros, which is padding without a
-branch. As a lies turned, and a copy does not turn anything, numbers of x are copied one by one.
+What changes against rung 9: `from_x` and `from_w` are gone. A thread starts copies and goes on. `cp_async_commit` makes
+one group of those that it has started since the last time, a group for each step; `cp_async_wait` waits until all groups
+of the thread have arrived but the last UNDER_WAY. Shared memory has room for each tile four times, and the steps use these
+stages in turn, so that a copy begins three steps before it is needed. One barrier a step does for two things: after it,
+everybody's copies of the step to be multiplied are there, and nobody reads any more from the stage that is filled next. A
+copy that is not wanted reads nothing and writes zeros, which is padding without a branch. As a lies turned, and a copy
+does not turn anything, numbers of x are copied one by one.
 
 Why: in rung 9 what is under way takes registers, so that nobody can afford more than one step of it. The multiply-adds
 of one step are as long as a load takes while all goes well; a load that has to stand in line for memory takes longer.
 
 What it should gain: three times as many bytes under way, 24 KB of each block, and 5 instructions to fetch a step, 4
-copies of x and one of w, where rung 9 has 2 loads and 5 stores; in all, the addresses take what that saves. The four
-copies read one sector after another in quarters, so the first-level cache is asked four times as often. It costs twice
-the shared memory of rung 9.
+copies of x and one of w, where rung 9 has 2 loads and 5 stores; but the addresses take as many instructions more as that
+saves. Four neighbouring numbers of x, which rung 9 loads at once, are now four requests to the first-level cache. It costs
+twice the shared memory of rung 9.
 
 It needs sm_80: on older GPUs, as a T4 (sm_75), rung 9 is the last.
 

@@ -1,12 +1,12 @@
 """Rung 11, TF32: tensor cores multiply small matrices, a warp at a time, in numbers of 10 bits of fraction.
 
-What changes against rung 10: `multiply` takes eight k at once. The 32 threads of a warp together hold a tile of a of 16
-pixels by 8 k and one of b of 8 k by 8 channels in their registers, each a few numbers (`intrinsics.mma_m16n8k8` says
-which), and one instruction adds their product to 16 by 8 of the totals. A warp has M_TILES by N_TILES such tiles, so WM
-is 8 TM and WN is 4 TN. `tf32` rounds the numbers on their way from shared memory to registers; the totals are float32.
-A thread wants single numbers of both tiles, no fours, so a need not lie turned, and x is copied in fours like w. LDA
-and LDB are such that the threads of a warp read from 32 different banks. A step is twice as long, 16 k, and there are
-two stages: four would not fit into the 48 KB that a block may ask for without dynamic shared memory.
+What changes against rung 10: `multiply` takes eight k at once. The registers of a warp hold a tile of a, 16 pixels by 8 k,
+and one of b, 8 k by 8 channels, each of its 32 threads a few numbers of them (`intrinsics.mma_m16n8k8` says which). One
+instruction of the whole warp multiplies the two and adds the product to 16 by 8 of the totals. A warp has M_TILES by N_TILES
+such products, so WM is 8 TM and WN is 4 TN. `tf32` rounds the numbers on their way from shared memory to registers; the
+totals are float32. A thread wants single numbers of both tiles, no fours, so a need not lie turned, and x is copied in
+fours like w. LDA and LDB are such that the threads of a warp read from 32 different banks. A step is twice as long, 16
+k, and there are two stages: four would not fit into the 48 KB that a block may ask for without dynamic shared memory.
 
 Why: the multiply-adds are what is left. With 64 of them to 4 loads, rung 10 is limited by how many the multiprocessor
 has units for, and a tensor core is another kind of unit.
@@ -16,8 +16,9 @@ tensor cores has 8 times the peak of float32 on an A100 (156 and 19.5 TFLOP/s) a
 67). But the compiled loop over k (sm_80) has 247 instructions for its 16 mma: 24 loads of single numbers, two
 instructions to round each of these, and some 160 that for the most part compute addresses, in 64 bits and with Python's
 rule for negative indices. An A100 needs 8 cycles for an mma, 128 for 16, but 247 to issue all, which leaves half of its
-peak. The next thing to gain would be cheaper indices, as the production kernels have them. What it costs is accuracy: a product is off by up to 2^-10 of itself, 0.1 %, where
-float32 is by 2^-24.
+peak. The next thing to gain would be cheaper indices, as the production kernels have them.
+
+What it costs is accuracy: a product is off by up to 2^-10 of itself, 0.1 %, where float32 is by 2^-24.
 
 Resources: 128 registers a thread on sm_80 and 128 on sm_90, 37888 bytes of shared memory a block, no spills.
 """
