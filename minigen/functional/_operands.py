@@ -66,7 +66,12 @@ def pair(x: Any, y: Any) -> tuple[Any, Any]:
 
 def together(xs: Sequence[Any]) -> list[Tensor]:
     """Several operands as tensors, where integer tensors take the type of the floating ones, if there are any."""
-    out = [tensor(x) for x in xs]
+    out = [x if isinstance(x, Tensor) else tensor(x) for x in xs]
+    for x in out:
+        if x._data.dtype is not DEFAULT_DTYPE:
+            break
+    else:  # as nearly always
+        return out
     kinds = {x.dtype for x in out if x.dtype.kind == "f"}
     return [x if x.dtype.kind == "f" else x.astype(np.result_type(*kinds)) for x in out] if kinds else out
 

@@ -9,8 +9,6 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
 from minigen.autograd.function import Function, run
 from minigen.device import Device
 from minigen.errors import UserError
@@ -32,7 +30,7 @@ from minigen.functional.arithmetic import (
 )
 from minigen.functional.linalg import linear
 from minigen.functional.reduction import sum
-from minigen.tensor import Tensor
+from minigen.tensor import DEFAULT_DTYPE, Tensor
 
 
 class Relu(Function):
@@ -95,7 +93,8 @@ class Elu(Function):
         )
 
 
-ENOUGH_IN_A_ROW = 8  # numbers: of fewer, NumPy makes sums sooner than a kernel begins a row
+ENOUGH_IN_A_ROW = 2  # numbers: of rows of one, NumPy makes sums sooner than a kernel begins them
+ENOUGH_FOR_GRADIENT = 512  # numbers: of fewer, NumPy's three steps are sooner done than a kernel called
 
 
 class Softmax(Function):
@@ -124,7 +123,7 @@ class SoftmaxGradient(Function):
 
     def forward(self, x: Any, y: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
-        if _has_softmax(self.device, y, dims):
+        if y.size >= ENOUGH_FOR_GRADIENT and _has_softmax(self.device, y, dims):
             return self.device.kernels.softmax_grad(x, y, *dims)
         return y * (x - (x * y).sum(axis=dims, keepdims=True))
 
@@ -162,7 +161,7 @@ class LogSoftmaxGradient(Function):
 
     def forward(self, x: Any, y: Any, dims: tuple[int, ...]) -> Any:
         self.dims = dims
-        if _has_softmax(self.device, y, dims):
+        if y.size >= ENOUGH_FOR_GRADIENT and _has_softmax(self.device, y, dims):
             return self.device.kernels.softmax_grad(x, y, *dims, log=True)
         return x - self.device.xp.exp(y) * x.sum(axis=dims, keepdims=True)
 
@@ -176,13 +175,13 @@ class LogSoftmaxGradient(Function):
 def _has_softmax(device: Device, x: Any, dims: tuple[int, ...]) -> bool:
     """Whether softmax over these axes of x is one pass over memory, by a kernel of the device, instead of five.
 
-    That is where the axis lies innermost in memory (the last one, or the channels of images that lie channels last), and is
-    not very short.
+    That is where the axis lies innermost in memory: the last one, or the channels of images that lie channels last.
     """
-    if len(dims) != 1 or x.dtype != np.float32 or x.shape[dims[0]] < ENOUGH_IN_A_ROW or x.size == 0:
+    if len(dims) != 1 or x.dtype is not DEFAULT_DTYPE or x.shape[dims[0]] < ENOUGH_IN_A_ROW or x.size == 0:
         return False
-    order = [i for i in range(x.ndim) if i != dims[0]] + [dims[0]]
-    return x.transpose(order).flags.c_contiguous and hasattr(device.kernels, "softmax")
+    if dims[0] != x.ndim - 1:
+        x = x.transpose([i for i in range(x.ndim) if i != dims[0]] + [dims[0]])
+    return x.flags.c_contiguous and hasattr(device.kernels, "softmax")
 
 
 def _below_largest(device: Device, x: Any, dims: tuple[int, ...]) -> Any:

@@ -811,7 +811,8 @@ def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
     input = tensor(input)
     if min is None and max is None:
         raise UserError("clip: give min, max or both.")
-    min, max = (bound if bound is None else operand(bound, input.device) for bound in (min, max))
+    min = min if min is None or min.__class__ is float else operand(min, input.device)
+    max = max if max is None or max.__class__ is float else operand(max, input.device)
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         low = input if min is None else maximum(input, min)
         return low if max is None else minimum(low, max)

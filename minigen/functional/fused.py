@@ -57,7 +57,12 @@ def pays(x: Tensor) -> bool:
 
 def applies_to_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether a linear layer and its activation can be one pass, as they come: matrices of one type, and a kernel for it."""
-    if x._data.dtype not in DTYPES or not fit_linear(x._data, weight._data, None if bias is None else bias._data):
+    rows = x._data
+    if (
+        rows.ndim != 2
+        or rows.dtype not in DTYPES
+        or not fit_linear(rows, weight._data, None if bias is None else bias._data)
+    ):
         return False
     return hasattr(x.device.kernels, "matmul_then_activate") and not modes.thread.state.anomaly
 

@@ -42,13 +42,14 @@ class MatMul(Function):
 
 
 class Linear(Function):
-    """Y = XWᵀ + b for rows X (N, in);  X̄ = GW, W̄ = GᵀX, b̄ = Σₙ Gₙ."""
+    """Y = XWᵀ + b for rows X (*, in);  X̄ = GW, W̄ = GᵀX, b̄ = Σₙ Gₙ over all rows."""
 
     takes_arrays = True
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         self.save_for_backward(x, w)
-        return self.device.kernels.matmul(x, w.T, b)
+        y = self.device.kernels.matmul(_rows(x), w.T, b)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = self.saved_tensors
@@ -57,12 +58,20 @@ class Linear(Function):
 
 def linear_gradients(node: Function, g: Any, x: Any, w: Any, sums: Any = None) -> tuple[Any, Any, Any]:
     """X̄, W̄ and b̄ of `Linear`, those that are wanted. sums: b̄, if it is wanted and known already."""
-    wanted = node.needs_input_grad
+    wanted, shape = node.needs_input_grad, x.shape
+    g, x = _rows(g), _rows(x)
     gx = node.compute(MatMul, g, w) if wanted[0] else None
+    if gx is not None and len(shape) != 2:
+        gx = gx.reshape(shape)
     gw = node.compute(MatMul, g.T, x) if wanted[1] else None
     if wanted[2] and sums is None:
         sums = node.compute(Sum, g, dims=(0,), keepdim=False)
     return gx, gw, sums
+
+
+def _rows(x: Any) -> Any:
+    """A tensor or array (*, n) as a matrix: all axes but the last as one."""
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 class Einsum(Function):
@@ -206,14 +215,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     if x.dtype != w.dtype or (b is not None and b.dtype != x.dtype):
         wide = np.result_type(x.dtype, w.dtype, *([] if b is None else [b.dtype]))
         x, w, b = x.astype(wide), w.astype(wide), None if b is None else b.astype(wide)
-    rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    y = Linear.apply(rows, w, b)
-    return y if x.ndim == 2 else reshape(y, x.shape[:-1] + (w.shape[0],))
+    return Linear.apply(x, w, b)
 
 
 def fit_linear(x: Any, w: Any, b: Any) -> bool:
-    """Whether arrays are matrices and a bias as `Linear` takes them, as nearly always."""
-    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or w.dtype is not x.dtype:
+    """Whether arrays are rows, a matrix and a bias as `Linear` takes them, as nearly always."""
+    if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1] or w.dtype is not x.dtype:
         return False
     return b is None or (b.dtype is x.dtype and b.shape == w.shape[:1])
 

@@ -95,12 +95,27 @@ class Flip(Function):
 class Concatenate(Function):
     """y = the tensors one after another along an axis;  each x̄ is its stretch of g."""
 
+    takes_arrays = True
+
     def forward(self, *xs: Any, dim: int) -> Any:
         self.dim, self.sizes = dim, [x.shape[dim] for x in xs]
         return self.device.concatenate(xs, dim)
 
     def backward(self, g: Tensor) -> tuple[Tensor, ...]:
-        return split(g, self.sizes, self.dim)
+        return _stretches(g, self.sizes, self.dim)
+
+
+class Stack(Function):
+    """y = the tensors side by side along a new axis;  each x̄ is its place of g."""
+
+    takes_arrays = True
+
+    def forward(self, *xs: Any, dim: int) -> Any:
+        self.before = (slice(None),) * dim
+        return self.device.concatenate([x[(*self.before, None)] for x in xs], dim)
+
+    def backward(self, g: Tensor) -> tuple[Tensor, ...]:
+        return tuple([g[(*self.before, i)] for i in range(len(self.needs_input_grad))])
 
 
 class Pad(Function):
@@ -365,7 +380,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if len({x.shape for x in xs}) != 1:
         shapes = ", ".join(str(x.shape) for x in xs)
         raise ShapeError(f"stack: needs one or more tensors of one shape, not {shapes or 'none'}.")
-    return concatenate([unsqueeze(x, dim) for x in xs], axis(dim, xs[0].ndim + 1, "stack"))
+    return Stack.apply(*xs, dim=axis(dim, xs[0].ndim + 1, "stack"))
 
 
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
@@ -399,9 +414,14 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
         sizes = list(_sizes(split_size_or_sections))
         if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ShapeError(f"split: the sizes {sizes} must add up to {n}, the size of axis {dim} of {input.shape}.")
-    pieces, start = [], 0
+    return _stretches(input, sizes, dim)
+
+
+def _stretches(x: Any, sizes: Sequence[int], dim: int) -> tuple[Any, ...]:
+    """A tensor or array cut into pieces of these sizes along the axis `dim`."""
+    before, start, pieces = (slice(None),) * dim, 0, []
     for size in sizes:
-        pieces.append(input[(slice(None),) * dim + (slice(start, start + size),)])
+        pieces.append(x[(*before, slice(start, start + size))])
         start += size
     return tuple(pieces)
 
