@@ -59,3 +59,15 @@ def test_where_nothing_can_be_kept_it_says_how_it_could_be(monkeypatch, caplog):
     monkeypatch.setattr(first_compile.tile.run_tiles._cache, "_cache_path", None)
     first_compile._FirstCompile().on_start(Event("numba:compile", EventStatus.START, {"dispatcher": tile.run_tiles}))
     assert "NUMBA_CACHE_DIR" in caplog.text
+
+
+def test_where_the_folder_of_the_environment_cannot_be_written_it_says_where_they_are_kept(
+    monkeypatch, caplog, tmp_path
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(first_compile.tile.run_tiles._cache, "_cache_path", str(tmp_path / "__pycache__"))
+    first_compile._FirstCompile().on_start(Event("numba:compile", EventStatus.START, {"dispatcher": tile.run_tiles}))
+    assert (
+        f"kept in {tmp_path}/__pycache__, since the folder that NUMBA_CACHE_DIR names cannot be written" in caplog.text
+    )

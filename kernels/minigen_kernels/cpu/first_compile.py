@@ -9,6 +9,7 @@ seconds later.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from numba.core import event
@@ -18,6 +19,7 @@ from .ahead import compile_ahead
 
 WORD = "Compiling kernels for this processor, %s, so the first step of a network may take half a minute."
 KEPT = "this once"
+KEPT_ELSEWHERE = "this once (kept in %s, since the folder that NUMBA_CACHE_DIR names cannot be written)"
 NOT_KEPT = "and again in every process (no folder can be written to keep them in; NUMBA_CACHE_DIR names one)"
 
 
@@ -32,6 +34,16 @@ def compiled_before(convolutions: bool = True) -> bool:
     return folder is not None and any(Path(folder).glob(f"{name}*.nbi"))
 
 
+def _how_long(folder: str | None) -> str:
+    """For how many processes what is compiled now is kept in this folder, None where it is kept in none."""
+    if folder is None:
+        return NOT_KEPT
+    wanted = os.environ.get("NUMBA_CACHE_DIR")
+    if wanted and Path(wanted).resolve() not in Path(folder).resolve().parents:
+        return KEPT_ELSEWHERE % folder
+    return KEPT
+
+
 class _FirstCompile(event.Listener):
     """Hears of every function that Numba compiles, ours and others, before it does; not of what it finds on the disk."""
 
@@ -44,7 +56,7 @@ class _FirstCompile(event.Listener):
         kernel = event.data["dispatcher"]
         if not self.heard and str(kernel.py_func.__module__).startswith(f"{__package__}."):
             self.heard = True
-            logging.getLogger(__name__).warning(WORD, KEPT if kernel.stats.cache_path else NOT_KEPT)
+            logging.getLogger(__name__).warning(WORD, _how_long(kernel.stats.cache_path))
             self.begin()
 
     def on_end(self, event: event.Event) -> None:
