@@ -536,7 +536,7 @@ for name, pictures in made.items():
     print(f"{name:<22}   {density:7.2f}   {coverage:8.2f}   {sure:5.2f}   {distance:16.2f}")
 
 # %% [markdown]
-# From row to row more of the codes' structure is known, and everything gets better. The mixture is a generator. It is
+# From row to row more of the codes' structure is known, and nearly all gets better. The mixture is a generator. It is
 # not perfect. A density *above* that of real digits says that its digits are too much alike, in the thick of the data:
 # what the autoencoder smoothes away no density on its codes brings back. A coverage above theirs is of the same kind:
 # none of the samples is spent on the fringes, where real digits are too, and those near the middle of many digits cover

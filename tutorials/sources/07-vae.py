@@ -582,8 +582,9 @@ for name, model in deep.items():
 viz.draw_rows(rows, scale=5)
 
 # %% [markdown]
-# A dimension counts as active when its $\mu$ varies over the images. With the mean over pixels every reconstruction is the
-# mean digit; the plain sum keeps little; with either cure the digits come back, and the bound is better although more KL is paid.
+# A dimension counts as active when its $\mu$ varies over the images, if ever so little; the KL says what all of them carry.
+# With the mean over pixels every reconstruction is the mean digit; the plain sum keeps little; with either cure the digits
+# come back, and the bound is better although more KL is paid.
 # The library's own version of this experiment is `minigen demo posterior-collapse`:
 
 # %%
@@ -661,7 +662,7 @@ viz.draw_rows([(name, pictures.clip(0, 1)) for name, pictures in rows], scale=5)
 # %% [markdown]
 # At the smallest β it is nearly an autoencoder: digits come back best, and draws from the prior are poor, since the
 # codes fill only parts of it. At the largest β every draw looks like the mean: all has collapsed, although the table
-# calls most dimensions active. That word asks only whether $\mu$ varies at all, with a variance above 0.01, and a
+# still calls some dimensions active. That word asks only whether $\mu$ varies at all, with a variance above 0.01, and a
 # dimension that just does so carries about half of that in nats; the rate tells how much is left. What is best for
 # *drawing* lies between, and it depends on what "best" means: density and coverage need not agree on a β. (With a
 # Gaussian of fixed $\sigma$, β and $\sigma^2$ are one knob: only $\beta\sigma^2$ counts. And a mean over pixels is a β

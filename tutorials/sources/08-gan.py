@@ -544,9 +544,9 @@ for name, penalty, packing in (("R1, γ = 1", 1.0, 1), ("packs of two", 0.0, 2))
 tell("other networks", samples_of(G, 2))
 
 # %% [markdown]
-# Each of the three spreads the samples over the whole ring: the third figure falls from $\log 8$ to almost 0. The other
-# two ask for more, samples that really hit a mode, and for that the networks must be able to make eight narrow heaps at
-# all, and have more steps. Try others: noise of two numbers without the layers, $\beta_1 = 0$, a $D$ that learns
+# Each of the three spreads the samples over the whole ring: the third figure falls from $\log 8$ to almost 0. The
+# second asks for more, samples that really hit a mode, and for that the networks must be able to make eight narrow heaps
+# at all, and have more steps. Try others: noise of two numbers without the layers, $\beta_1 = 0$, a $D$ that learns
 # faster. In our trials each of them alone left it collapsed.
 #
 # ## The published table
@@ -580,8 +580,8 @@ for data in ("ring8", "grid25"):
 
 # %% [markdown]
 # The plain GAN loses most modes, here as there, but its row on the ring is not that of the paper: there one mode, and
-# nearly every sample in it; here, after fewer steps, the samples lie beside the modes, and by three standard deviations
-# none is reached. Nor does every cure help in so few steps: on the grid packs of two end below the default. One short
+# nearly every sample in it; here, after fewer steps, the samples lie beside the modes, and next to none of them within
+# three standard deviations of one. Nor does every cure help in so few steps: on the grid packs of two end below the default. One short
 # trial decides nothing between such rows. What keeps the modes is no single invention: the default has neither packs
 # nor a penalty, only a network, scales and rates that fit, and the same loss as the one that collapses. So beware of
 # tables: "GAN" in the first row is *one* GAN. The paper after it (PacGAN) prints other figures for the plain GAN on the

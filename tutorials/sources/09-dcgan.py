@@ -506,9 +506,9 @@ for key, name in (("g_loss", "loss of G"), ("d_loss", "loss of D"), ("two-sample
     print(f"rank correlation with the Fréchet distance, {name:<20} {along:+.2f}")
 
 # %% [markdown]
-# Three things to read there. The losses hover about the dotted lines, and in the end that of $G$ even rises, while by
-# every figure taken from outside the samples get better: they say who is ahead in the game, not how good it is. The
-# bound rises with it, as a better $D$ proves more: true as a bound, it is no measure of quality either, unless a fresh
+# Three things to read there. The losses hover about the dotted lines, and later that of $G$ rises rather than falls, while
+# by every figure taken from outside the samples are better in the end than they were: they say who is ahead in the game,
+# not how good it is. The bound is higher in the end too, as a better $D$ proves more: true as a bound, it is no measure of quality either, unless a fresh
 # $D$ is trained to its end each time. And as long as it is the same on digits that $D$ has seen and on held-out ones,
 # $D$ judges digits, and does not recall them. Where the first rises above the second, the gap is what $D$ knows by
 # heart, and the samples soon get worse; dropout, augmentation or a smaller $D$ help (Karras et al. 2020, arXiv
@@ -555,10 +555,11 @@ plt.show()
 
 # %% [markdown]
 # The first two rows are one setting: their difference is what chance does, and smaller differences between rows mean
-# nothing. A real comparison takes several seeds for each row, and the same steps, images and judge for all. What stands
-# out here is every other start, even that of 0.02, a missing normalization, and a $G$ that outruns its $D$. And is it
-# so that $D$ should be the faster one? Its row is the best of all, but it lies nearer to the second than the first
-# does: this comparison cannot tell. It shows the other half, that $G$ must not be.
+# nothing. Larger ones may mean nothing either, for two seeds can happen to lie close together: a real comparison takes
+# several for each row, and the same steps, images and judge for all. What stands out here beyond doubt is a missing
+# normalization, a start ten times smaller or larger than 0.02, and a $G$ that outruns its $D$. And is it so that $D$ should
+# be the faster one? Its row is about as good as the first two: this comparison cannot tell. It shows the other half, that
+# $G$ must not be.
 #
 # ## What to read next
 #

@@ -385,7 +385,7 @@ for name, model in dense.items():
 #
 # Beat the best *linear* filter on noisy digits. `make_denoiser` is given clean digits and $\sigma$, trains for a second
 # or two, and returns a function of noisy digits. The check measures on held-out digits with noise of $\sigma = 0.3$,
-# where the linear minimum leaves 1.50. (With the digits' own covariance $\Sigma$ it is
+# where the linear minimum leaves about 1.5. (With the digits' own covariance $\Sigma$ it is
 # $\mu + \Sigma (\Sigma + \sigma^2 I)^{-1} (\tilde x - \mu)$.) Come below 1.3.
 
 

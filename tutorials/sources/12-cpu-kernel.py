@@ -23,7 +23,7 @@
 # - find each of these steps again in `minigen_kernels/cpu`, and divide the work among threads.
 #
 # You need [notebook 4](04-convolution.ipynb), and the patience to guess before you measure. It runs in about a minute.
-# Every figure here is of the machine that ran the cell (for the stored ones, cores of an AMD EPYC, Zen 4 with AVX-512):
+# Every figure here is of the machine that ran the cell (for the stored ones, two cores of an AMD EPYC, Zen 3 with AVX2):
 # on yours it will be another one, and the order of the rungs may change.
 
 # %%
