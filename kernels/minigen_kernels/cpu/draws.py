@@ -30,7 +30,7 @@ from ..draws import (
 from ..philox import LANES, TILE
 from .compiled import compiled
 from .layout import PIECE, in_pieces
-from .philox import WORD, ten_rounds
+from .philox import words_of
 from .share import ALL, hand_out
 
 ZERO, ONE, MINUS_TWO = np.float32(0), np.float32(1), np.float32(-2)
@@ -55,14 +55,10 @@ def _uniform(board, n, piece, worker, key, low, width, last, u):
     if piece == ALL:
         hand_out(board, n, (key, low, width, last, u))
         return
-    k0, k1 = np.uint32(key), np.uint32(key >> WORD)
     for first in range(piece * PIECE, min((piece + 1) * PIECE, u.size), TILE):
         tile = u[first : first + TILE]
-        block = np.uint64(first // TILE) * np.uint64(LANES)
         for lane in range(LANES):
-            a, b, c, d = ten_rounds(
-                np.uint32(block) + np.uint32(lane), np.uint32(block >> WORD), np.uint32(0), np.uint32(0), k0, k1
-            )
+            a, b, c, d = words_of(first // TILE, lane, key)
             tile[lane] = _between(a, low, width, last)
             tile[lane + LANES] = _between(b, low, width, last)
             tile[lane + 2 * LANES] = _between(c, low, width, last)
@@ -80,14 +76,10 @@ def _normal(board, n, piece, worker, key, mean, std, z):
     if piece == ALL:
         hand_out(board, n, (key, mean, std, z))
         return
-    k0, k1 = np.uint32(key), np.uint32(key >> WORD)
     for first in range(piece * PIECE, min((piece + 1) * PIECE, z.size), TILE):
         tile = z[first : first + TILE]
-        block = np.uint64(first // TILE) * np.uint64(LANES)
         for lane in range(LANES):
-            a, b, c, d = ten_rounds(
-                np.uint32(block) + np.uint32(lane), np.uint32(block >> WORD), np.uint32(0), np.uint32(0), k0, k1
-            )
+            a, b, c, d = words_of(first // TILE, lane, key)
             x, y = pair(a, b)
             tile[lane], tile[lane + LANES] = x * std + mean, y * std + mean
             x, y = pair(c, d)

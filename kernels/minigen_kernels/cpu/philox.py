@@ -37,17 +37,22 @@ def random_bits(key: int, count: int, xp: ModuleType = np) -> np.ndarray:
 @compiled()
 def draw_tiles(key, first, bits):
     """Fills bits (a multiple of 64 words) with the stream from tile `first` on."""
-    k0, k1 = np.uint32(key), np.uint32(key >> WORD)
     for t in range(bits.size // TILE):
-        block = np.uint64(first + t) * np.uint64(LANES)
-        low, high = np.uint32(block), np.uint32(block >> WORD)
         words = bits[t * TILE : (t + 1) * TILE]
         for lane in range(LANES):
-            a, b, c, d = ten_rounds(low + np.uint32(lane), high, np.uint32(0), np.uint32(0), k0, k1)
+            a, b, c, d = words_of(first + t, lane, key)
             words[lane] = a
             words[lane + LANES] = b
             words[lane + 2 * LANES] = c
             words[lane + 3 * LANES] = d
+
+
+@compiled(inline="always")
+def words_of(tile, lane, key):
+    """The four words of a lane of a tile of the stream, sixteen places apart."""
+    block, zero = np.uint64(tile) * np.uint64(LANES), np.uint32(0)
+    k0, k1 = np.uint32(key), np.uint32(key >> WORD)
+    return ten_rounds(np.uint32(block) + np.uint32(lane), np.uint32(block >> WORD), zero, zero, k0, k1)
 
 
 @compiled(inline="always")
