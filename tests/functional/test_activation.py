@@ -215,7 +215,7 @@ def test_rows_in_memory_are_done_by_a_kernel_and_the_order_of_elements_is_kept(
     exact = mg.Tensor(values.astype(np.float64), requires_grad=True)
     z = (F.log_softmax if log else F.softmax)(exact, dim)
     (z * z).sum().backward()
-    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=3e-6)
+    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=3e-6, atol=3e-7)
     np.testing.assert_allclose(x.grad.numpy(), exact.grad.numpy(), rtol=1e-4, atol=1e-6)
 
 
