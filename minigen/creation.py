@@ -10,7 +10,7 @@ import numpy as np
 from minigen.device import Device
 from minigen.device import device as find_device
 from minigen.errors import DtypeError, UserError
-from minigen.random import Generator, pick
+from minigen.random import Generator, pick, shape_of
 from minigen.tensor import DEFAULT_DTYPE, Tensor, real_dtype
 
 Place = Device | str
@@ -84,7 +84,7 @@ def full(size: Any, fill_value: Any, dtype: Any = None, device: Place = "cpu", r
         raise DtypeError(f"full: fill_value must be a number, not {fill_value!r}.")
     if dtype is None:
         dtype = DEFAULT_DTYPE if isinstance(fill_value, float) else np.asarray(fill_value).dtype
-    return Tensor(place.xp.full(_shape(size), fill_value, real_dtype(dtype)), requires_grad, device=place)
+    return Tensor(place.xp.full(shape_of(size), fill_value, real_dtype(dtype)), requires_grad, device=place)
 
 
 def zeros(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", requires_grad: bool = False) -> Tensor:
@@ -127,7 +127,7 @@ def empty(*size: Any, dtype: Any = DEFAULT_DTYPE, device: Place = "cpu", require
     (2, 3)
     """
     place = find_device(device)
-    return Tensor(place.xp.empty(_shape(_unpack(size)), real_dtype(dtype)), requires_grad, device=place)
+    return Tensor(place.xp.empty(shape_of(_unpack(size)), real_dtype(dtype)), requires_grad, device=place)
 
 
 def full_like(input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -171,7 +171,7 @@ def eye(n: int, m: int | None = None, dtype: Any = DEFAULT_DTYPE, device: Place 
             [0., 1., 0.]])
     """
     place = find_device(device)
-    rows, columns = _shape((n, n if m is None else m))
+    rows, columns = shape_of((n, n if m is None else m))
     return Tensor(place.xp.eye(rows, columns, dtype=real_dtype(dtype)), device=place)
 
 
@@ -210,7 +210,7 @@ def linspace(start: float, end: float, steps: int, dtype: Any = DEFAULT_DTYPE, d
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
     place = find_device(device)
-    (count,) = _shape(steps)
+    (count,) = shape_of(steps)
     if not all(isinstance(v, (int, float, np.number)) for v in (start, end)):
         raise UserError(f"linspace: the ends must be numbers, not {start!r} and {end!r}.")
     return Tensor(place.xp.linspace(start, end, count), dtype=dtype, device=place)
@@ -235,7 +235,7 @@ def rand(
     >>> bool(x.min() >= 0 and x.max() < 1), round(x.mean().item(), 2)
     (True, 0.5)
     """
-    shape = _shape(_unpack(size))
+    shape = shape_of(_unpack(size))
     return _drawn(device, lambda: pick(generator).uniform(shape, dtype=dtype), requires_grad)
 
 
@@ -256,7 +256,7 @@ def randn(
     >>> bool((a == b).all())  # one seed, one sequence
     True
     """
-    shape = _shape(_unpack(size))
+    shape = shape_of(_unpack(size))
     return _drawn(device, lambda: pick(generator).normal(shape, dtype=dtype), requires_grad)
 
 
@@ -267,7 +267,7 @@ def randint(low: int, high: int, size: Any, generator: Generator | None = None, 
     >>> sorted(set(minigen.randint(0, 3, (100,), generator=minigen.Generator(0)).tolist()))
     [0, 1, 2]
     """
-    shape = _shape(size)
+    shape = shape_of(size)
     return _drawn(device, lambda: pick(generator).integers(low, high, shape))
 
 
@@ -278,7 +278,7 @@ def randperm(n: int, generator: Generator | None = None, device: Place = "cpu") 
     >>> sorted(minigen.randperm(5, generator=minigen.Generator(0)).tolist())
     [0, 1, 2, 3, 4]
     """
-    (count,) = _shape(n)
+    (count,) = shape_of(n)
     return _drawn(device, lambda: pick(generator).permutation(count))
 
 
@@ -290,10 +290,3 @@ def _drawn(device: Place, draw: Callable[[], np.ndarray], requires_grad: bool = 
 
 def _unpack(size: tuple[Any, ...]) -> Any:
     return size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
-
-
-def _shape(size: Any) -> tuple[int, ...]:
-    shape: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
-        raise UserError(f"A shape is made of non-negative integers, not {tuple(shape)!r}.")
-    return tuple(int(n) for n in shape)

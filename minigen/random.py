@@ -68,22 +68,27 @@ class Generator:
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Uniform on [low, high), an array of the given shape."""
-        shape, kind = tuple(shape), _floating(dtype)
+        shape, kind = shape_of(shape), _floating(dtype)
         if not low <= high:
             raise UserError(
                 f"uniform: there is no number from low={low!r} up to high={high!r}; give the smaller one first."
             )
+        with np.errstate(over="ignore"):
+            begin, width, last = interval(float(low), float(high), kind)
+        if not np.isfinite([begin, width, last]).all():
+            raise UserError(
+                f"uniform: low={low!r}, high={high!r} and their difference must be numbers that {kind.__name__} can hold."
+            )
         if kind is np.float32 and math.prod(shape) >= MANY:
             return _compiled().uniform(self.key(), math.prod(shape), float(low), float(high)).reshape(shape)
         u = self.numpy.random(shape, dtype=kind)
-        if (low, high) == (0.0, 1.0):
-            return u
-        low, width, last = interval(low, high, kind)
-        return np.minimum(u * width + low, last)
+        return u if (low, high) == (0.0, 1.0) else np.minimum(u * width + begin, last)
 
     def normal(self, shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Gaussian with the given mean and standard deviation `std`, an array of the given shape."""
-        shape, kind = tuple(shape), _floating(dtype)
+        shape, kind = shape_of(shape), _floating(dtype)
+        if not std >= 0:
+            raise UserError(f"normal: a standard deviation is at least 0, not std={std!r}.")
         if kind is np.float32 and math.prod(shape) >= MANY:
             return _compiled().normal(self.key(), math.prod(shape), float(mean), float(std)).reshape(shape)
         z = self.numpy.standard_normal(shape, dtype=kind)
@@ -93,7 +98,7 @@ class Generator:
         """Integers on {low, …, high - 1}, int64 of the given shape."""
         if not all(isinstance(v, (int, np.integer)) for v in (low, high)) or high <= low:
             raise UserError(f"There is no integer from {low!r} up to, and not including, {high!r}.")
-        return self.numpy.integers(low, high, tuple(shape))
+        return self.numpy.integers(low, high, shape_of(shape))
 
     def permutation(self, n: int) -> np.ndarray:
         """0, …, n − 1 in random order."""
@@ -121,6 +126,14 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed})"
+
+
+def shape_of(size: Any) -> tuple[int, ...]:
+    """A shape, of integers or one integer, as a tuple of Python's integers."""
+    shape: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+        raise UserError(f"A shape is made of non-negative integers, not {tuple(shape)!r}.")
+    return tuple(int(n) for n in shape)
 
 
 def _compiled() -> Any:

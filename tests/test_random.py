@@ -163,6 +163,30 @@ def test_bounds_between_which_there_is_nothing_are_refused(count, ends):
         mg.Generator(0).uniform((count,), *ends)
 
 
+@pytest.mark.parametrize("count", [3, 600])
+@pytest.mark.parametrize("ends", [(-3e38, 3e38), (-np.inf, 0.0), (1e39, 1e40)])
+def test_bounds_that_float32_cannot_hold_are_refused(count, ends):
+    with pytest.raises(UserError, match="must be numbers that float32 can hold"):
+        mg.Generator(0).uniform((count,), *ends)
+    assert np.isfinite(mg.Generator(0).uniform((3,), -3e38, 3e38, np.float64)).all()
+
+
+@pytest.mark.parametrize("std", [-1.0, float("nan")])
+def test_a_standard_deviation_below_zero_is_refused(std):
+    with pytest.raises(UserError, match="a standard deviation is at least 0"):
+        mg.Generator(0).normal((3,), std=std)
+
+
+def test_shapes_are_counted_in_pythons_integers_and_others_refused():
+    narrow = (np.uint8(100), np.uint8(100))
+    for draw in ("uniform", "normal"):
+        a, b = (getattr(mg.Generator(3), draw)(shape) for shape in (narrow, (100, 100)))
+        np.testing.assert_array_equal(a, b)
+        for shape in ((-600, -1), ("600",), (600.0,)):
+            with pytest.raises(UserError, match="A shape is made of non-negative integers"):
+                getattr(mg.Generator(3), draw)(shape)
+
+
 @pytest.mark.parametrize("count", [300, 30_000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_upper_bound_is_not_among_the_numbers(count, dtype):

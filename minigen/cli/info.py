@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,6 +20,7 @@ PACKAGES = (
     "cupy",
     "numba-cuda",
 )
+WHEELS = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy")}  # what is installed is named after the version of CUDA
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,13 +46,16 @@ def lines() -> list[tuple[str, str]]:
     from minigen.device import NAMES, why_unavailable
 
     out = [("minigen", __version__), ("python", platform.python_version()), ("system", platform.platform())]
-    for package in PACKAGES:
-        try:
-            out.append((package, version(package)))
-        except PackageNotFoundError:
-            out.append((package, "not installed"))
+    out.extend((package, _version(package)) for package in PACKAGES)
     out.extend((f"device {name}", why_unavailable(name) or "available") for name in NAMES)
     return out + _kernels()
+
+
+def _version(package: str) -> str:
+    for name in WHEELS.get(package, (package,)):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return "not installed"
 
 
 def _kernels() -> list[tuple[str, str]]:

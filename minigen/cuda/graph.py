@@ -50,11 +50,14 @@ def graph(step: Callable[..., Any], device: Device | str = "cuda") -> Graph:
         device, Python's floats tensors without axes (so that they may change from call to call), and everything else must
         be the same in every call of a graph. Tensors among the results are copies, without a graph of the gradient.
 
+    A step that is refused while it is captured stops where it is: what it has changed on the host by then stays changed,
+    such as an optimizer's count of steps, and in the simulation its weights too.
+
     Raises:
         GraphError: when the step is captured, and later called: the step does what a graph cannot hold, with the reason. It
             reads a value on the host (`.item()`, `.numpy()`, an `if` on a tensor), sends a host's array to the GPU, adds to
             gradients from before the step, changes an argument, begins an optimizer's state, steps a schedule of rates, or
-            puts a tensor in the place of one that it has read.
+            puts a tensor in the place of one that it has read. Or it calls another captured step.
         UserError: `step` is no function.
         DeviceError: the device cannot be used here.
 
@@ -90,6 +93,11 @@ class Graph:
         self._replaced = modes.Replaced.count
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if modes.thread.state.capture is not None:
+            raise GraphError(
+                f"graph: a step that is being captured calls another captured step, in {modes.calling_line()}; let it call the "
+                f"function that this one was made of."
+            )
         names, given = (*range(len(args)), *kwargs), (*args, *kwargs.values())
         kind = get_float32_precision(), names, tuple([_kind(name, value) for name, value in zip(names, given)])
         if self._replaced != modes.Replaced.count:
@@ -254,7 +262,10 @@ def _kind(name: int | str, value: Any) -> Any:
     try:
         hash(value)
     except TypeError as error:
-        raise GraphError(f"graph: {which}: {error}; give tensors, arrays, numbers or constants.") from error
+        raise GraphError(
+            f"graph: {which} is a {type(value).__name__}, which may change without a graph's knowing; give tensors, arrays, "
+            f"numbers or constants."
+        ) from error
     return type(value).__name__, value
 
 
@@ -301,6 +312,6 @@ def _copied(result: Any) -> Any:
     if result is None or isinstance(result, (bool, int, float, str, np.generic)):
         return result
     raise GraphError(
-        f"graph: the step returns a {type(result).__name__}; return tensors, or tuples, lists, dictionaries or dataclasses of "
+        f"graph: the step returns something of type {type(result).__name__}; return tensors, or tuples, lists, dictionaries or dataclasses of "
         f"them."
     )

@@ -129,3 +129,16 @@ def test_a_python_user_loads_a_run_in_two_lines(runs):
     assert images.shape == (3, 1, 8, 8)
     assert system.reconstruct(images).shape == images.shape
     assert checkpoint.meta["epoch"] == 2
+
+
+def test_cupy_is_found_under_the_name_of_its_wheel(monkeypatch):
+    from minigen.cli import info
+
+    def version(name):
+        if name != "cupy-cuda12x":
+            raise info.PackageNotFoundError
+        return "14.0"
+
+    monkeypatch.setattr(info, "version", version)
+    found = dict(info.lines())
+    assert (found["cupy"], found["numba-cuda"]) == ("14.0", "not installed")

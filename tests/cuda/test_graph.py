@@ -284,7 +284,9 @@ def test_arguments_that_are_no_constants_and_too_many_kinds_are_refused():
         GraphError, match="argument 1 is a list of tensors or numbers; give each as an argument of its own"
     ):
         fast([1.0])
-    with pytest.raises(GraphError, match="argument 'x': unhashable type: 'list'; give tensors"):
+    with pytest.raises(
+        GraphError, match="argument 'x' is a list, which may change without a graph's knowing; give tensors"
+    ):
         fast(x=["a"])
     with pytest.raises(GraphError, match="argument 2 requires a gradient"):
         fast(1, mg.ones(1, requires_grad=True))
@@ -454,6 +456,16 @@ def test_another_mode_of_a_layer_or_another_precision_is_captured_anew():
     assert fast.kinds == ["(float32 (64,))", "(float32 (64,)) in tf32"]
 
 
+def test_a_graph_within_a_step_is_refused_with_the_line_that_calls_it():
+    inner = graph(lambda x: x * 2, SIM)
+    for _ in range(2):
+        inner(np.ones(1, np.float32))
+    outer = graph(lambda x: inner(x) + 1, SIM)
+    outer(np.ones(1, np.float32))
+    with pytest.raises(GraphError, match=r"calls another captured step, in .*test_graph\.py:\d+: outer = "):
+        outer(np.ones(1, np.float32))
+
+
 def test_results_may_be_dataclasses_and_what_hides_tensors_is_refused():
     @dataclass
     class Found:
@@ -463,7 +475,7 @@ def test_results_may_be_dataclasses_and_what_hides_tensors_is_refused():
     fast = graph(lambda x: Found(x * 2, "a"), SIM)
     found = [fast(np.array([k], np.float32)) for k in range(4)]
     assert [(f.loss.item(), f.name) for f in found] == [(0, "a"), (2, "a"), (4, "a"), (6, "a")]
-    with pytest.raises(GraphError, match="returns a SimpleNamespace; return tensors"):
+    with pytest.raises(GraphError, match="returns something of type SimpleNamespace; return tensors"):
         graph(lambda x: SimpleNamespace(loss=x), SIM)(np.ones(1))
 
 

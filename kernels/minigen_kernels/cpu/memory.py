@@ -43,8 +43,8 @@ MOST_FREE = 8 * 2**20  # bytes that lie there; if there were more, all would go 
 CLOSED_FOR = 100  # new arrays of middle size, after a larger one
 
 # The pool is an array of whole numbers. First, how many bytes lie there, and for how many arrays it is closed; then the
-# addresses of functions of C, and of those that NumPy had before, after what these want to be given; then for each number
-# of pages how many pieces there are, and the address of each, the one freed last at the end.
+# addresses of four functions of C; of the handler that NumPy had before, the context that its functions are given, and
+# these four; then for each number of pages how many pieces there are, and the address of each, the one freed last at the end.
 LYING, CLOSED, ALIGNED_ALLOC, FREE, USABLE_SIZE, FILL, BEFORE, MALLOC, CALLOC, REALLOC, FREE_BEFORE = range(11)
 OF_C = ("aligned_alloc", "free", "malloc_usable_size", "memset")  # ALIGNED_ALLOC to FILL
 PIECES = 11

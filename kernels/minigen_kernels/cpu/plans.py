@@ -232,9 +232,10 @@ def tap_plan(
     from image to image and from pixel to pixel as `steps_y` says; c is the gradient (KH, KW, C/G, width), and row `spare`
     of it, where the rows go that fill up a tile.
 
-    A plan has a block for each set of taps that see the same pixels, or one for each set of pixels seen by the same taps,
-    whichever costs less. The second has more blocks, but the middle of the image is seen by every tap, and taps of few
-    channels fill up tiles together.
+    At an edge some taps see less than others: of a 3×3 kernel with padding, those of its first row do not see the last row
+    of the image. So a plan has a block for each set of taps that see the same pixels, or one for each set of pixels that
+    the same taps see, whichever costs less. The second has more blocks, but the middle of the image is seen by every tap,
+    and taps of few channels fill up tiles together.
     """
     (height, columns), (oh, ow), kw = geometry.in_size, geometry.out_size, geometry.kernel_size[1]
     (sh, sw), (top, left), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation

@@ -220,6 +220,7 @@ class _Helper:
 def _start_helpers() -> Board:
     """Starts all of them together, and returns the board that they look at. Only who holds `_busy` calls it."""
     global _board
+    wait_for_change(np.ones(1, np.int64), 0, 1, 0)  # compiles it: somebody may first have to wait long after the start
     with _lock:
         board = new_board(_threads or 1)
         try:

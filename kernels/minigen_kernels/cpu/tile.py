@@ -54,9 +54,12 @@ FULL_ROWS = math.lcm(*ROWS.values())  # fill up the tiles of every width
 
 NARROW_COST = 1.5  # of a multiply-add in the narrowest, which spreads a number for each; in the others: 1
 
-# A block: tiles that add up over the same axes, from the byte `b` of b on; lengths of l, m, n, and strides in bytes, those
-# in b not 0; `bo` from one output to the next, where the terms of each lie side by side (see `dots`); and whether results
-# are `bent`: those that are not positive multiplied by `slope`, a float32.
+# A block: tiles that add up over the same axes. In their order:
+#   which tiles they are; the byte of b where they begin; whether they add to what is in c already;
+#   how long the axes l, m and n are that they add up over; the bytes from one place of each to the next in a, and in b,
+#   where they are not 0;
+#   in b the bytes from one output to the next, where the terms of each lie side by side (see `dots`);
+#   whether results are bent: those that are not positive are then multiplied by the slope, a float32.
 BLOCK_FIELDS = (
     *("first_tile", "end_tile", "b", "accumulate"),
     *("l", "m", "n", "al", "am", "an", "bl", "bm", "bn", "bo", "bent", "slope"),

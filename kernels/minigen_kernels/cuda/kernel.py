@@ -63,6 +63,8 @@ class Kernel:
                 f"kernel {self.name}: parameters {self.parameters} must name a type for each of its {taken} arguments, "
                 f"out of {', '.join(PARAMETERS)}."
             )
+        if self.blocks_per_sm < 1:
+            raise ValueError(f"kernel {self.name}: blocks_per_sm must be at least 1, not {self.blocks_per_sm}.")
         if min(*self.grid, *self.block) < 1 or self.threads > 1024:
             raise ValueError(
                 f"kernel {self.name}: grid {self.grid} and block {self.block} must be at least 1 along each axis, and a "

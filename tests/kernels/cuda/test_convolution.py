@@ -154,6 +154,8 @@ BUSY_HARD = [
 
 # each channel for itself, with an edge all around
 CHANNELS = case(batch=2, groups=3, size=(5, 6), kernel=(3, 4), stride=(2, 3), padding=(1, 2, 0, 3), dilation=(1, 2))
+# and 49 pixels of the output, eight shares of six and one more pixel
+UNEVEN = case(groups=2, size=(7, 7), kernel=(1, 2), padding=(0, 0, 0, 1))
 
 
 @settings(max_examples=40)
@@ -247,7 +249,7 @@ def right(arguments, functions=ALL):
 def survives(module, functions):
     """Whether a kernel's module gives the right answers all the same in the place of the real one."""
     name = next(real.__name__.rpartition(".")[2] for real, its in KERNELS.items() if its == functions)
-    depthwise_cases = [*HARD[2:], CHANNELS]
+    depthwise_cases = [*HARD[2:], CHANNELS, UNEVEN]
     hunt = [(SMALL, depthwise_cases)] if name == "depthwise" else [(SMALL, HARD), (BUSY, BUSY_HARD), (NARROW, HARD[:2])]
     for tile, hard in hunt:
         shares = mock.patch.object(module, "LEAST_PIXELS", 5, create=True)
@@ -280,6 +282,7 @@ def test_a_kernel_without_a_barrier_or_with_an_index_moved_is_told_apart(module,
         (implicit_gemm, "four < STEP * COLUMNS // 4", "four <= STEP * COLUMNS // 4"),
         (weight_gradient, "j // 4 * (ACROSS * 4)", "j // 4 * (ACROSS + 4)"),
         (weight_gradient, "four < STEP * COLUMNS // 4", "four <= STEP * COLUMNS // 4"),
+        (depthwise, "narrow(min(begin + each, pixels))", "narrow(begin + each)"),
         (depthwise, "0 <= h < H", "0 <= h <= H"),
         (depthwise, "0 <= v < W", "0 <= v <= W"),
         (depthwise, "FIRST_W[phase_w] + EVERY_W * q", "EVERY_W * q - FIRST_W[phase_w]"),

@@ -238,6 +238,10 @@ def test_a_tile_is_refused_or_right(rung, data):
         ("unrolled", Tile(24, 16, 8, 4, 4), "24 threads cannot share the 8 rows of b evenly, with 4 to a row"),
         ("warp_tiling", Tile(16, 16, 4, 4, 4), "BN must be a multiple of 32"),
         ("tf32", Tile(32, 32, 4, 4, 4), "BK must be a multiple of 8"),
+        ("tf32", Tile(128, 128, 32, 8, 8), "wants 71680 bytes of shared memory in a block, which has at most 49152"),
+        ("register_tile", Tile(256, 256, 32, 8, 8), "bytes of shared memory"),
+        ("cp_async", (128, 128, 16, 8, 8), r"Tile\(BM=128, .* wants 66560 bytes of shared memory"),
+        ("unrolled", Tile(True, True, True, True, True), "five whole numbers"),
     ],
 )
 def test_a_tile_that_no_block_can_be_cut_into_is_told_why(rung, tile, sentence):

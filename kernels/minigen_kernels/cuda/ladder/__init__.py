@@ -72,7 +72,7 @@ def conv2d(
         run: what runs a kernel, called as run(kernel, arguments): the simulator, or a launch on a GPU for CuPy arrays.
         tile: other sizes than a GPU wants: a whole number for the third rung, a `shapes.Tile` from the fourth on.
     Returns y (N, O, OH, OW). Raises ValueError for an unknown rung, a tile that it cannot cut its work into, and arrays
-    that do not fit together.
+    that do not fit together; TypeError for other types than float32.
     """
     if rung not in RUNGS:
         raise ValueError(f"Unknown rung {rung!r}: there are {', '.join(RUNGS)}.")

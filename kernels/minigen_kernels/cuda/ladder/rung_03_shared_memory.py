@@ -10,8 +10,8 @@ Why: in rung 2 all threads of a block read the same few numbers again and again 
 as the first-level cache, but what is in it is ours to decide.
 
 What it should gain: for each multiplication, rung 2 asks global memory for two numbers. Here a number is fetched once and
-used by `tile` threads, so that it is asked for 2 / tile of them, with tile = 16 one in eight multiplications. Shared memory
-is still read twice for each, and that is the new limit: see the next rung. To find the place in x takes divisions at every
+used by `tile` threads, so that 2 / tile numbers are fetched for each, with tile = 16 one number in eight multiplications.
+Shared memory is still read twice for each, and that is the new limit: see the next rung. To find the place in x takes divisions at every
 step, which Numba computes in 64 bits.
 
 Resources: 86 registers a thread on sm_80 and 92 on sm_90, 2048 bytes of shared memory a block, no spills.
@@ -30,7 +30,7 @@ __all__ = ["kernel", "numbers"]
 
 def kernel(geometry: ConvGeometry, tile: int = 16) -> Kernel:
     """Args: tile: how many pixels, and how many output channels, a block of tile² threads computes."""
-    if not isinstance(tile, int) or not 1 <= tile <= 32:
+    if not isinstance(tile, int) or isinstance(tile, bool) or not 1 <= tile <= 32:
         raise ValueError(
             f"The tile of this rung is a whole number from 1 to 32 (a block has at most 1024 threads), not {tile!r}."
         )

@@ -23,7 +23,7 @@ from numba import cuda, float32, int32
 
 from ...geometry import ConvGeometry
 from ..kernel import Kernel, blocks_for
-from .shapes import NUMBERS, POINTERS, TILE, Tile, fitting, numbers, pixels
+from .shapes import NUMBERS, POINTERS, TILE, Tile, check_shared, fitting, numbers, pixels
 
 __all__ = ["kernel", "numbers"]
 
@@ -34,6 +34,7 @@ def kernel(geometry: ConvGeometry, tile: Tile = TILE) -> Kernel:
     THREADS = TX * TY
     A_ROWS, B_ROWS = THREADS // BK, THREADS // BN  # rows of a and of b that the block fetches at once
     A_LOADS, B_LOADS = BM // A_ROWS, BK // B_ROWS
+    check_shared(tile, BM * BK + BK * BN)
 
     def conv2d_register_tile(x, w, y, N, H, W, C, O, OH, OW, KH, KW, sh, sw, top, left, dh, dw, G):  # noqa: E741
         a = cuda.shared.array((BM, BK), float32)  # pixels, steps of K

@@ -5,8 +5,10 @@ additions; if BK does not divide the channels, a tap's last step is filled up wi
 where in x and w a thread begins, and what is added to them is the same for all threads. They are kept in 32 bits,
 enough for arrays of fewer than 2^31 numbers. A thread fetches four neighbouring channels of x, or of w, by one load of
 128 bits. Its pixels and channels are groups of four neighbours, so that `multiply` reads them by such loads, too; for
-this, a lies turned in shared memory, k by k. Its rows have four floats more than BM, so that the threads of a warp
-write to 32 different banks. Where the channels do not divide by four, memory moves one by one (see `edges`).
+this, a lies turned in shared memory, k by k. Shared memory consists of 32 banks, one number after another in the next,
+and threads of a warp that want different numbers of one bank wait for each other; its rows have four floats more than
+BM, so that they write to 32 different ones. Where the channels do not divide by four, memory moves one by one (see
+`edges`).
 
 Why: a load of four floats is one instruction as is a load of one; and the divisions of rung 4 take as many instructions
 as its multiply-adds.
@@ -26,7 +28,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import NUMBERS, POINTERS, TILE, Tile, fitting, numbers, pixels
+from .shapes import NUMBERS, POINTERS, TILE, Tile, check_shared, fitting, numbers, pixels
 
 __all__ = ["kernel", "numbers"]
 
@@ -39,6 +41,7 @@ def kernel(geometry: ConvGeometry, tile: Tile = TILE) -> Kernel:
     A_LOADS, B_LOADS = BM // A_ROWS, BK // B_ROWS
     LDA = BM + 4  # floats from one k to the next in a
     A_SIZE, B_SIZE = BK * LDA, BK * BN
+    check_shared(tile, A_SIZE + B_SIZE)
     X_ALIGNED = geometry.in_channels // geometry.groups % 4 == 0
     W_ALIGNED = geometry.out_channels // geometry.groups % 4 == 0
 

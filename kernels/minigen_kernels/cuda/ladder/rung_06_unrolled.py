@@ -21,7 +21,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import NUMBERS, POINTERS, TILE, Tile, fitting, numbers, pixels
+from .shapes import NUMBERS, POINTERS, TILE, Tile, check_shared, fitting, numbers, pixels
 
 __all__ = ["kernel", "numbers"]
 
@@ -34,6 +34,7 @@ def kernel(geometry: ConvGeometry, tile: Tile = TILE) -> Kernel:
     A_LOADS, B_LOADS = BM // A_ROWS, BK // B_ROWS
     LDA = BM + 4  # floats from one k to the next in a
     A_SIZE, B_SIZE = BK * LDA, BK * BN
+    check_shared(tile, A_SIZE + B_SIZE)
     X_ALIGNED = geometry.in_channels // geometry.groups % 4 == 0
     W_ALIGNED = geometry.out_channels // geometry.groups % 4 == 0
 

@@ -25,7 +25,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import load4, store4
 from ..kernel import Kernel, blocks_for
 from .edges import load_up_to_4, store_up_to_4
-from .shapes import POINTERS, Tile, fitting, pixels, tile_for
+from .shapes import POINTERS, Tile, check_shared, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -35,13 +35,15 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = fitting(tile or tile_for(geometry))
+    tile = tile or tile_for(geometry)
+    BM, BN, BK, TM, TN = fitting(tile)
     TX, TY = BN // TN, BM // TM
     THREADS = TX * TY
     A_ROWS, B_ROWS = THREADS // (BK // 4), THREADS // (BN // 4)  # rows of x and of w that the block fetches at once
     A_LOADS, B_LOADS = BM // A_ROWS, BK // B_ROWS
     LDA = BM + 4  # floats from one k to the next in a
     A_SIZE, B_SIZE = BK * LDA, BK * BN
+    check_shared(tile, A_SIZE + B_SIZE)
     C, O, G = geometry.in_channels, geometry.out_channels, geometry.groups  # noqa: E741
     (H, W), (OH, OW), (KH, KW) = geometry.in_size, geometry.out_size, geometry.kernel_size
     (sh, sw), (top, left), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation
@@ -136,4 +138,6 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
                     store_up_to_4(y, target, outs - mine, W_ALIGNED, v0, v1, v2, v3)
 
     grid = (blocks_for(pixels(geometry), BM), blocks_for(outs, BN), G)
-    return Kernel(conv2d_constant_shapes, (*POINTERS, "int32"), grid, (THREADS, 1, 1), blocks_per_sm=512 // THREADS)
+    return Kernel(
+        conv2d_constant_shapes, (*POINTERS, "int32"), grid, (THREADS, 1, 1), blocks_per_sm=max(1, 512 // THREADS)
+    )

@@ -1,12 +1,13 @@
 """Rung 10, cp.async: numbers go from global to shared memory without passing through registers, three steps ahead.
 
 What changes against rung 9: `from_x` and `from_w` are gone. A thread starts copies and goes on. `cp_async_commit` makes
-one group of those that it has started since the last time, a group for each step; `cp_async_wait` waits until all groups
-of the thread have arrived but the last UNDER_WAY. Shared memory has room for each tile four times, and the steps use these
-stages in turn, so that a copy begins three steps before it is needed. One barrier a step does for two things: after it,
-everybody's copies of the step to be multiplied are there, and nobody reads any more from the stage that is filled next. A
-copy that is not wanted reads nothing and writes zeros, which is padding without a branch. As a lies turned, and a copy
-does not turn anything, numbers of x are copied one by one.
+one group of those that it has started since the last time, a group for each step; `cp_async_wait` waits until all
+groups of the thread have arrived but the last UNDER_WAY, two: those of the next two steps. (At the end, where nothing
+is left to copy, the groups are empty, so that there is still one for each step.) Shared memory has room for each tile
+four times, and the steps use these stages in turn, so that a copy begins three steps before it is needed. One barrier a
+step does for two things: after it, everybody's copies of the step to be multiplied are there, and nobody reads any more
+from the stage that is filled next. A copy that is not wanted reads nothing and writes zeros, which is padding without a
+branch. As a lies turned, and a copy does not turn anything, numbers of x are copied one by one.
 
 Why: in rung 9 what is under way takes registers, so that nobody can afford more than one step of it. The multiply-adds
 of one step are as long as a load takes while all goes well; a load that has to stand in line for memory takes longer.
@@ -29,7 +30,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import cp_async4, cp_async_commit, cp_async_wait, load4
 from ..kernel import Kernel, blocks_for
 from .edges import copy_up_to_4, store_up_to_4
-from .shapes import POINTERS, Tile, fitting, pixels, tile_for
+from .shapes import POINTERS, Tile, check_shared, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -41,7 +42,8 @@ def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
 
 
 def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
-    BM, BN, BK, TM, TN = fitting(tile or tile_for(geometry), warp=(4, 8))
+    tile = tile or tile_for(geometry)
+    BM, BN, BK, TM, TN = fitting(tile, warp=(4, 8))
     WM, WN = 4 * TM, 8 * TN  # what a warp of 4 by 8 threads computes
     WARPS = BN // WN  # side by side
     THREADS = 32 * (BM // WM) * WARPS
@@ -50,6 +52,7 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
     LDA = BM + 4  # floats from one k to the next in a
     A_SIZE, B_SIZE = BK * LDA, BK * BN  # of one stage
     A_ALL, B_ALL = STAGES * A_SIZE, STAGES * B_SIZE
+    check_shared(tile, A_ALL + B_ALL)
     AHEAD = STAGES - 1  # how many steps a copy begins before it is needed
     UNDER_WAY = AHEAD - 1  # how many may still be under way when one is needed
     C, O, G = geometry.in_channels, geometry.out_channels, geometry.groups  # noqa: E741
@@ -149,4 +152,6 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
 
     grid = (blocks_for(pixels(geometry), BM), blocks_for(outs, BN), G)
     parameters = (*POINTERS, "int32")
-    return Kernel(conv2d_cp_async, parameters, grid, (THREADS, 1, 1), blocks_per_sm=512 // THREADS, oldest=(8, 0))
+    return Kernel(
+        conv2d_cp_async, parameters, grid, (THREADS, 1, 1), blocks_per_sm=max(1, 512 // THREADS), oldest=(8, 0)
+    )

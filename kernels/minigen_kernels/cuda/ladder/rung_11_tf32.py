@@ -15,8 +15,9 @@ What it should gain: one instruction of a warp makes 1024 multiply-adds instead 
 tensor cores has 8 times the peak of float32 on an A100 (156 and 19.5 TFLOP/s) and 7.4 times on an H100 SXM (495 and
 67). But the compiled loop over k (sm_80) has 247 instructions for its 16 mma: 24 loads of single numbers, two
 instructions to round each of these, and some 160 that for the most part compute addresses, in 64 bits and with Python's
-rule for negative indices. An A100 needs 8 cycles for an mma, 128 for 16, but 247 to issue all, which leaves half of its
-peak. The next thing to gain would be cheaper indices, as the production kernels have them.
+rule for negative indices. An A100's peak is 8 cycles for an mma in each of a multiprocessor's four parts, 128 for 16,
+but 247 to issue all leave half of it. The next thing to gain would be cheaper indices, as the production kernels
+have them.
 
 What it costs is accuracy: a product is off by up to 2^-10 of itself, 0.1 %, where float32 is by 2^-24.
 
@@ -31,7 +32,7 @@ from ...geometry import ConvGeometry
 from ..intrinsics import cp_async_commit, cp_async_wait, mma_m16n8k8, tf32
 from ..kernel import Kernel, blocks_for
 from .edges import copy_up_to_4
-from .shapes import POINTERS, Tile, fitting, pixels, tile_for
+from .shapes import POINTERS, Tile, check_shared, fitting, pixels, tile_for
 
 __all__ = ["kernel", "numbers"]
 
@@ -54,6 +55,7 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
     LDA, LDB = BK + 4, BN + 8  # floats from one pixel to the next in a, from one k to the next in b
     A_SIZE, B_SIZE = BM * LDA, BK * LDB  # of one stage
     A_ALL, B_ALL = STAGES * A_SIZE, STAGES * B_SIZE
+    check_shared(tile, A_ALL + B_ALL)
     AHEAD = STAGES - 1  # how many steps a copy begins before it is needed
     UNDER_WAY = AHEAD - 1  # how many may still be under way when one is needed
     C, O, G = geometry.in_channels, geometry.out_channels, geometry.groups  # noqa: E741
@@ -174,5 +176,7 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
 
     grid = (blocks_for(pixels(geometry), BM), blocks_for(outs, BN), G)
     parameters = (*POINTERS, "int32")
-    blocks_per_sm = (512 if X_ALIGNED and W_ALIGNED else 256) // THREADS  # copies one by one take more registers
+    blocks_per_sm = max(
+        1, (512 if X_ALIGNED and W_ALIGNED else 256) // THREADS
+    )  # copies one by one take more registers
     return Kernel(conv2d_tf32, parameters, grid, (THREADS, 1, 1), blocks_per_sm=blocks_per_sm, oldest=(8, 0))

@@ -29,6 +29,7 @@ class Tile(NamedTuple):
 TILE = Tile(BM=128, BN=128, BK=8, TM=8, TN=8)
 SMALL_TILE = Tile(BM=64, BN=64, BK=8, TM=8, TN=4)
 MOST_THREADS = 1024  # of a block
+MOST_SHARED = 48 * 2**10  # bytes of a block, without asking the driver for more
 MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 
 
@@ -53,9 +54,10 @@ def fitting(
         fetched: how many neighbouring numbers a thread fetches at once.
         multiple_of_step, multiple_of_thread: what BK, and what TM and TN, must be multiples of.
     """
-    if not isinstance(tile, tuple) or len(tile) != 5 or not all(isinstance(n, int) and n > 0 for n in tile):
+    whole = isinstance(tile, tuple) and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in tile)
+    if not whole or len(tile) != 5 or min(tile) < 1:
         raise ValueError(f"A tile is five whole numbers above 0, Tile(BM, BN, BK, TM, TN), not {tile!r}.")
-    BM, BN, BK, TM, TN = tile = Tile(*tile)
+    BM, BN, BK, TM, TN = tile = Tile(*map(int, tile))
     multiples = warp[0] * TM, warp[1] * TN, multiple_of_step, multiple_of_thread, multiple_of_thread
     for name, size, multiple in zip(Tile._fields, tile, multiples):
         if size % multiple:
@@ -72,6 +74,15 @@ def fitting(
                 f"{width} to a row."
             )
     return tile
+
+
+def check_shared(tile: Tile, numbers: int) -> None:
+    """Raises ValueError if the tiles of a block, so many float32 numbers, are more than its shared memory holds."""
+    if 4 * numbers > MOST_SHARED:
+        raise ValueError(
+            f"{Tile(*tile)} wants {4 * numbers} bytes of shared memory in a block, which has at most {MOST_SHARED}: take a smaller "
+            f"BM, BN or BK."
+        )
 
 
 def numbers(geometry: ConvGeometry) -> tuple[int, ...]:
