@@ -23,6 +23,7 @@ from minigen_kernels.draws import interval
 from minigen.errors import DtypeError, UserError
 
 MANY = 512  # numbers: with fewer, NumPy's generator is done before a kernel has begun
+LARGEST = {kind: float(np.finfo(kind).max) for kind in (np.float32, np.float64)}
 
 
 class Generator:
@@ -73,16 +74,17 @@ class Generator:
             raise UserError(
                 f"uniform: there is no number from low={low!r} up to high={high!r}; give the smaller one first."
             )
-        with np.errstate(over="ignore"):
-            begin, width, last = interval(float(low), float(high), kind)
-        if not np.isfinite([begin, width, last]).all():
+        if not max(-low, high, high - low) <= LARGEST[kind]:
             raise UserError(
                 f"uniform: low={low!r}, high={high!r} and their difference must be numbers that {kind.__name__} can hold."
             )
         if kind is np.float32 and math.prod(shape) >= MANY:
             return _compiled().uniform(self.key(), math.prod(shape), float(low), float(high)).reshape(shape)
         u = self.numpy.random(shape, dtype=kind)
-        return u if (low, high) == (0.0, 1.0) else np.minimum(u * width + begin, last)
+        if (low, high) == (0.0, 1.0):
+            return u
+        begin, width, last = interval(float(low), float(high), kind)
+        return np.minimum(u * width + begin, last)
 
     def normal(self, shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """Gaussian with the given mean and standard deviation `std`, an array of the given shape."""

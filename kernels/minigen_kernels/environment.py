@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-MOST_THREADS = (
-    1024  # more than processors have: a thousand take two seconds to begin, and some tens of thousands minutes
-)
+MOST_THREADS = 1024  # more than processors have; they take two seconds to begin, some tens of thousands minutes
 
 
 class WrongSetting(RuntimeError):

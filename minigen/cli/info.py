@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import platform
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from minigen.bench.records import version_of
 
 PACKAGES = (
     "numpy",
@@ -52,10 +52,7 @@ def lines() -> list[tuple[str, str]]:
 
 
 def _version(package: str) -> str:
-    for name in WHEELS.get(package, (package,)):
-        with suppress(PackageNotFoundError):
-            return version(name)
-    return "not installed"
+    return next(filter(None, map(version_of, WHEELS.get(package, (package,)))), "not installed")
 
 
 def _kernels() -> list[tuple[str, str]]:

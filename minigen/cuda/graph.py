@@ -312,6 +312,6 @@ def _copied(result: Any) -> Any:
     if result is None or isinstance(result, (bool, int, float, str, np.generic)):
         return result
     raise GraphError(
-        f"graph: the step returns something of type {type(result).__name__}; return tensors, or tuples, lists, dictionaries or dataclasses of "
-        f"them."
+        f"graph: the step returns something of type {type(result).__name__}; return tensors, or tuples, lists, "
+        f"dictionaries or dataclasses of them."
     )

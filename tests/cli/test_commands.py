@@ -134,11 +134,6 @@ def test_a_python_user_loads_a_run_in_two_lines(runs):
 def test_cupy_is_found_under_the_name_of_its_wheel(monkeypatch):
     from minigen.cli import info
 
-    def version(name):
-        if name != "cupy-cuda12x":
-            raise info.PackageNotFoundError
-        return "14.0"
-
-    monkeypatch.setattr(info, "version", version)
+    monkeypatch.setattr(info, "version_of", {"cupy-cuda12x": "14.0"}.get)
     found = dict(info.lines())
     assert (found["cupy"], found["numba-cuda"]) == ("14.0", "not installed")

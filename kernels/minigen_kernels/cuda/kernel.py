@@ -23,6 +23,8 @@ ARCHITECTURES: tuple[Architecture, ...] = ((7, 5), (8, 0), (8, 6), (9, 0), (10, 
 NUMBERS = ("float32", "float64", "int32", "uint32")
 POINTERS = (*(f"{number}*" for number in NUMBERS), "uint8*")
 TABLES = ("float32**", "float64**")
+MOST_THREADS = 1024  # of a block
+STATIC_LIMIT = 48 << 10  # bytes of shared memory that a block gets without asking the driver for more
 PARAMETERS = POINTERS + NUMBERS + TABLES
 
 
@@ -65,10 +67,10 @@ class Kernel:
             )
         if self.blocks_per_sm < 1:
             raise ValueError(f"kernel {self.name}: blocks_per_sm must be at least 1, not {self.blocks_per_sm}.")
-        if min(*self.grid, *self.block) < 1 or self.threads > 1024:
+        if min(*self.grid, *self.block) < 1 or self.threads > MOST_THREADS:
             raise ValueError(
                 f"kernel {self.name}: grid {self.grid} and block {self.block} must be at least 1 along each axis, and a "
-                f"block at most 1024 threads; launch nothing for an empty array."
+                f"block at most {MOST_THREADS} threads; launch nothing for an empty array."
             )
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from .build import build
 from .capture import being_captured
 from .kernel import NUMBERS as KINDS
-from .kernel import Kernel
+from .kernel import STATIC_LIMIT, Kernel
 from .simulator import simulate
 from .simulator.arrays import Array, change, renewed
 from .simulator.tape import note
@@ -24,7 +24,6 @@ from .simulator.tape import note
 Place = tuple[int, ...] | None
 SIMULATED = (-1,)  # the place of the simulated GPU's arrays
 NUMBERS = {kind: np.dtype(kind).type for kind in KINDS}
-STATIC_LIMIT = 48 << 10  # bytes of dynamic shared memory that a kernel gets without asking for more
 
 
 def run(kernel: Kernel, arguments: Sequence[Any]) -> None:

@@ -176,7 +176,8 @@ def kernel(geometry: ConvGeometry, tile: Tile | None = None) -> Kernel:
 
     grid = (blocks_for(pixels(geometry), BM), blocks_for(outs, BN), G)
     parameters = (*POINTERS, "int32")
-    blocks_per_sm = max(
-        1, (512 if X_ALIGNED and W_ALIGNED else 256) // THREADS
-    )  # copies one by one take more registers
+    side_by_side = (
+        512 if X_ALIGNED and W_ALIGNED else 256
+    )  # threads of several blocks; copies one by one take registers
+    blocks_per_sm = max(1, side_by_side // THREADS)
     return Kernel(conv2d_tf32, parameters, grid, (THREADS, 1, 1), blocks_per_sm=blocks_per_sm, oldest=(8, 0))

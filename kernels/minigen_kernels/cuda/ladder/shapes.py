@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...geometry import ConvGeometry, Pair
-from ..kernel import blocks_for
+from ..kernel import MOST_THREADS, STATIC_LIMIT, blocks_for
 
 POINTERS = ("float32*",) * 3  # x, w, y
 NUMBERS = ("int32",) * 16  # see `numbers`
@@ -28,8 +28,6 @@ class Tile(NamedTuple):
 
 TILE = Tile(BM=128, BN=128, BK=8, TM=8, TN=8)
 SMALL_TILE = Tile(BM=64, BN=64, BK=8, TM=8, TN=4)
-MOST_THREADS = 1024  # of a block
-MOST_SHARED = 48 * 2**10  # bytes of a block, without asking the driver for more
 MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 
 
@@ -78,10 +76,10 @@ def fitting(
 
 def check_shared(tile: Tile, numbers: int) -> None:
     """Raises ValueError if the tiles of a block, so many float32 numbers, are more than its shared memory holds."""
-    if 4 * numbers > MOST_SHARED:
+    if 4 * numbers > STATIC_LIMIT:
         raise ValueError(
-            f"{Tile(*tile)} wants {4 * numbers} bytes of shared memory in a block, which has at most {MOST_SHARED}: take a smaller "
-            f"BM, BN or BK."
+            f"{Tile(*tile)} wants {4 * numbers} bytes of shared memory in a block, which has at most {STATIC_LIMIT}: take "
+            f"a smaller BM, BN or BK."
         )
 
 
