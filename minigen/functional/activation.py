@@ -16,13 +16,14 @@ from minigen.functional import fused
 from minigen.functional._operands import axes, floating, tensor
 from minigen.functional.arithmetic import (
     Exp,
+    Sigmoid,
     Where,
+    _logistic,
     _values,
     choose,
     clip,
     erf,
     exp,
-    sigmoid,
     square,
     tanh,
     where,
@@ -48,6 +49,25 @@ class Relu(Function):
         if self.on_arrays:
             return choose(self.device.xp, positive, g, zero_of(g, self.device))
         return self.compute(Where, g, 0.0, condition=positive)
+
+
+class Silu(Function):
+    """y = x·σ(x), σ(x) = 1/(1 + e⁻ˣ);  x̄ = g·s·(1 + x·(1 - s)), s = σ(x)."""
+
+    takes_arrays = True
+    keeps_inputs = True
+
+    def forward(self, x: Any) -> Any:
+        own = getattr(self.device.kernels, "silu", None)
+        return x * _logistic(x, self.device) if own is None else own(x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        own = getattr(self.device.kernels, "silu_grad", None) if self.on_arrays else None
+        if own is not None:
+            return own(g, x)
+        s = self.compute(Sigmoid, x)
+        return g * (s * (x * (1 - s) + 1))
 
 
 class LeakyRelu(Function):
@@ -280,8 +300,7 @@ def silu(input: Any) -> Tensor:
     >>> minigen.functional.silu(minigen.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2689,  0.    ,  0.7311])
     """
-    x = floating(input)
-    return x * sigmoid(x)
+    return run(Silu, floating(input))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

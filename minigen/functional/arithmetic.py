@@ -439,6 +439,12 @@ class Where(Function):
 
     def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (condition,) = self.saved_tensors
+        if self.on_arrays:
+            xp, zero = self.device.xp, zero_of(g, self.device)
+            return (
+                choose(xp, condition, g, zero) if self.needs_input_grad[0] else None,
+                choose(xp, condition, zero, g) if self.needs_input_grad[1] else None,
+            )
         return (
             self.compute(Where, g, 0.0, condition=condition) if self.needs_input_grad[0] else None,
             self.compute(Where, 0.0, g, condition=condition) if self.needs_input_grad[1] else None,
@@ -456,14 +462,10 @@ def choose(xp: Any, condition: Any, x: Any, y: Any) -> Any:
     no branches: 3.8 ms instead of 13.8 on an image of activations (256, 64, 14, 14). Nothing is multiplied, so that an
     infinity that is not chosen leaves no NaN. Of few numbers, five calls take longer than one.
     """
+    if condition.size < FEW:
+        return xp.where(condition, x, y)
     kept, other = (y, x) if _is_zero(x) else (x, y)
-    if (
-        condition.size < FEW
-        or not _is_zero(other)
-        or not isinstance(kept, xp.ndarray)
-        or kept.dtype.kind != "f"
-        or kept.dtype.itemsize > 8
-    ):
+    if not _is_zero(other) or not isinstance(kept, xp.ndarray) or kept.dtype.kind != "f" or kept.dtype.itemsize > 8:
         return xp.where(condition, x, y)
     bits = f"i{kept.dtype.itemsize}"
     chosen = condition if kept is x else ~condition

@@ -41,6 +41,36 @@ class MatMul(Function):
         return gx, gy
 
 
+class MatVec(Function):
+    """z = Xy, of a matrix and a vector;  X̄ = gyᵀ, ȳ = gX."""
+
+    takes_arrays = True
+    keeps_inputs = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return self.device.kernels.matmul(x, y[:, None])[:, 0]
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = g[:, None] * y if self.needs_input_grad[0] else None
+        return gx, self.compute(VecMat, g, x) if self.needs_input_grad[1] else None
+
+
+class VecMat(Function):
+    """z = xY, of a vector and a matrix;  x̄ = Yg, Ȳ = xgᵀ."""
+
+    takes_arrays = True
+    keeps_inputs = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return self.device.kernels.matmul(x[None], y)[0]
+
+    def backward(self, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y = self.saved_tensors
+        gx = self.compute(MatVec, y, g) if self.needs_input_grad[0] else None
+        return gx, x[:, None] * g if self.needs_input_grad[1] else None
+
+
 class Linear(Function):
     """Y = XWᵀ + b for rows X (*, in);  X̄ = GW, W̄ = GᵀX, b̄ = Σₙ Gₙ over all rows."""
 
@@ -123,6 +153,10 @@ def matmul(input: Any, other: Any) -> Tensor:
     a, b = x._data, y._data
     if a.ndim == 2 == b.ndim and a.shape[1] == b.shape[0] and a.dtype is b.dtype:  # as nearly always
         return run(MatMul, x, y)
+    if a.ndim == 2 and b.ndim == 1 and a.shape[1] == b.shape[0] and a.dtype is b.dtype:
+        return run(MatVec, x, y)
+    if a.ndim == 1 and b.ndim == 2 and a.shape[0] == b.shape[0] and a.dtype is b.dtype:
+        return run(VecMat, x, y)
     if x.dtype != y.dtype:
         wide = np.promote_types(x.dtype, y.dtype)
         x, y = x.astype(wide), y.astype(wide)

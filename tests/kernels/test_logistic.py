@@ -103,3 +103,40 @@ def test_softplus_takes_every_order_of_the_elements(dtype):
         for g in (view, np.ascontiguousarray(view) * 2, np.broadcast_to(x.dtype.type(3), view.shape)):
             np.testing.assert_allclose(cpu.softplus(view, np.inf), exact_softplus(view), rtol=4e-7)
             np.testing.assert_allclose(cpu.softplus_grad(g, view, np.inf), g * exact(view), rtol=4e-7, atol=1e-9)
+
+
+def exact_silu(x):
+    x = x.astype(np.float64)
+    return x * exact(x)
+
+
+def exact_silu_slope(x):
+    x, s = x.astype(np.float64), exact(x)
+    return s * (1 + x * (1 - s))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["first", "last", "sliced", "few", "none"])
+def test_x_times_its_logistic_function_and_the_gradient(order, dtype):
+    rng = np.random.default_rng(2)
+    x, g = (5 * rng.standard_normal((2, 8, 16, 10, 6))).astype(dtype)
+    if order == "last":
+        x, g = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for a in (x, g))
+    elif order == "sliced":
+        x = np.repeat(x, 2, axis=3)[..., ::2]
+    elif order == "few":
+        x, g = x[0, 0, 0], g[0, 0, 0]
+    elif order == "none":
+        x, g = x[:0], g[:0]
+    y, gx = cpu.silu(x), cpu.silu_grad(g, x)
+    assert y.dtype == gx.dtype == dtype and y.shape == gx.shape == x.shape
+    np.testing.assert_allclose(y, exact_silu(x), rtol=1e-6)
+    np.testing.assert_allclose(gx, g * exact_silu_slope(x), rtol=1e-5, atol=1e-6)
+    if order == "last":
+        assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_far_from_zero_x_times_its_logistic_function_is_x_or_nothing():
+    x = np.array([-200, -100, 100, 1e30, np.inf, np.nan], np.float32)
+    np.testing.assert_array_equal(cpu.silu(x)[2:], x[2:])
+    np.testing.assert_allclose(cpu.silu(x)[:2], 0, atol=1e-36)

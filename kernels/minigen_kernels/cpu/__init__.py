@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from . import activation, draws, loss, normalization, philox, sums, updates
 from .convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from .first_compile import compiled_before, expect_convolutions
-from .logistic import sigmoid, sigmoid_grad, softplus, softplus_grad
+from .logistic import sigmoid, sigmoid_grad, silu, silu_grad, softplus, softplus_grad
 from .products import matmul, matmul_then_activate
 from .softmax import softmax, softmax_grad
 from .threads import num_threads, parallel_for, set_num_threads
@@ -45,6 +45,8 @@ __all__ = [
     "set_num_threads",
     "sigmoid",
     "sigmoid_grad",
+    "silu",
+    "silu_grad",
     "softmax",
     "softmax_grad",
     "softplus",

@@ -1,4 +1,5 @@
-"""The logistic function and softplus, whose derivative it is, in one pass over memory each; their gradients in another.
+"""The logistic function, softplus, whose derivative it is, and x times it, in one pass over memory each; their gradients
+in another.
 
 NumPy goes through memory four times for 1/(1 + e^-x), and three times for its gradient. Numba would call the C library's
 exponential function for each number; this one is additions and multiplications alone, which the compiler makes vectors
@@ -38,14 +39,21 @@ FUSED = {"contract"}  # a product and a sum may be one instruction: two thirds o
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """1/(1 + e^-x), for any shape and order of the elements, which the result shares. Where e^-x is infinite, it is 0."""
     if x.size < LEAST or x.dtype != FLOAT:
-        y = np.asarray(np.negative(x))
-        one = ONES.get(y.dtype, 1)
-        return np.divide(one, np.add(silence.quietly(np.exp, y, y), one, y), y)
+        return silence.quietly(_by_numpy, x)
     if 0 in x.strides:  # then NumPy orders a copy's axes otherwise than its elements
         x = np.ascontiguousarray(x)
     y = np.empty_like(x)
     in_pieces(_sigmoid, x.size, read_only(x.ravel("K")), y.ravel("K"))
     return y
+
+
+def _by_numpy(x: np.ndarray) -> np.ndarray:
+    y = np.negative(x)
+    if y.ndim == 0:  # then it is a bare number
+        y = np.asarray(y)
+    np.exp(y, y)
+    np.add(y, ONES.get(y.dtype, 1), y)
+    return np.reciprocal(y, y)
 
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -55,6 +63,29 @@ def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.multiply(g, np.multiply(slope, y, slope), slope)
     out = np.empty_like(y)
     in_pieces(_sigmoid_grad, y.size, read_only(g.ravel("K")), read_only(y.ravel("K")), out.ravel("K"))
+    return out
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """x/(1 + e^-x), for any shape and order of the elements, which the result shares."""
+    if x.dtype != FLOAT:
+        return np.asarray(x * sigmoid(x))
+    if 0 in x.strides:
+        x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    in_pieces(_silu, x.size, read_only(x.ravel("K")), y.ravel("K"))
+    return y
+
+
+def silu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """g·s·(1 + x·(1 - s)) with s = σ(x), for g and x of one shape."""
+    if g.dtype != FLOAT or x.dtype != FLOAT:
+        s = sigmoid(x)
+        return np.asarray(g * (s * (x * (1 - s) + 1)))
+    if g.strides != x.strides or 0 in x.strides:
+        g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    out = np.empty_like(x)
+    in_pieces(_silu_grad, x.size, read_only(g.ravel("K")), read_only(x.ravel("K")), out.ravel("K"))
     return out
 
 
@@ -144,6 +175,29 @@ def _sigmoid(board, n, piece, worker, x, y):
     xs, ys = x[part], y[part]
     for i in range(xs.size):
         ys[i] = _logistic(xs[i])
+
+
+@compiled(fastmath=FUSED)
+def _silu(board, n, piece, worker, x, y):
+    if piece == ALL:
+        hand_out(board, n, (x, y))
+        return
+    part = slice(piece * PIECE, min((piece + 1) * PIECE, x.size))
+    xs, ys = x[part], y[part]
+    for i in range(xs.size):
+        ys[i] = xs[i] * _logistic(xs[i])
+
+
+@compiled(fastmath=FUSED)
+def _silu_grad(board, n, piece, worker, g, x, out):
+    if piece == ALL:
+        hand_out(board, n, (g, x, out))
+        return
+    part = slice(piece * PIECE, min((piece + 1) * PIECE, g.size))
+    gs, xs, outs = g[part], x[part], out[part]
+    for i in range(gs.size):
+        s = _logistic(xs[i])
+        outs[i] = gs[i] * (s * (xs[i] * (np.float32(1) - s) + np.float32(1)))
 
 
 @compiled()

@@ -41,12 +41,13 @@ def _by_rows(kernel: Callable[..., None], axis: int, log: bool, *arrays: np.ndar
     if axis != arrays[0].ndim - 1:
         moved = _by_rows(kernel, arrays[0].ndim - 1, log, *[np.moveaxis(array, axis, -1) for array in arrays])
         return np.moveaxis(moved, -1, axis)
-    out = np.empty(arrays[0].shape, np.float32)
-    size = arrays[0].shape[axis]
-    rows = [read_only(np.ascontiguousarray(array).reshape(-1, size)) for array in arrays]
+    shape = arrays[0].shape
+    size = shape[axis]
+    out = np.empty((arrays[0].size // size, size), np.float32)
+    rows = [read_only(np.ascontiguousarray(array).reshape(out.shape)) for array in arrays]
     height = max(1, PIECE // size)
-    run_shared(kernel, -(-out.size // (size * height)), height, log, *rows, out.reshape(-1, size))
-    return out
+    run_shared(kernel, -(-len(out) // height), height, log, *rows, out)
+    return out.reshape(shape)
 
 
 @compiled(inline="always")

@@ -22,6 +22,12 @@ def _matmul_vector(draw: Draw) -> Sample:
     return [draw.normal(left), draw.normal(right)], {}
 
 
+def _matrix_and_vector(draw: Draw) -> Sample:
+    k, n = draw.integer(1, 3), draw.integer(0, 3)
+    left, right = draw.choice([((n, k), (k,)), ((k,), (k, n))])
+    return [draw.normal(left), draw.normal(right)], {}
+
+
 _EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
     ("ij,jk->ik", [(2, 3), (3, 2)]),
     ("ij,jk", [(1, 3), (3, 2)]),
@@ -70,6 +76,7 @@ def _linear(draw: Draw) -> Sample:
 OPERATIONS = [
     Operation("matmul", F.matmul, _matmul, linear=(0, 1)),
     Operation("matmul/vector", F.matmul, _matmul_vector, linear=(0, 1)),
+    Operation("matmul/matrix and vector", F.matmul, _matrix_and_vector, linear=(0, 1)),
     Operation("einsum", lambda *xs, equation: F.einsum(equation, *xs), _einsum, linear=(0,)),
     Operation("dot", F.dot, _vectors, linear=(0, 1)),
     Operation("outer", F.outer, _outer, linear=(0, 1)),
