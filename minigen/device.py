@@ -142,7 +142,7 @@ class Cpu(Device):
         lead = len(shape) - array.ndim  # NumPy's function takes three times as long to do the same
         strides = [0] * lead + [s if n == m else 0 for s, n, m in zip(array.strides, array.shape, shape[lead:])]
         out: np.ndarray = np.ndarray(shape, array.dtype, array, strides=strides)
-        out.setflags(False)
+        out.setflags(write=False)
         return out
 
 

@@ -129,7 +129,8 @@ def test_x_times_its_logistic_function_and_the_gradient(order, dtype):
     elif order == "none":
         x, g = x[:0], g[:0]
     y, gx = cpu.silu(x), cpu.silu_grad(g, x)
-    assert y.dtype == gx.dtype == dtype and y.shape == gx.shape == x.shape
+    assert y.dtype == gx.dtype == dtype
+    assert y.shape == gx.shape == x.shape
     np.testing.assert_allclose(y, exact_silu(x), rtol=1e-6)
     np.testing.assert_allclose(gx, g * exact_silu_slope(x), rtol=1e-5, atol=1e-6)
     if order == "last":

@@ -53,7 +53,7 @@ def mirror_weight(w: np.ndarray, groups: int) -> np.ndarray:
 def read_only(array: np.ndarray) -> np.ndarray:
     """A read-only view. To Numba, whether an array may be written to is part of its type, and each type is compiled."""
     view = array.view()
-    view.setflags(False)  # named `write=False`, it takes twice as long
+    view.setflags(False)  # type: ignore[call-arg]  # with the name `write`, it takes twice as long
     return view
 
 

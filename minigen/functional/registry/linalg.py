@@ -24,8 +24,12 @@ def _matmul_vector(draw: Draw) -> Sample:
 
 def _matrix_and_vector(draw: Draw) -> Sample:
     k, n = draw.integer(1, 3), draw.integer(0, 3)
-    left, right = draw.choice([((n, k), (k,)), ((k,), (k, n))])
-    return [draw.normal(left), draw.normal(right)], {}
+    return [draw.normal((n, k)), draw.normal((k,))], {}
+
+
+def _vector_and_matrix(draw: Draw) -> Sample:
+    matrix, vector = _matrix_and_vector(draw)[0]
+    return [vector, matrix.T], {}
 
 
 _EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
@@ -77,6 +81,7 @@ OPERATIONS = [
     Operation("matmul", F.matmul, _matmul, linear=(0, 1)),
     Operation("matmul/vector", F.matmul, _matmul_vector, linear=(0, 1)),
     Operation("matmul/matrix and vector", F.matmul, _matrix_and_vector, linear=(0, 1)),
+    Operation("matmul/vector and matrix", F.matmul, _vector_and_matrix, linear=(0, 1)),
     Operation("einsum", lambda *xs, equation: F.einsum(equation, *xs), _einsum, linear=(0,)),
     Operation("dot", F.dot, _vectors, linear=(0, 1)),
     Operation("outer", F.outer, _outer, linear=(0, 1)),
