@@ -64,7 +64,11 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialized array that this thread will be given again under the same name: fresh memory is slow memory."""
+    """An uninitialized array that this thread will be given again under the same name: fresh memory is slow memory.
+
+    Kernels that are never at work at once, in one thread, use the same name for the same kind of thing: a Winograd
+    convolution and a product by panels both pack their "inputs", and the larger of the two is all the memory it takes.
+    """
     size = math.prod(shape) * dtype.itemsize
     return _buffer(name, size)[0][:size].view(dtype).reshape(shape)
 

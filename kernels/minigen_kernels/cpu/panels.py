@@ -98,7 +98,7 @@ def multiply(
     planned: the `plan` for a and b, from who has made it already.
     """
     planned = planned or plan(a, b)
-    packed = scratch_address("panels", planned.packed)
+    packed = scratch_address("inputs", planned.packed)
     if bias is not None and bias.strides != (ITEM,):
         bias = np.ascontiguousarray(bias)
     start = 0 if bias is None else address(bias)

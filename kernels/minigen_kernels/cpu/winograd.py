@@ -259,7 +259,7 @@ def _convolve(
     rooms, widest = num_threads(), max(column.width for column in columns)
     numbers = scheme.planes * max(column.plane for column in columns)
     if alone:
-        column_of_worker = scratch("winograd_column", (rooms, numbers), x.dtype)
+        column_of_worker = scratch("column", (rooms, numbers), x.dtype)
         weights, of_worker = [column_of_worker] * len(columns), column_of_worker.strides[0]
     else:
         weights, of_worker = [aligned((numbers,), x.dtype) for _ in columns], 0
@@ -391,13 +391,13 @@ def _planes(name: str, rooms: int, scheme: Scheme, size: int) -> tuple[int, int,
     A weight gradient's last tile reads up to a tile's rows beyond its plane.
     """
     numbers = -(-size // LANES) * LANES + max(LANES, *ROWS.values())
-    planes = scratch(f"winograd_{name}", (rooms, scheme.planes, numbers), FLOAT)
+    planes = scratch(name, (rooms, scheme.planes, numbers), FLOAT)
     return address(planes), planes.strides[0], _apart(scheme.planes, numbers)
 
 
 def _room(rooms: int, scheme: Scheme) -> np.ndarray:
     """Room for weights (r², PACKED, width), for each worker."""
-    return scratch("winograd_weights", (rooms, scheme.taps**2 * PACKED * max(WIDTHS)), FLOAT)
+    return scratch("weights", (rooms, scheme.taps**2 * PACKED * max(WIDTHS)), FLOAT)
 
 
 @lru_cache(256)
