@@ -288,7 +288,7 @@ class Function:
         """What is kept of saved values: the tensor of an input, an `_Output` of the output, anything else as it is."""
         keep = []
         for value in saved:
-            if value.__class__ is Tensor:  # a mask
+            if value.__class__ is Tensor and value._data.dtype.kind != "f":  # a mask
                 keep.append(value)
                 continue
             for x, array in zip(inputs, arrays):

@@ -12,7 +12,7 @@ from minigen.autograd.function import Function, _Output
 from minigen.functional.convolution import Conv2d, Conv2dWeightGrad, ConvTranspose2d
 from minigen.functional.fused import LinearThenActivate
 from minigen.functional.indexing import GetItem, TakeAlong
-from minigen.functional.linalg import Einsum, Linear, MatMul
+from minigen.functional.linalg import Einsum, Linear, MatMul, MatVec, VecMat
 from minigen.tensor import Tensor
 
 
@@ -22,7 +22,7 @@ def multiply_adds(operation: type[Function], arrays: list[Any], params: dict[str
     Convolutions count every tap of every output, those on the padding included, so that the three of the family cost
     the same for the same sizes; biases are not counted. An einsum of several operands is taken pair by pair.
     """
-    if issubclass(operation, MatMul):
+    if issubclass(operation, (MatMul, MatVec, VecMat)):
         return out.size * arrays[0].shape[-1]
     if issubclass(operation, (Linear, LinearThenActivate)):
         return out.size * arrays[1].shape[1]

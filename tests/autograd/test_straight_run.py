@@ -229,9 +229,10 @@ def test_a_refusal_of_our_own_passes_through_both():
             call(leaf(3), leaf(3))
 
 
-def test_an_array_that_is_neither_input_nor_output_is_refused_by_both():
+@pytest.mark.parametrize("made", [lambda x: 2 * x, lambda x: mg.Tensor(2 * x)])
+def test_what_is_neither_input_nor_output_is_refused_by_both_an_array_or_a_tensor(made):
     class Does(Odd):
-        does = staticmethod(lambda x, y: ((2 * x,), x + y))
+        does = staticmethod(lambda x, y: ((made(x),), x + y))
 
     for call in (partial(run, Does), Does.apply):
         with pytest.raises(mg.errors.AutogradError, match="neither an input nor the output"):

@@ -60,8 +60,11 @@ def test_products_of_matrices_count_every_pair():
         F.einsum("bij,bjk->bik", minigen.ones(4, 2, 3), minigen.ones(4, 3, 5))
         F.einsum("ij->i", minigen.ones(2, 3))
         F.einsum("ij,jk,kl->il", minigen.ones(2, 99), minigen.ones(99, 2), minigen.ones(2, 98))
+        F.matmul(minigen.ones(6, 5), minigen.ones(5))
+        F.matmul(minigen.ones(6), minigen.ones(6, 5))
     # Of the chain the first product is the smaller one by far, and is taken first.
-    assert [row.multiply_adds for row in t.rows] == [5 * 4 * 2 * 3 * 7, 4 * 2 * 3 * 5, 0, 2 * 99 * 2 + 2 * 2 * 98]
+    chain = 2 * 99 * 2 + 2 * 2 * 98
+    assert [row.multiply_adds for row in t.rows] == [5 * 4 * 2 * 3 * 7, 4 * 2 * 3 * 5, 0, chain, 6 * 5, 6 * 5]
 
 
 @pytest.mark.parametrize("frozen", [False, True])
