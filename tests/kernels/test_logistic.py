@@ -137,7 +137,12 @@ def test_x_times_its_logistic_function_and_the_gradient(order, dtype):
         assert y.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def test_far_from_zero_x_times_its_logistic_function_is_x_or_nothing():
-    x = np.array([-200, -100, 100, 1e30, np.inf, np.nan], np.float32)
-    np.testing.assert_array_equal(cpu.silu(x)[2:], x[2:])
-    np.testing.assert_allclose(cpu.silu(x)[:2], 0, atol=1e-36)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_from_zero_x_times_its_logistic_function_is_x_or_nothing(dtype):
+    x = np.array([-200, -100, -np.inf, 100, 1e30, np.inf, np.nan], dtype)
+    y, slopes = cpu.silu(x), cpu.silu_grad(np.ones_like(x), x)
+    np.testing.assert_array_equal(y[3:], x[3:])
+    np.testing.assert_allclose(y[:2], 0, atol=1e-36)
+    assert np.isnan(y[2])  # -infinity times 0, as in PyTorch
+    np.testing.assert_allclose(slopes[[0, 1, 3, 4]], [0, 0, 1, 1], atol=1e-36)

@@ -69,7 +69,7 @@ def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
 def silu(x: np.ndarray) -> np.ndarray:
     """x/(1 + e^-x), for any shape and order of the elements, which the result shares."""
     if x.dtype != FLOAT:
-        return np.asarray(x * sigmoid(x))
+        return np.asarray(silence.quietly(np.multiply, x, sigmoid(x)))  # -infinity times 0 is NaN
     if 0 in x.strides:
         x = np.ascontiguousarray(x)
     y = np.empty_like(x)
@@ -80,13 +80,16 @@ def silu(x: np.ndarray) -> np.ndarray:
 def silu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """g·s·(1 + x·(1 - s)) with s = σ(x), for g and x of one shape."""
     if g.dtype != FLOAT or x.dtype != FLOAT:
-        s = sigmoid(x)
-        return np.asarray(g * (s * (x * (1 - s) + 1)))
+        return np.asarray(silence.quietly(_silu_slope_times, g, x, sigmoid(x)))
     if g.strides != x.strides or 0 in x.strides:
         g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
     out = np.empty_like(x)
     in_pieces(_silu_grad, x.size, read_only(g.ravel("K")), read_only(x.ravel("K")), out.ravel("K"))
     return out
+
+
+def _silu_slope_times(g: np.ndarray, x: np.ndarray, s: np.ndarray) -> np.ndarray:
+    return g * (s * (x * (1 - s) + 1))
 
 
 def softplus(x: np.ndarray, threshold: float) -> np.ndarray:
