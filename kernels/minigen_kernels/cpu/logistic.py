@@ -8,6 +8,8 @@ of: 0.5 ns a number on one core of a Zen 4, where NumPy takes 0.9.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import silence
@@ -40,11 +42,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     """1/(1 + e^-x), for any shape and order of the elements, which the result shares. Where e^-x is infinite, it is 0."""
     if x.size < LEAST or x.dtype != FLOAT:
         return silence.quietly(_by_numpy, x)
-    if 0 in x.strides:  # then NumPy orders a copy's axes otherwise than its elements
-        x = np.ascontiguousarray(x)
-    y = np.empty_like(x)
-    in_pieces(_sigmoid, x.size, read_only(x.ravel("K")), y.ravel("K"))
-    return y
+    return _of_each(_sigmoid, x)
 
 
 def _by_numpy(x: np.ndarray) -> np.ndarray:
@@ -61,31 +59,21 @@ def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     if y.size < LEAST or g.dtype != FLOAT or y.dtype != FLOAT or g.strides != y.strides or 0 in y.strides:
         slope = np.asarray(np.subtract(ONES.get(y.dtype, 1), y))
         return np.multiply(g, np.multiply(slope, y, slope), slope)
-    out = np.empty_like(y)
-    in_pieces(_sigmoid_grad, y.size, read_only(g.ravel("K")), read_only(y.ravel("K")), out.ravel("K"))
-    return out
+    return _of_each_pair(_sigmoid_grad, g, y)
 
 
 def silu(x: np.ndarray) -> np.ndarray:
     """x/(1 + e^-x), for any shape and order of the elements, which the result shares."""
     if x.dtype != FLOAT:
         return np.asarray(silence.quietly(np.multiply, x, sigmoid(x)))  # -infinity times 0 is NaN
-    if 0 in x.strides:
-        x = np.ascontiguousarray(x)
-    y = np.empty_like(x)
-    in_pieces(_silu, x.size, read_only(x.ravel("K")), y.ravel("K"))
-    return y
+    return _of_each(_silu, x)
 
 
 def silu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """g·s·(1 + x·(1 - s)) with s = σ(x), for g and x of one shape."""
     if g.dtype != FLOAT or x.dtype != FLOAT:
         return np.asarray(silence.quietly(_silu_slope_times, g, x, sigmoid(x)))
-    if g.strides != x.strides or 0 in x.strides:
-        g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
-    out = np.empty_like(x)
-    in_pieces(_silu_grad, x.size, read_only(g.ravel("K")), read_only(x.ravel("K")), out.ravel("K"))
-    return out
+    return _of_each_pair(_silu_grad, g, x)
 
 
 def _silu_slope_times(g: np.ndarray, x: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -97,11 +85,7 @@ def softplus(x: np.ndarray, threshold: float) -> np.ndarray:
     if x.dtype != FLOAT:
         with np.errstate(invalid="ignore"):  # as NumPy says of NaN
             return np.where(x > threshold, x, np.logaddexp(x, x.dtype.type(0)))
-    if 0 in x.strides:
-        x = np.ascontiguousarray(x)
-    y = np.empty_like(x)
-    in_pieces(_softplus, x.size, read_only(x.ravel("K")), np.float32(threshold), y.ravel("K"))
-    return y
+    return _of_each(_softplus, x, np.float32(threshold))
 
 
 def softplus_grad(g: np.ndarray, x: np.ndarray, threshold: float) -> np.ndarray:
@@ -109,11 +93,24 @@ def softplus_grad(g: np.ndarray, x: np.ndarray, threshold: float) -> np.ndarray:
     if g.dtype != FLOAT or x.dtype != FLOAT:
         with np.errstate(invalid="ignore"):  # infinity times 0 is NaN
             return np.asarray(g * np.where(x > threshold, x.dtype.type(1), sigmoid(x)))
+    return _of_each_pair(_softplus_grad, g, x, np.float32(threshold))
+
+
+def _of_each(kernel: Callable[..., None], x: np.ndarray, *numbers: np.float32) -> np.ndarray:
+    """What a kernel makes of every element of x, in an array whose elements lie as those of x do."""
+    if 0 in x.strides:  # then NumPy orders a copy's axes otherwise than its elements
+        x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    in_pieces(kernel, x.size, read_only(x.ravel("K")), *numbers, y.ravel("K"))
+    return y
+
+
+def _of_each_pair(kernel: Callable[..., None], g: np.ndarray, x: np.ndarray, *numbers: np.float32) -> np.ndarray:
+    """The same of the elements of g and x, of one shape, that are in the same place."""
     if g.strides != x.strides or 0 in x.strides:
         g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
     out = np.empty_like(x)
-    flat = read_only(g.ravel("K")), read_only(x.ravel("K"))
-    in_pieces(_softplus_grad, x.size, *flat, np.float32(threshold), out.ravel("K"))
+    in_pieces(kernel, x.size, read_only(g.ravel("K")), read_only(x.ravel("K")), *numbers, out.ravel("K"))
     return out
 
 
