@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from minigen.random import Generator
 
 NAMES = ("cpu", "cuda", "cudasim")
+INT64 = np.dtype(np.int64)
+FEW = 2000  # numbers, which are copied sooner than a view of other strides is made
 SIMULATOR = "minigen_kernels.cuda.simulator"
 
 
@@ -74,11 +77,20 @@ class Device:
 
     def quietly(self, function: Callable[..., Any], *arrays: Any) -> Any:
         """`function(*arrays)`, a function of the array module, without warnings: infinity and NaN are what it is to give."""
-        return silence.quietly(function, *arrays)
+        with np.errstate(all="ignore"):  # the simulation is NumPy's in the end
+            return function(*arrays)
+
+    def sum(self, array: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
+        """Σ over the axes, as an array; of integers and booleans, as int64."""
+        return array.sum(axis=axes, keepdims=keepdims, dtype=None if array.dtype.kind == "f" else "int64")
 
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
         """An array broadcast to a shape, without a copy; not to be written to."""
         return self.xp.broadcast_to(array, shape)
+
+    def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """The same, of which nobody asks whether it is a copy."""
+        return self.repeated(array, shape)
 
     def send(self, array: np.ndarray) -> Any:
         """A C-contiguous array of the host's on this device."""
@@ -134,16 +146,37 @@ def _in_memory_order(array: Any, copy: Callable[[Any], Any]) -> Any:
 
 
 class Cpu(Device):
-    """NumPy's arrays."""
+    """NumPy's arrays. Of a few numbers, NumPy's own ways to do these things cost more than the doing."""
+
+    quietly = staticmethod(silence.quietly)
+
+    def sum(self, array: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
+        dtype = array.dtype if array.dtype.kind == "f" else INT64
+        one = array.ndim == 0 or (len(axes) == array.ndim and not keepdims)
+        out: Any = np.empty((), dtype) if one else None  # NumPy would return a bare number
+        return np.add.reduce(array, axes, dtype, out=out, keepdims=keepdims)
+
+    def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
+        if math.prod(shape) > FEW:
+            return self.repeated(array, shape)
+        out: np.ndarray = np.empty(shape, array.dtype)
+        out[...] = array
+        return out
 
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
         if not array.flags.c_contiguous:
             return np.broadcast_to(array, shape)
-        lead = len(shape) - array.ndim  # NumPy's function takes three times as long to do the same
-        strides = [0] * lead + [s if n == m else 0 for s, n, m in zip(array.strides, array.shape, shape[lead:])]
-        out: np.ndarray = np.ndarray(shape, array.dtype, array, strides=strides)
-        out.setflags(write=False)
+        strides = _strides_repeated(array.strides, array.shape, shape)  # NumPy's function takes five times as long
+        out: np.ndarray = np.ndarray(shape, array.dtype, array, 0, strides)
+        out.setflags(False)  # type: ignore[call-arg]  # with the name `write`, it takes twice as long
         return out
+
+
+@lru_cache
+def _strides_repeated(strides: tuple[int, ...], small: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of an array, broadcast to a shape: 0 along the axes where it is repeated."""
+    lead = len(shape) - len(small)
+    return (0,) * lead + tuple([s if n == m else 0 for s, n, m in zip(strides, small, shape[lead:])])
 
 
 cpu = Cpu("cpu", np, "minigen_kernels.cpu", "scipy.special")
@@ -157,10 +190,6 @@ def device_of(array: Any) -> Device:
 
 class DeviceWithCudaKernels(Device):
     """A GPU, or the simulation of one."""
-
-    def quietly(self, function: Callable[..., Any], *arrays: Any) -> Any:
-        with np.errstate(all="ignore"):  # the simulation is NumPy's in the end
-            return function(*arrays)
 
     def send(self, array: np.ndarray) -> Any:
         from minigen.cuda import pinned

@@ -42,6 +42,39 @@ def test_the_cpu_knows_its_arrays_kernels_and_special_functions():
     assert array.tolist() == [2.0, 1.0]
 
 
+@pytest.mark.parametrize("place", ["cpu", pytest.param("cudasim", marks=simulated)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((3,), (0,)), ((2, 3), (0, 1)), ((2, 3), (1,)), ((2, 3), ()), ((), ()), ((0, 3), (0,)), ((0,), (0,))],
+)
+def test_a_sum_is_an_array_of_what_numpy_adds_up(shape, axes, keepdims, place):
+    place = mg.device(place)
+    for dtype in (np.float16, np.float32, np.float64, np.int32, bool):
+        x = np.random.default_rng(0).uniform(-4, 4, shape).astype(dtype)
+        y = place.sum(place.asarray(x), axes, keepdims)
+        assert isinstance(y, place.ndarray)
+        assert y.dtype == (dtype if np.dtype(dtype).kind == "f" else np.int64)
+        expected = x.sum(axis=axes, keepdims=keepdims, dtype=y.dtype)
+        assert y.shape == expected.shape
+        np.testing.assert_array_equal(place.to_host(y), expected)
+
+
+@pytest.mark.parametrize("place", ["cpu", pytest.param("cudasim", marks=simulated)])
+@pytest.mark.parametrize("spread", ["repeated", "spread"])
+@pytest.mark.parametrize(
+    ("small", "shape"),
+    [((), (4,)), ((), ()), ((1,), (4,)), ((3, 1), (2, 3, 4)), ((1, 4), (0, 4)), ((3, 1), (3, 900)), ((), (3000,))],
+)
+def test_an_array_is_broadcast_to_a_shape(small, shape, spread, place):
+    place = mg.device(place)
+    x = np.random.default_rng(0).normal(size=small).astype(np.float32)
+    for array in (x, x.astype(np.float64), np.array(x, order="F")):
+        y = getattr(place, spread)(place.asarray(array), shape)
+        assert (y.shape, y.dtype) == (shape, array.dtype)
+        np.testing.assert_array_equal(place.to_host(y), np.broadcast_to(array, shape))
+
+
 @pytest.mark.parametrize("name", ["tpu", "CPU", "", None, 3, "cuda:0"])
 def test_an_unknown_device_is_named_with_those_there_are(name):
     with pytest.raises(DeviceError, match=r"There is no device .*cpu, cuda, cudasim"):

@@ -11,12 +11,14 @@ import numpy as np
 
 
 class _OfThread(threading.local):
-    """A context in which NumPy warns of nothing. Each thread has its own: no two may be in the same one at once."""
+    """A context in which NumPy warns of nothing, where it is not in use. Each thread has its own: no two may be in the same
+    one at once.
+    """
 
     def __init__(self) -> None:
-        self.context = Context()
-        self.context.run(np.seterr, all="ignore")
-        self.entered = False
+        context = Context()
+        context.run(np.seterr, all="ignore")
+        self.idle = [context]
 
 
 _of_thread = _OfThread()
@@ -29,12 +31,12 @@ def quietly(function: Callable[..., Any], *args: Any) -> Any:
     is entered in 0.1. It cannot be entered twice: what is called within, or by a finalizer that Python runs meanwhile, takes
     `np.errstate`.
     """
-    mine = _of_thread
-    if mine.entered:
+    idle = _of_thread.idle
+    if not idle:
         with np.errstate(all="ignore"):
             return function(*args)
-    mine.entered = True
+    context = idle.pop()
     try:
-        return mine.context.run(function, *args)
+        return context.run(function, *args)
     finally:
-        mine.entered = False
+        idle.append(context)

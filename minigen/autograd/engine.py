@@ -141,6 +141,7 @@ def _run(
     gradients: dict[Any, Any] = {}  # by node or leaf: the sum of what has arrived so far
     result: dict[Any, Tensor] = {}
     heap: list[tuple[int, int, Function]] = []
+    alone: Function | None = None  # the node that waits, where no other does
     order = 0  # breaks ties, so that the order of additions is always the same
 
     state = modes.thread.state
@@ -159,12 +160,21 @@ def _run(
                 gradients[source] = total if total.shape or not bare else source.device.xp.asarray(total)
                 continue
             gradients[source] = g
-            if isinstance(source, Function):
+            if not isinstance(source, Function):
+                continue
+            if alone is None and not heap:
+                alone = source  # and of a chain the heap never hears
+                continue
+            for waiting in (source,) if alone is None else (alone, source):
                 order += 1
-                heapq.heappush(heap, (-source.depth, order, source))
-        if not heap:
+                heapq.heappush(heap, (-waiting.depth, order, waiting))
+            alone = None
+        if alone is not None:
+            node, alone = alone, None
+        elif heap:
+            node = heapq.heappop(heap)[2]
+        else:
             break
-        node = heapq.heappop(heap)[2]
         g = gradients.pop(node)
         if create_graph:
             state.origin = node
@@ -180,8 +190,8 @@ def _run(
         mine = copy(node) if bare and retain_graph else node
         if watch is not None:
             pending = watch.gradient(node, g, useful)
-        elif bare and useful is None and node._other is ABSENT and node._edge is not ABSENT and node.takes_arrays:
-            pending = _only_input(mine, g)
+        elif bare and node._edge is not ABSENT and node.takes_arrays:
+            pending = _straight(mine, g, useful)
         else:
             pending = _node_backward(mine, g, useful, bare)
         if not retain_graph:
@@ -255,19 +265,43 @@ def _checked(node: Function, grads: Any, edges: Sequence[Any], bare: bool, watch
     return pairs
 
 
-def _only_input(node: Function, g: Any) -> list[tuple[Any, Any]]:
-    """`_node_backward` of a node that `run` has made of one input, on arrays, and a microsecond sooner."""
-    edge = node._edge
-    node.needs_input_grad = ONLY
+def _straight(node: Function, g: Any, useful: set[Any] | None) -> list[tuple[Any, Any]]:
+    """`_node_backward` of a node that `run` has made, on arrays. No loop over its one or two inputs: so a product of four
+    numbers takes 1.6 µs less, a fifth of all its time, forwards and back.
+    """
+    edge, other = node._edge, node._other
+    one = other is ABSENT
+    if one:
+        other = None
+    if useful is not None:
+        edge, other = edge if edge in useful else None, other if other in useful else None
+        if edge is None and other is None:
+            return []
+    node.needs_input_grad = ONLY if one else (edge is not None, other is not None)
     node.on_arrays = True
     try:
-        gx = node.backward(g)
+        grads = node.backward(g)
     finally:
         node.on_arrays = False
-    source = edge._data if isinstance(edge, Tensor) else edge
-    if gx.__class__ is edge.device.ndarray and gx.shape == source.shape and gx.dtype is source.dtype:
-        return [(edge, gx)]
-    return _checked(node, gx, (edge,), True, False)
+    if one:
+        gx = grads
+    elif grads.__class__ is tuple and len(grads) == 2:
+        gx, gy = grads
+    else:
+        return _checked(node, grads, (edge, other), True, False)
+
+    pairs, array = [], node.device.ndarray
+    if edge is not None:
+        source = edge._data if isinstance(edge, Tensor) else edge
+        if gx.__class__ is not array or gx.shape != source.shape or gx.dtype is not source.dtype:
+            return _checked(node, grads, (edge,) if one else (edge, other), True, False)
+        pairs.append((edge, gx))
+    if other is not None:
+        source = other._data if isinstance(other, Tensor) else other
+        if gy.__class__ is not array or gy.shape != source.shape or gy.dtype is not source.dtype:
+            return _checked(node, grads, (edge, other), True, False)
+        pairs.append((other, gy))
+    return pairs
 
 
 def _fitted(node: Function, gx: Any, source: Any) -> Any:
@@ -275,7 +309,7 @@ def _fitted(node: Function, gx: Any, source: Any) -> Any:
     if gx.shape != source.shape:
         if not node.broadcasts:
             raise ShapeError(f"{node.name()}.backward returned shape {gx.shape} for an input of shape {source.shape}.")
-        gx = gx.sum_to(source.shape) if isinstance(gx, Tensor) else summed_to(gx, source.shape)
+        gx = gx.sum_to(source.shape) if isinstance(gx, Tensor) else summed_to(gx, source.shape, node.device)
     return gx if gx.dtype == source.dtype else gx.astype(source.dtype)
 
 

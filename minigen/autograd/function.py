@@ -9,7 +9,7 @@ the moment its output goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any
 from weakref import ref
 
@@ -230,8 +230,12 @@ class Function:
 
     def _free(self) -> None:
         """Forget the graph that leads here, and what is kept of it."""
-        self.edges, self._saved = None, ()
-        self._edge = self._other = self._x = self._y = None
+        self._saved = ()
+        if self._edge is ABSENT:
+            self.edges = None
+        else:
+            self._edge = self._other = ABSENT
+            self._x = self._y = None
 
     def compute(self, operation: type[Function], *inputs: Any, **params: Any) -> Any:
         """What `operation.apply(*inputs, **params)` returns; an array, while this node's gradient is computed on arrays.
@@ -261,8 +265,19 @@ class Function:
         Raises:
             InPlaceError: one of them has been changed in place since.
         """
-        out = []
         on_arrays = self.on_arrays
+        if on_arrays and self._saved is INPUTS:
+            x, y, recorded = self._x, self._y, self.recorded
+            if x._version[0] > recorded:
+                raise self._changed(x._data.shape)
+            if y is ABSENT:
+                return (x._data,)
+            if isinstance(y, Tensor):
+                if y._version[0] > recorded:
+                    raise self._changed(y._data.shape)
+                y = y._data
+            return x._data, y
+        out = []
         for value in self._kept:
             if isinstance(value, Tensor) or type(value) is _Output:
                 if value._version[0] > self.recorded:
@@ -398,12 +413,17 @@ def run(operation: type[Function], x: Any, y: Any = ABSENT, **params: Any) -> Te
         data = data.view()
     out = new_tensor(Tensor)
     out._data = data
-    out._version = x._counter() if operation.is_view and _looks_into(data, a, device) else NEVER
+    out._version = NEVER
+    if operation.is_view and (
+        (base := data.base) is a or (base is not None and base is a.base) or _looks_into(data, a, device)
+    ):
+        version = x._version
+        out._version = x._counter() if version is NEVER else version
     out.device = device
     out.grad = None
     out.hooks = None
     dtype = data.dtype
-    if not depth or dtype.kind != "f":
+    if not depth or (dtype is not DEFAULT_DTYPE and dtype.kind != "f"):
         out.requires_grad = False
         out.grad_fn = None
         return out
@@ -440,15 +460,21 @@ def _looks_into(data: Any, array: Any, device: Device) -> bool:
     return base is not None and (base is array or base is array.base or device.xp.may_share_memory(data, array))
 
 
-def summed_to(array: Any, shape: tuple[int, ...]) -> Any:
+def summed_to(array: Any, shape: tuple[int, ...], device: Device) -> Any:
     """An array summed over the axes along which `shape` would be repeated to become its own; ShapeError if it could not."""
     if not shape:
-        return array.sum(keepdims=True).reshape(shape)
-    lead = array.ndim - len(shape)
-    if lead < 0 or any(m not in (1, n) for m, n in zip(shape, array.shape[lead:])):
-        raise ShapeError(f"sum_to: {shape} does not broadcast to {array.shape}.")
-    repeated = [i for i, n in enumerate(array.shape) if i < lead or (shape[i - lead] == 1 and n != 1)]
-    return array.sum(axis=tuple(repeated), keepdims=True).reshape(shape)
+        return device.sum(array, tuple(range(array.ndim)))
+    repeated = _repeated(shape, array.shape)
+    return device.sum(array, repeated, keepdims=True).reshape(shape)
+
+
+@lru_cache
+def _repeated(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which an array of a shape is repeated, to be one of the full shape."""
+    lead = len(full) - len(shape)
+    if lead < 0 or any(m not in (1, n) for m, n in zip(shape, full[lead:])):
+        raise ShapeError(f"sum_to: {shape} does not broadcast to {full}.")
+    return tuple([i for i, n in enumerate(full) if i < lead or (shape[i - lead] == 1 and n != 1)])
 
 
 def _is_array(x: Any) -> bool:

@@ -45,10 +45,10 @@ class Relu(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         (x,) = self.saved_tensors
-        positive = _values(x) > zero_of(x, self.device)
         if self.on_arrays:
-            return choose(self.device.xp, positive, g, zero_of(g, self.device))
-        return self.compute(Where, g, 0.0, condition=positive)
+            zero = zero_of(x, self.device)
+            return choose(self.device.xp, x > zero, g, zero)
+        return run(Where, g, 0.0, condition=x.data > 0)
 
 
 class Silu(Function):

@@ -42,7 +42,7 @@ class Sum(Function):
         if columns is not None:
             y = self.device.kernels.sums.column_sums(columns)
             return y.reshape(kept(x.shape, dims)) if keepdim else y
-        return x.sum(axis=dims, keepdims=keepdim, dtype=None if x.dtype.kind == "f" else "int64")
+        return self.device.sum(x, dims, keepdim)
 
     def columns(self, x: Any, dims: tuple[int, ...]) -> Any:
         """x as a matrix whose columns are to be added up, where it lies in memory so, and the device's kernel for it pays."""
@@ -55,8 +55,9 @@ class Sum(Function):
 
     def backward(self, g: Tensor) -> Tensor:
         if not self.keepdim and g.ndim > 0:
-            g = self.compute(Reshape, g, shape=kept(self.x_shape, self.dims))
-        return self.compute(Expand, g, shape=self.x_shape)
+            shape = kept(self.x_shape, self.dims)
+            g = g.reshape(shape) if self.on_arrays else run(Reshape, g, shape=shape)
+        return self.device.spread(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
 
 
 class Mean(Sum):
@@ -66,7 +67,9 @@ class Mean(Sum):
 
     def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
         self.n = math.prod([x.shape[d] for d in dims]) or math.nan  # the mean of nothing, without a warning
-        return super().forward(x, dims, keepdim) / self.n
+        y = super().forward(x, dims, keepdim)
+        y /= self.n
+        return y
 
     def backward(self, g: Tensor) -> Tensor:
         return super().backward(g / self.n)
@@ -178,8 +181,9 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     >>> minigen.sum(x).item(), minigen.sum(x, 0).tolist(), minigen.sum(x, 1, keepdim=True).tolist()
     (21.0, [5.0, 7.0, 9.0], [[6.0], [15.0]])
     """
-    input = tensor(input)
-    return run(Sum, input, dims=axes(dim, input.ndim, "sum"), keepdim=keepdim)
+    if not isinstance(input, Tensor):
+        input = tensor(input)
+    return run(Sum, input, dims=axes(dim, input._data.ndim, "sum"), keepdim=keepdim)
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:

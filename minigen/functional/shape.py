@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,10 @@ class Reshape(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
-        last = x.ndim == 4 and len(shape) == 2 and x.transpose(0, 2, 3, 1).flags.c_contiguous
-        if last and not x.flags.c_contiguous:  # images, channels last, made rows: no view, a copy, which a kernel makes
-            x = getattr(self.device.kernels, "contiguous", lambda array: array)(x)
-        return x.reshape(shape)
+        return _reshaped(x, shape, self.device)
 
     def backward(self, g: Tensor) -> Tensor:
-        return self.compute(Reshape, g, shape=self.x_shape)
+        return _reshaped(g, self.x_shape, self.device) if self.on_arrays else run(Reshape, g, shape=self.x_shape)
 
 
 class Permute(Function):
@@ -45,11 +43,9 @@ class Permute(Function):
         self.dims = dims
         return x.transpose(dims)
 
-    def backward(self, g: Tensor) -> Tensor:
-        inverse = [0] * len(self.dims)
-        for i, dim in enumerate(self.dims):
-            inverse[dim] = i
-        return self.compute(Permute, g, dims=tuple(inverse))
+    def backward(self, g: Any) -> Tensor:
+        inverse = _inverse(self.dims)
+        return g.transpose(inverse) if self.on_arrays else run(Permute, g, dims=inverse)
 
 
 class Expand(Function):
@@ -63,7 +59,7 @@ class Expand(Function):
         return self.device.repeated(x, shape)
 
     def backward(self, g: Tensor) -> Tensor:
-        return self.compute(SumTo, g, shape=self.x_shape)
+        return summed_to(g, self.x_shape, self.device) if self.on_arrays else run(SumTo, g, shape=self.x_shape)
 
 
 class SumTo(Function):
@@ -73,10 +69,10 @@ class SumTo(Function):
 
     def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
         self.x_shape = x.shape
-        return summed_to(x, shape)
+        return summed_to(x, shape, self.device)
 
     def backward(self, g: Tensor) -> Tensor:
-        return self.compute(Expand, g, shape=self.x_shape)
+        return self.device.spread(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
 
 
 class Flip(Function):
@@ -146,6 +142,8 @@ class Astype(Function):
 class Clone(Function):
     """y = a copy of x;  x̄ = g."""
 
+    takes_arrays = True
+
     def forward(self, x: Any) -> Any:
         return x.copy()
 
@@ -176,17 +174,20 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    input, shape = tensor(input), _sizes(shape)
+    shape = _sizes(shape)
+    if not isinstance(input, Tensor):
+        input = tensor(input)
     if shape == input._data.shape:
         return input
-    if shape and min(shape) < -1:
-        _check_free(shape, input)
     try:
-        return run(Reshape, input, shape=shape)
+        out = run(Reshape, input, shape=shape)
     except ShapeError:
-        if -1 in shape or math.prod(shape) != input.numel():
+        if min(shape, default=0) < 0 or math.prod(shape) != input.numel():
             _check_free(shape, input)
         raise
+    if out._data.shape != shape and min(shape) < -1:  # NumPy works out any size below 0
+        _check_free(shape, input)
+    return out
 
 
 def _check_free(shape: tuple[int, ...], input: Tensor) -> None:
@@ -244,11 +245,9 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
     """
     input = tensor(input)
     ndim = input._data.ndim
-    order = list(range(ndim))
-    a, b = axis(dim0, ndim, "transpose"), axis(dim1, ndim, "transpose")
-    if ndim:
-        order[a], order[b] = order[b], order[a]
-    return run(Permute, input, dims=tuple(order))
+    if dim0.__class__ is not int or dim1.__class__ is not int:  # hardly ever
+        dim0, dim1 = axis(dim0, ndim, "transpose"), axis(dim1, ndim, "transpose")
+    return run(Permute, input, dims=_exchanged(ndim, dim0, dim1))
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
@@ -300,12 +299,9 @@ def expand(input: Any, shape: Sequence[int]) -> Tensor:
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    input, shape = tensor(input), _sizes(shape)
-    lead = len(shape) - input.ndim
-    full = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
-    if lead < 0 or min(full, default=0) < 0 or any(m not in (1, n) for m, n in zip(input.shape, full[lead:])):
-        raise ShapeError(f"expand: shape {input.shape} cannot be expanded to {shape}; only axes of size 1 can grow.")
-    return input if full == input.shape else run(Expand, input, shape=full)
+    input = tensor(input)
+    full = _expanded(input._data.shape, _sizes(shape))
+    return input if full == input._data.shape else run(Expand, input, shape=full)
 
 
 def sum_to(input: Any, shape: Sequence[int]) -> Tensor:
@@ -534,6 +530,39 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
     if not hasattr(tensors, "__iter__"):
         raise UserError(f"{name}: takes a list of tensors, not {tensors!r}.")
     return together(list(tensors))
+
+
+def _reshaped(x: Any, shape: tuple[int, ...], device: Device) -> Any:
+    """An array in another shape: a view of it, where its order in memory allows it."""
+    if x.ndim == 4 and len(shape) == 2 and not x.flags.c_contiguous and x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        x = getattr(device.kernels, "contiguous", lambda array: array)(x)  # images, channels last, made rows: a copy
+    return x.reshape(shape)
+
+
+@lru_cache
+def _exchanged(ndim: int, dim0: int, dim1: int) -> tuple[int, ...]:
+    """The axes in order, but for two that are exchanged."""
+    order = list(range(ndim))
+    a, b = axis(dim0, ndim, "transpose"), axis(dim1, ndim, "transpose")
+    if ndim:
+        order[a], order[b] = order[b], order[a]
+    return tuple(order)
+
+
+@lru_cache
+def _expanded(old: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What `expand` makes of a shape."""
+    lead = len(shape) - len(old)
+    full = tuple([old[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
+    if lead < 0 or min(full, default=0) < 0 or any(m not in (1, n) for m, n in zip(old, full[lead:])):
+        raise ShapeError(f"expand: shape {old} cannot be expanded to {shape}; only axes of size 1 can grow.")
+    return full
+
+
+@lru_cache
+def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The permutation that puts the axes back where `dims` took them from."""
+    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:

@@ -87,6 +87,22 @@ def both(cls, inputs):
     return run(cls, *inputs), cls.apply(*cls.prepared(*inputs))
 
 
+def leaf_gradients(y):
+    """What a backward pass from y leaves in the leaves that it reaches."""
+    leaves, nodes = {}, [y.grad_fn]
+    for at in nodes:
+        for edge in at.edges:
+            if isinstance(edge, mg.Tensor):
+                leaves[id(edge)] = edge
+            elif edge is not None:
+                nodes.append(edge)
+    y.backward(mg.ones_like(y), retain_graph=True)
+    found = {name: (x.grad.tolist(), x.grad.dtype) for name, x in leaves.items()}
+    for x in leaves.values():
+        x.grad = None
+    return found
+
+
 def assert_twins(cls, inputs):
     """The same results, nodes, gradients, and gradients of these."""
     straight, plain = both(cls, inputs)
@@ -96,6 +112,7 @@ def assert_twins(cls, inputs):
     sources = [t if t.grad_fn is None else t.grad_fn for t in inputs if isinstance(t, mg.Tensor)]
     assert held(straight.grad_fn.edges, sources) == held(plain.grad_fn.edges, sources)
     assert held(straight.grad_fn._kept, inputs) == held(plain.grad_fn._kept, inputs)
+    assert leaf_gradients(straight) == leaf_gradients(plain)
     wanted = list({id(t): t for t in inputs if isinstance(t, mg.Tensor) and t.requires_grad}.values())
     for graph in (False, True):
         first, second = (
@@ -288,6 +305,100 @@ def test_a_freed_node_keeps_nothing():
     z.sum().backward()
     assert (z.grad_fn.edges, z.grad_fn._kept) == (None, ())
     assert not {id(x), id(y), id(y.grad_fn)} & {id(value) for value in vars(z.grad_fn).values()}
+
+
+class Returning(mg.Function):
+    """Of one or two inputs, the first; its backward returns what it is told to."""
+
+    broadcasts = takes_arrays = True
+
+    def forward(self, x, y=None, *, backward):
+        self.does = backward
+        return 1 * x
+
+    def backward(self, g):
+        return self.does(g)
+
+
+GRADIENTS = {
+    "two arrays": lambda g: (g, 2 * g),
+    "none for the second": lambda g: (g, None),
+    "none for the first": lambda g: (None, g),
+    "another type": lambda g: (g.astype(np.float64), g),
+    "another type in the second": lambda g: (g, g.astype(np.float64)),
+    "a larger shape": lambda g: (np.stack([g, g]), g),
+    "a larger shape in the second": lambda g: (g, np.stack([g, g])),
+    "tensors": lambda g: (mg.Tensor(g), mg.Tensor(3 * g)),
+    "bare numbers": lambda g: (np.float32(2), g.sum()),
+    "a number": lambda g: (1.5, g),
+    "a number in the second": lambda g: (g, 1.5),
+    "a list": lambda g: [g, g],
+    "too few": lambda g: (g,),
+    "too many": lambda g: (g, g, g),
+    "one": lambda g: g,
+    "nothing": lambda g: None,
+}
+
+
+def outcome(way, inputs, does, wanted=None):
+    """The gradients of the inputs, or the error, of a backward pass or of `grad`."""
+    try:
+        y = way(*inputs, backward=does)
+        seed = mg.ones_like(y)
+        if wanted is None:
+            y.backward(seed)
+            found = [x.grad for x in inputs]
+        else:
+            found = mg.grad(y, wanted, seed, allow_unused=True)
+    except (AutogradError, ShapeError) as error:
+        return str(error)
+    finally:
+        for x in inputs:
+            x.grad = None
+    return [None if g is None else (g.dtype, g.shape, g.tolist()) for g in found]
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), ()])
+@pytest.mark.parametrize("does", GRADIENTS)
+def test_whatever_a_backward_on_arrays_returns_both_make_the_same_of_it(does, shape):
+    does = GRADIENTS[does]
+    x, y, c = leaf(*shape), leaf(*shape, seed=3), constant(*shape)
+    for inputs in ((x, y), (x, c), (c, x), (x, x), (x,)):
+        for wanted in (None, [x], [y], [x, y]):
+            straight, plain = (outcome(way, inputs, does, wanted) for way in (partial(run, Returning), Returning.apply))
+            assert straight == plain
+    assert outcome(partial(run, Returning), (x, y), GRADIENTS["none for the first"])[0] is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_gradients_of_any_graph_are_those_of_a_tape_played_backwards(seed):
+    draw = np.random.default_rng(seed)
+    leaves = [mg.tensor(value, dtype=np.float64, requires_grad=True) for value in draw.uniform(0.5, 1, 3)]
+    values, tape = list(leaves), []
+    for _ in range(draw.integers(1, 40)):
+        # Mostly the last, so that there are chains, and sometimes any.
+        i, j = (len(values) - 1 if draw.random() < 0.6 else int(draw.integers(len(values))) for _ in range(2))
+        x, y = values[i], values[j]
+        kind = draw.choice(["sum", "product", "negative", "tanh"])
+        if kind == "sum":
+            z, slopes = x + y, [(i, 1.0), (j, 1.0)]
+        elif kind == "product":
+            z, slopes = x * y, [(i, y.item()), (j, x.item())]
+        elif kind == "negative":
+            z, slopes = -x, [(i, -1.0)]
+        else:
+            z, slopes = x.tanh(), [(i, 1 - np.tanh(x.item()) ** 2)]
+        values.append(z * 0.5)
+        tape.append([(at, slope * 0.5) for at, slope in slopes])
+    expected = np.zeros(len(values))
+    expected[-1] = 1
+    for at in range(len(values) - 1, len(leaves) - 1, -1):
+        for source, slope in tape[at - len(leaves)]:
+            expected[source] += slope * expected[at]
+    found = mg.grad(values[-1], leaves, retain_graph=True, allow_unused=True)
+    np.testing.assert_allclose([0 if g is None else g.item() for g in found], expected[:3], rtol=1e-10)
+    values[-1].backward()
+    np.testing.assert_allclose([0 if x.grad is None else x.grad.item() for x in leaves], expected[:3], rtol=1e-10)
 
 
 @pytest.mark.parametrize("arrays", [False, True])
