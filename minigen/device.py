@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 NAMES = ("cpu", "cuda", "cudasim")
 INT64 = np.dtype(np.int64)
-FEW = 2000  # numbers, which are copied sooner than a view of other strides is made
 SIMULATOR = "minigen_kernels.cuda.simulator"
 
 
@@ -87,10 +85,6 @@ class Device:
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
         """An array broadcast to a shape, without a copy; not to be written to."""
         return self.xp.broadcast_to(array, shape)
-
-    def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
-        """The same, of which nobody asks whether it is a copy."""
-        return self.repeated(array, shape)
 
     def send(self, array: np.ndarray) -> Any:
         """A C-contiguous array of the host's on this device."""
@@ -151,22 +145,22 @@ class Cpu(Device):
     quietly = staticmethod(silence.quietly)
 
     def sum(self, array: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
-        dtype = array.dtype if array.dtype.kind == "f" else INT64
+        dtype = array.dtype
+        if dtype.kind != "f":
+            dtype = INT64
+        elif not dtype.isnative:
+            dtype = dtype.newbyteorder("=")
         one = array.ndim == 0 or (len(axes) == array.ndim and not keepdims)
         out: Any = np.empty((), dtype) if one else None  # NumPy would return a bare number
         return np.add.reduce(array, axes, dtype, out=out, keepdims=keepdims)
 
-    def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
-        if math.prod(shape) > FEW:
-            return self.repeated(array, shape)
-        out: np.ndarray = np.empty(shape, array.dtype)
-        out[...] = array
-        return out
-
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
-        if not array.flags.c_contiguous:
-            return np.broadcast_to(array, shape)
-        strides = _strides_repeated(array.strides, array.shape, shape)  # NumPy's function takes five times as long
+        if array.ndim == 0:
+            strides = (0,) * len(shape)
+        elif array.flags.c_contiguous:
+            strides = _strides_repeated(array.strides, array.shape, shape)
+        else:
+            return np.broadcast_to(array, shape)  # which takes five times as long to do the same
         out: np.ndarray = np.ndarray(shape, array.dtype, array, 0, strides)
         out.setflags(False)  # type: ignore[call-arg]  # with the name `write`, it takes twice as long
         return out

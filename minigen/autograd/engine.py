@@ -165,10 +165,12 @@ def _run(
             if alone is None and not heap:
                 alone = source  # and of a chain the heap never hears
                 continue
-            for waiting in (source,) if alone is None else (alone, source):
+            if alone is not None:
                 order += 1
-                heapq.heappush(heap, (-waiting.depth, order, waiting))
-            alone = None
+                heapq.heappush(heap, (-alone.depth, order, alone))
+                alone = None
+            order += 1
+            heapq.heappush(heap, (-source.depth, order, source))
         if alone is not None:
             node, alone = alone, None
         elif heap:

@@ -464,8 +464,7 @@ def summed_to(array: Any, shape: tuple[int, ...], device: Device) -> Any:
     """An array summed over the axes along which `shape` would be repeated to become its own; ShapeError if it could not."""
     if not shape:
         return device.sum(array, tuple(range(array.ndim)))
-    repeated = _repeated(shape, array.shape)
-    return device.sum(array, repeated, keepdims=True).reshape(shape)
+    return device.sum(array, _repeated(tuple(shape), array.shape), keepdims=True).reshape(shape)
 
 
 @lru_cache

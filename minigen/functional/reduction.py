@@ -57,7 +57,7 @@ class Sum(Function):
         if not self.keepdim and g.ndim > 0:
             shape = kept(self.x_shape, self.dims)
             g = g.reshape(shape) if self.on_arrays else run(Reshape, g, shape=shape)
-        return self.device.spread(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
+        return self.device.repeated(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
 
 
 class Mean(Sum):
@@ -67,9 +67,7 @@ class Mean(Sum):
 
     def forward(self, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
         self.n = math.prod([x.shape[d] for d in dims]) or math.nan  # the mean of nothing, without a warning
-        y = super().forward(x, dims, keepdim)
-        y /= self.n
-        return y
+        return super().forward(x, dims, keepdim) / self.n
 
     def backward(self, g: Tensor) -> Tensor:
         return super().backward(g / self.n)

@@ -1,4 +1,5 @@
-"""Operations that move elements without changing them. The derivative of each moves them back.
+"""Operations that move elements without changing them. The derivative of each moves them back; on bare arrays without
+`compute`, whose node for a move takes longer than the move.
 
 In the docstrings y is the result, g the gradient that arrives for y, and x̄ the gradient that leaves for x.
 """
@@ -44,7 +45,7 @@ class Permute(Function):
         return x.transpose(dims)
 
     def backward(self, g: Any) -> Tensor:
-        inverse = _inverse(self.dims)
+        inverse = _inverse(tuple(self.dims))
         return g.transpose(inverse) if self.on_arrays else run(Permute, g, dims=inverse)
 
 
@@ -72,7 +73,7 @@ class SumTo(Function):
         return summed_to(x, shape, self.device)
 
     def backward(self, g: Tensor) -> Tensor:
-        return self.device.spread(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
+        return self.device.repeated(g, self.x_shape) if self.on_arrays else run(Expand, g, shape=self.x_shape)
 
 
 class Flip(Function):
@@ -179,15 +180,14 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
         input = tensor(input)
     if shape == input._data.shape:
         return input
+    if shape and min(shape) < -1:  # NumPy would work out any size below 0
+        _check_free(shape, input)
     try:
-        out = run(Reshape, input, shape=shape)
+        return run(Reshape, input, shape=shape)
     except ShapeError:
-        if min(shape, default=0) < 0 or math.prod(shape) != input.numel():
+        if -1 in shape or math.prod(shape) != input.numel():
             _check_free(shape, input)
         raise
-    if out._data.shape != shape and min(shape) < -1:  # NumPy works out any size below 0
-        _check_free(shape, input)
-    return out
 
 
 def _check_free(shape: tuple[int, ...], input: Tensor) -> None:
@@ -562,7 +562,10 @@ def _expanded(old: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
 @lru_cache
 def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation that puts the axes back where `dims` took them from."""
-    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
+    inverse = [0] * len(dims)
+    for i, dim in enumerate(dims):
+        inverse[dim] = i
+    return tuple(inverse)
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
