@@ -79,7 +79,7 @@ class Device:
             return function(*arrays)
 
     def sum(self, array: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
-        """Σ over the axes, as an array; of integers and booleans, as int64."""
+        """Σ over the axes, as an array; of integers and booleans, as int64. With `keepdims`, each of the axes stays, of size 1."""
         return array.sum(axis=axes, keepdims=keepdims, dtype=None if array.dtype.kind == "f" else "int64")
 
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
